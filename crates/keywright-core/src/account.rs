@@ -1,16 +1,17 @@
-//! The account: the host's own stored id, one partition of the store.
+//! The account, named by the host's stored id. Each account is one partition of the store.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest id, in bytes: fits a MySQL or PostgreSQL index beside a slot, and a file name.
+/// The longest id, in bytes. It fits a MySQL or PostgreSQL index beside a slot, and a file name.
 const MAX_ACCOUNT_ID_BYTES: usize = 190;
 
-/// An account, named by the **host's stored id**: a primary key, a UUID, the canonical user name.
+/// An account, named by the **host's stored id**: a primary key, a UUID, or the canonical user
+/// name.
 ///
-/// Never what somebody typed: `Alice` and `alice` would be two ledgers with two budgets of guesses. 1 to 190 bytes of
-/// UTF-8 without control characters.
+/// Never pass what somebody typed: `Alice` and `alice` would be two ledgers with two budgets of
+/// guesses. An id is 1 to 190 bytes of UTF-8 without control characters.
 ///
 /// ```
 /// # use keywright_core::AccountId;
@@ -24,10 +25,11 @@ const MAX_ACCOUNT_ID_BYTES: usize = 190;
 pub struct AccountId(Box<str>);
 
 impl AccountId {
-    /// Takes the host's stored id.
+    /// Creates an id from the host's stored one.
     ///
     /// # Errors
-    /// [`AccountIdError`] if it is empty, longer than 190 bytes, or has a control character.
+    /// Returns [`AccountIdError`] if `id` is empty, is longer than 190 bytes, or contains a control
+    /// character.
     pub fn new(id: impl Into<String>) -> Result<Self, AccountIdError> {
         let id: String = id.into();
         if id.is_empty() {
@@ -42,7 +44,7 @@ impl AccountId {
         Ok(Self(id.into_boxed_str()))
     }
 
-    /// The id as the host stores it.
+    /// Returns the id as the host stores it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -74,17 +76,17 @@ impl From<AccountId> for String {
     }
 }
 
-/// Why a text is no [`AccountId`].
+/// Why a string is not a valid [`AccountId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccountIdError {
-    /// The empty text.
+    /// The string is empty.
     #[error("an account id is empty")]
     Empty,
-    /// More than 190 bytes.
+    /// The string has more than 190 bytes.
     #[error("an account id has more than {MAX_ACCOUNT_ID_BYTES} bytes")]
     TooLong,
-    /// A control character, NUL included.
+    /// The string contains a control character (NUL is one).
     #[error("an account id has a control character")]
     ControlCharacter,
 }

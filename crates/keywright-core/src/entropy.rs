@@ -1,19 +1,23 @@
-//! Randomness as a parameter: one method, an adapter for any `rand_core` generator, the operating system as default.
+//! Randomness as a parameter: a trait with one method, an adapter for any `rand_core` generator,
+//! and the operating system's generator as the default.
 
 use core::cell::RefCell;
 
 use rand_core::TryCryptoRng;
 
-/// A source of cryptographically secure random bytes. Takes `&self`, so that one source serves a whole server.
+/// A source of cryptographically secure random bytes.
+///
+/// It takes `&self`, so that one source serves a whole server.
 pub trait Entropy {
     /// Fills `out` with random bytes.
     ///
     /// # Errors
-    /// [`EntropyError`] if the source fails. `out` must not be used then; a caller denies.
+    /// Returns [`EntropyError`] if the source fails. `out` must not be used then, and the caller
+    /// must deny the request.
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError>;
 }
 
-/// The generator failed. Nothing was drawn and nothing may be granted.
+/// The random number generator failed. Nothing was drawn, and nothing may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the random number generator failed")]
 pub struct EntropyError;
@@ -30,22 +34,26 @@ impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
     }
 }
 
-/// Draws `N` bytes. For what is **not** a secret (nonces, revisions, ids); a secret is drawn in place by
-/// [`SecretBytes::random`](crate::SecretBytes::random).
+/// Draws `N` random bytes.
+///
+/// Use it only for values that are **not** secret (nonces, revisions, ids).
+/// [`SecretBytes::random`](crate::SecretBytes::random) draws a secret in place.
 ///
 /// # Errors
-/// [`EntropyError`] if the source fails.
+/// Returns [`EntropyError`] if the source fails.
 pub fn random_bytes<const N: usize>(entropy: &(impl Entropy + ?Sized)) -> Result<[u8; N], EntropyError> {
     let mut out = [0_u8; N];
     entropy.fill(&mut out)?;
     Ok(out)
 }
 
-/// Draws a number from `0..bound`, uniform by rejection: no modulo bias. `bound` 0 gives 0.
+/// Draws a uniformly distributed number from `0..bound`. It uses rejection sampling, so there is no
+/// modulo bias. Returns 0 if `bound` is 0.
 ///
 /// # Errors
-/// [`EntropyError`] if the source fails, or gives 128 rejected draws in a row (each has a chance below one half, so a
-/// sound source does so with 2⁻¹²⁸).
+/// Returns [`EntropyError`] if the source fails, or if 128 draws in a row are rejected. Each draw
+/// is rejected with a probability below one half, so this happens to a sound source with a
+/// probability of 2⁻¹²⁸.
 pub fn below(entropy: &(impl Entropy + ?Sized), bound: u32) -> Result<u32, EntropyError> {
     // Draws at or above the largest multiple of `bound` below 2³² are rejected.
     let Some(multiple) = (1_u64 << 32).checked_div(u64::from(bound)).map(|times| times.wrapping_mul(u64::from(bound)))
@@ -72,11 +80,12 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Any `rand_core` generator, behind a mutex: for a server with its own generator, and for seeded tests.
+/// Any `rand_core` generator behind a mutex, for a server with its own generator and for seeded
+/// tests.
 pub struct SharedRng<R>(std::sync::Mutex<R>);
 
 impl<R: TryCryptoRng> SharedRng<R> {
-    /// Takes the generator over.
+    /// Wraps `rng`.
     pub const fn new(rng: R) -> Self {
         Self(std::sync::Mutex::new(rng))
     }
@@ -84,18 +93,18 @@ impl<R: TryCryptoRng> SharedRng<R> {
 
 impl<R: TryCryptoRng> Entropy for SharedRng<R> {
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
-        // A generator that panicked half way is not trusted again.
+        // A generator that panicked half way through is not trusted again.
         self.0.lock().map_err(|_| EntropyError)?.try_fill_bytes(out).map_err(|_| EntropyError)
     }
 }
 
 crate::redacted_debug!(impl[R] SharedRng<R>);
 
-/// Any `rand_core` generator, for one thread; needs no `std`.
+/// Any `rand_core` generator, for use on one thread. It needs no `std`.
 pub struct LocalRng<R>(RefCell<R>);
 
 impl<R: TryCryptoRng> LocalRng<R> {
-    /// Takes the generator over.
+    /// Wraps `rng`.
     pub const fn new(rng: R) -> Self {
         Self(RefCell::new(rng))
     }

@@ -1,6 +1,6 @@
 //! Security events: what happened to an account, without secrets.
 //!
-//! Kinds of events are declared by the crate that tells them, never listed here:
+//! The crate that emits an event declares its kind; there is no central list:
 //!
 //! ```
 //! use keywright_core::{Event, EventKind, Severity};
@@ -27,16 +27,17 @@ use crate::time::UnixSeconds;
 /// The label of the hash chain (`docs/security.md` § 3).
 const CHAIN_LABEL: &[u8] = b"keywright.event.v1";
 
-/// The longest text of a field, in bytes. Longer ones are cut at a character: an event is a line of a log.
+/// The longest text of a field, in bytes. Longer ones are cut at a character boundary, because an
+/// event is one line of a log.
 pub const MAX_FIELD_BYTES: usize = 200;
 
-/// How much an operator should care.
+/// How much attention an event needs from an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
     /// Ordinary use.
     Info,
-    /// A change that the owner should hear of.
+    /// A change that the owner should hear about.
     Notice,
     /// A denial, or a sign of an attack.
     Warning,
@@ -44,7 +45,8 @@ pub enum Severity {
     Alert,
 }
 
-/// The two append-only logs of a partition. Denials cannot crowd out changes and grants.
+/// The two append-only logs of a partition. They are separate so that denials cannot crowd out
+/// changes and grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a backend stores exactly these two chains")]
@@ -56,10 +58,10 @@ pub enum EventChain {
 }
 
 impl EventChain {
-    /// Both chains, in the order in which the root keeps their heads.
+    /// Both chains, in the order in which the root record keeps their heads.
     pub const ALL: [Self; 2] = [Self::Changes, Self::Denials];
 
-    /// The chain's stored number: 0 for changes, 1 for denials.
+    /// Returns the chain's stored number: 0 for changes, 1 for denials.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -68,7 +70,7 @@ impl EventChain {
         }
     }
 
-    /// Reads [`number`](Self::number) back.
+    /// Returns the chain with this stored [`number`](Self::number), or `None` if there is none.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -89,51 +91,52 @@ pub struct EventKind {
 }
 
 impl EventKind {
-    /// A change or a grant. `name` is stored, in snake case; `sentence` is shown, in the past tense.
+    /// Declares a change or a grant. `name` is stored, and is in snake case. `sentence` is shown to
+    /// people, and is in the past tense.
     #[must_use]
     pub const fn change(name: &'static str, severity: Severity, sentence: &'static str) -> Self {
         Self { name, chain: EventChain::Changes, severity, sentence }
     }
 
-    /// A denial, of [`Severity::Warning`].
+    /// Declares a denial, with [`Severity::Warning`].
     #[must_use]
     pub const fn denial(name: &'static str, sentence: &'static str) -> Self {
         Self { name, chain: EventChain::Denials, severity: Severity::Warning, sentence }
     }
 
-    /// The stored name.
+    /// Returns the stored name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The chain that it is appended to.
+    /// Returns the chain to which events of this kind are appended.
     #[must_use]
     pub const fn chain(&self) -> EventChain {
         self.chain
     }
 
-    /// How much an operator should care.
+    /// Returns the severity of events of this kind.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// The sentence for people.
+    /// Returns the sentence for people.
     #[must_use]
     pub const fn sentence(&self) -> &'static str {
         self.sentence
     }
 }
 
-/// The value of an event's field. Never a secret, an address, a code or an IP address.
+/// The value of an event's field. It must never be a secret, an address, a code or an IP address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum EventValue {
     /// A number.
     Number(u64),
-    /// A short text: the name of a secret, of an action, of a purpose.
+    /// A short text: the name of a secret, of an action or of a purpose.
     Text(String),
 }
 
@@ -180,7 +183,7 @@ impl fmt::Display for EventValue {
     }
 }
 
-/// An event that a step tells, before it is numbered.
+/// An event that a step emits, before it has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     kind: &'static EventKind,
@@ -188,27 +191,27 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event without fields.
+    /// Creates an event without fields.
     #[must_use]
     pub const fn new(kind: &'static EventKind) -> Self {
         Self { kind, fields: Vec::new() }
     }
 
-    /// Adds a field. Field names are constants of the telling crate.
+    /// Adds a field. Field names are constants of the crate that emits the event.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<EventValue>) -> Self {
         self.fields.push((Cow::Borrowed(name), value.into()));
         self
     }
 
-    /// Its kind.
+    /// Returns the event's kind.
     #[must_use]
     pub const fn kind(&self) -> &'static EventKind {
         self.kind
     }
 
-    /// The stored bytes: a JSON object, `kind` first, then the fields in order, then `after`: when the event before it in its
-    /// chain was told, if there is one.
+    /// Returns the stored bytes. They are a JSON object with `kind` first, then the fields in
+    /// order, then `after` if it is given: the moment of the previous event in the same chain.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn to_json(&self, after: Option<UnixSeconds>) -> Vec<u8> {
@@ -238,19 +241,21 @@ fn write_fields(f: &mut fmt::Formatter<'_>, fields: &[(Cow<'static, str>, EventV
     if fields.is_empty() { Ok(()) } else { f.write_str(")") }
 }
 
-/// One entry of a partition's security log, as it is read back. Written by the same commit as the change it tells of;
-/// kept through an erase.
+/// One entry of a partition's security log, as it is read back.
 ///
-/// Stored in clear and shown to operators, so it has no secret and no personal data. It serialises as
-/// `{"at":…,"kind":…,…fields}`.
+/// It is written by the same commit as the change that it describes, and it is kept when an account
+/// is erased.
+///
+/// It is stored in clear and shown to operators, so it contains no secret and no personal data. It
+/// serialises as `{"at":…,"kind":…,…fields}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SecurityEvent {
-    /// The chain it belongs to.
+    /// The chain to which the event belongs.
     pub chain: EventChain,
-    /// Its number in that chain, from 1 on.
+    /// The event's number in that chain, counted from 1.
     pub number: u64,
-    /// When it was decided, by the server's clock.
+    /// When the event was decided, by the server's clock.
     pub at: UnixSeconds,
     kind: String,
     fields: Vec<(Cow<'static, str>, EventValue)>,
@@ -258,46 +263,48 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
-    /// Reads the stored bytes of an event.
+    /// Parses the stored bytes of an event.
     ///
     /// # Errors
-    /// [`EventFormatError`] if they are no JSON object with a `kind` and flat fields.
+    /// Returns [`EventFormatError`] if the bytes are not a JSON object with a `kind` and flat
+    /// fields.
     pub fn parse(chain: EventChain, number: u64, at: UnixSeconds, json: &[u8]) -> Result<Self, EventFormatError> {
         let Body { kind, fields, after } = serde_json::from_slice(json).map_err(|_| EventFormatError)?;
         Ok(Self { chain, number, at, kind: kind.into_owned(), fields, after })
     }
 
-    /// The event as it will be read back once it is stored.
+    /// Returns the event as it will be read back once it is stored.
     #[must_use]
     pub fn of(event: &Event, number: u64, at: UnixSeconds) -> Self {
         let kind = event.kind.name.to_owned();
         Self { chain: event.kind.chain, number, at, kind, fields: event.fields.clone(), after: None }
     }
 
-    /// When the event before it in its chain was told; `None` for the first. Known for events that are read back.
+    /// Returns the moment of the previous event in the same chain, or `None` for the first event.
+    /// It is known only for events that are read back.
     #[must_use]
     pub const fn after(&self) -> Option<UnixSeconds> {
         self.after
     }
 
-    /// The stored name of its kind.
+    /// Returns the stored name of the event's kind.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Whether it is of a declared kind.
+    /// Whether the event is of a declared kind.
     #[must_use]
     pub fn is(&self, kind: &EventKind) -> bool {
         self.kind == kind.name
     }
 
-    /// The fields, in the order in which they were told.
+    /// Returns the fields, in the order in which they were added.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &EventValue)> {
         self.fields.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// The text of a field.
+    /// Returns the text of a field, or `None` if there is no text field of this name.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.fields().find(|(field, _)| *field == name).and_then(|(_, value)| match value {
@@ -306,7 +313,7 @@ impl SecurityEvent {
         })
     }
 
-    /// The number of a field.
+    /// Returns the number in a field, or `None` if there is no number field of this name.
     #[must_use]
     pub fn count(&self, name: &str) -> Option<u64> {
         self.fields().find(|(field, _)| *field == name).and_then(|(_, value)| match value {
@@ -317,7 +324,8 @@ impl SecurityEvent {
 }
 
 impl fmt::Display for SecurityEvent {
-    /// The name and the fields: the sentence belongs to the crate that declares the kind.
+    /// Writes the name and the fields. The sentence is not stored; it belongs to the crate that
+    /// declares the kind.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kind)?;
         write_fields(f, &self.fields)
@@ -334,13 +342,13 @@ impl Serialize for SecurityEvent {
     }
 }
 
-/// Stored bytes that are no event: a newer version wrote them, or they are damaged.
+/// The stored bytes are not an event: a newer version wrote them, or they are damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored security event has an unknown form")]
 pub struct EventFormatError;
 
-/// The head of a chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖ LP(number, time, event bytes)), number and
-/// time as eight bytes big endian (`docs/security.md` § 3).
+/// Returns the head of a chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖ LP(number,
+/// time, event bytes)). Number and time are eight bytes big endian (`docs/security.md` § 3).
 #[must_use]
 pub fn chain_head(prev: &[u8; 32], number: u64, at: UnixSeconds, json: &[u8]) -> [u8; 32] {
     let mut message = Vec::with_capacity(json.len().saturating_add(96));

@@ -1,19 +1,20 @@
-//! The id of a seal key: what a sealed body names, and a keyring finds its key by.
+//! The id of a seal key. A sealed body contains it, and a keyring finds the key by it.
 
 use core::fmt;
 
-/// The public name of a seal key: 8 bytes that follow from it. Printed as 16 lower-case hex digits.
+/// The public id of a seal key: 8 bytes that are derived from the key. It is printed as 16
+/// lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 8]);
 
 impl KeyId {
-    /// From its bytes.
+    /// Returns the id with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the id's bytes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0

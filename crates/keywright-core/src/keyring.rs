@@ -1,7 +1,9 @@
-//! The keyring: seals record bodies, and keys the few index values that must stay stable. It does nothing else.
+//! The keyring seals record bodies and keys the few index values that must stay stable. It does
+//! nothing else.
 //!
-//! Per seal key `R`: key id = HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8 bytes), seal key = the same
-//! with info `seal`, 32 bytes. The id follows from the key, so a renamed or swapped key is noticed.
+//! For each seal key `R`, the key id is HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8
+//! bytes). The key that seals is the same with info `seal`, 32 bytes. The id is derived from the
+//! key, so a renamed or swapped key is noticed.
 
 use core::fmt;
 
@@ -24,14 +26,15 @@ const SALT: &[u8] = b"keywright/v1";
 
 struct SealKey {
     kid: KeyId,
-    /// What the keyring file holds; kept to write one.
+    /// The key as the keyring file holds it. It is kept so that the file can be written.
     root: SecretBytes<32>,
     seal: SecretBytes<32>,
 }
 
-/// Seal keys, newest first, one index key, and the fence.
+/// The seal keys (newest first), one index key, and the fence.
 ///
-/// Kept outside the database and outside its backups: with a dump alone, nothing that is stored verifies a guess.
+/// Keep it outside the database and outside the database's backups. Without it, nothing in a dump
+/// of the database can be used to verify a guess.
 pub struct Keyring {
     keys: Vec<SealKey>,
     index: SecretBytes<32>,
@@ -39,18 +42,20 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A keyring of one fresh seal key and one fresh index key.
+    /// Creates a keyring with one fresh seal key and one fresh index key.
     ///
     /// # Errors
-    /// [`KeyringError::Entropy`] if the source fails.
+    /// Returns [`KeyringError::Entropy`] if the source fails.
     pub fn generate(entropy: &(impl Entropy + ?Sized)) -> Result<Self, KeyringError> {
         Self::from_keys(&[SecretBytes::random(entropy)?], &SecretBytes::random(entropy)?)
     }
 
-    /// A keyring of given keys: `seal` newest first, 32 bytes each from a secure generator.
+    /// Creates a keyring from existing keys. `seal` lists the newest first; each key is 32 bytes
+    /// from a secure generator.
     ///
     /// # Errors
-    /// [`KeyringError::Empty`] without a seal key, [`KeyringError::Duplicate`] if two have one id.
+    /// Returns [`KeyringError::Empty`] without a seal key, and [`KeyringError::Duplicate`] if two
+    /// seal keys have the same id.
     pub fn from_keys(seal: &[SecretBytes<32>], index: &SecretBytes<32>) -> Result<Self, KeyringError> {
         let mut keys: Vec<SealKey> = Vec::with_capacity(seal.len());
         for root in seal {
@@ -66,26 +71,27 @@ impl Keyring {
         Ok(Self { keys, index: index.duplicate(), fence: UnixSeconds::EPOCH })
     }
 
-    /// The same keyring with a fence: what was made before it (sessions, tokens, pending confirmations) is void. Set to
-    /// the present after a restore from a backup.
+    /// Returns the keyring with a fence. Sessions, tokens and pending confirmations that were made
+    /// before the fence are void. Set it to the present after restoring a backup.
     #[must_use]
     pub const fn with_fence(mut self, fence: UnixSeconds) -> Self {
         self.fence = fence;
         self
     }
 
-    /// The fence; the epoch if there is none.
+    /// Returns the fence, or the epoch if there is none.
     #[must_use]
     pub const fn fence(&self) -> UnixSeconds {
         self.fence
     }
 
-    /// The ids of all seal keys, newest first.
+    /// Returns the ids of all seal keys, newest first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().map(|key| key.kid)
     }
 
-    /// The id of the index key. A store notes it: under another index key every account would look new.
+    /// Returns the id of the index key. A store records it, because under another index key every
+    /// account would look new.
     #[must_use]
     pub fn index_key_id(&self) -> KeyId {
         let mut id = [0_u8; 8];
@@ -93,17 +99,20 @@ impl Keyring {
         KeyId::from_bytes(id)
     }
 
-    /// Whether a body is sealed under the newest key. One that is not is re-sealed by its next write.
+    /// Whether a body is sealed under the newest key. One that is not is sealed again by the next
+    /// write to it.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         self.keys.first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
     }
 
-    /// Seals a body under the newest key; [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD) bytes longer. `schema` is the version of
-    /// the body's encoding, which travels in clear and is authenticated.
+    /// Seals a body under the newest key. The result is [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD)
+    /// bytes longer than the body. `schema` is the version of the body's encoding; it is stored in
+    /// clear and authenticated.
     ///
     /// # Errors
-    /// [`SealError`] if the generator fails or the body is absurdly long.
+    /// Returns [`SealError`] if the generator fails or the body is longer than the cipher allows
+    /// (256 GiB).
     pub fn seal(
         &self,
         entropy: &(impl Entropy + ?Sized),
@@ -114,10 +123,10 @@ impl Keyring {
         self.seal_in_place(entropy, context, schema, body.into())
     }
 
-    /// As [`seal`](Self::seal), a body that was written into the buffer it is sealed in.
+    /// Seals a body in the buffer in which it was written, as [`seal`](Self::seal) does.
     ///
     /// # Errors
-    /// As [`seal`](Self::seal); the body is wiped.
+    /// Returns an error when [`seal`](Self::seal) does. The body is wiped in that case.
     pub fn seal_in_place(
         &self,
         entropy: &(impl Entropy + ?Sized),
@@ -135,22 +144,24 @@ impl Keyring {
         schema: u16,
         body: SealBuffer,
     ) -> Result<Vec<u8>, SealError> {
-        // A keyring has at least one key; `from_keys` is the only way to make one.
+        // A keyring has at least one key, because `from_keys` is the only way to create one.
         let key = self.keys.first().ok_or(SealError::TooLong)?;
         seal::seal_with(&key.seal, key.kid, nonce, context, schema, body)
     }
 
-    /// Opens a body with the key whose id it names, and returns its schema and its plain text. Neither keys nor schemas
-    /// are tried in turn.
+    /// Opens a body with the key whose id it contains, and returns its schema and its plain text.
+    /// No other key or schema is tried.
     ///
     /// # Errors
-    /// [`OpenError`], which names slot and key id. The caller denies: such a record is never "absent".
+    /// Returns [`OpenError`] with the slot and the key id. The caller must deny: such a record
+    /// never counts as absent.
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, PlainBytes), OpenError> {
         seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
     }
 
-    /// The key of one purpose's index values (`address`, `device`, `decoy`, …): HKDF(index, salt `keywright/v1`, info
-    /// *purpose*). It does not rotate; changing it is a migration.
+    /// Returns the key for the index values of one purpose (`address`, `device`, `decoy`, …):
+    /// HKDF(index, salt `keywright/v1`, info *purpose*). It does not rotate; changing it is a
+    /// migration.
     #[must_use]
     pub fn index(&self, purpose: &str) -> IndexKey {
         let mut key = SecretBytes::zeroed();
@@ -181,11 +192,12 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Keys the stable index values of one purpose: look-ups by HMAC, never by the secret or the name itself.
+/// The key for the stable index values of one purpose. Records are looked up by such an HMAC, never
+/// by the secret or the name itself.
 pub struct IndexKey(SecretBytes<32>);
 
 impl IndexKey {
-    /// HMAC-SHA-256 over `LP(parts…)`.
+    /// Returns HMAC-SHA-256 over `LP(parts…)`.
     #[must_use]
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut message = Zeroizing::new(Vec::with_capacity(
@@ -195,16 +207,17 @@ impl IndexKey {
         self.mac_raw(&message)
     }
 
-    /// HMAC-SHA-256 over `message` as it stands.
+    /// Returns HMAC-SHA-256 over `message` without any framing.
     #[must_use]
     pub fn mac_raw(&self, message: &[u8]) -> [u8; 32] {
-        // HMAC takes a key of any length; 32 bytes always fit.
+        // HMAC accepts a key of any length, so 32 bytes always fit.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose()) else { return [0; 32] };
         mac.update(message);
         mac.finalize().into_bytes().into()
     }
 
-    /// The first 16 bytes of [`mac`](Self::mac): session tags, device tags.
+    /// Returns the first 16 bytes of [`mac`](Self::mac). Session tags and device tags are made this
+    /// way.
     #[must_use]
     pub fn tag(&self, parts: &[&[u8]]) -> [u8; 16] {
         let full = self.mac(parts);
@@ -216,17 +229,17 @@ impl IndexKey {
 
 crate::redacted_debug!(IndexKey);
 
-/// Why keys are no keyring.
+/// Why keys do not form a keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyringError {
-    /// No seal key.
+    /// There is no seal key.
     #[error("a keyring needs at least one seal key")]
     Empty,
-    /// Two seal keys with one id: the same key twice.
+    /// Two seal keys have the same id, so they are the same key.
     #[error("a keyring holds the seal key {0} twice")]
     Duplicate(KeyId),
-    /// The generator failed.
+    /// The random number generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }

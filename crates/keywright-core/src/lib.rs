@@ -1,7 +1,9 @@
-//! The pure floor of Keywright: time, entropy, secrets, sealed records, security events and the guess ledger.
+//! The pure layer of Keywright: time, entropy, secrets, sealed records, security events and the
+//! guess ledger.
 //!
-//! This crate decides and seals; it never stores, sleeps, spawns or talks to a network. It reads the clock and the
-//! operating system's generator only through [`SystemClock`] and [`SystemEntropy`], which the outermost layer passes in.
+//! This crate makes decisions and seals records. It never stores, sleeps, spawns or uses a network.
+//! It reads the clock and the operating system's random number generator only through
+//! [`SystemClock`] and [`SystemEntropy`], which the outermost layer passes in.
 //!
 //! ```
 //! use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
@@ -20,14 +22,16 @@
 //! ```
 //!
 //! # Map
-//! - [`SessionId`], [`ActionName`], [`Purpose`]: who asks, for what.
-//! - [`AccountId`], [`UnixSeconds`], [`Clock`], [`Entropy`]: what every other crate takes as parameters.
-//! - [`SecretBytes`], [`SecretVec`], [`SecretString`]: boxed, wiped on drop, redacted, compared in constant time.
-//! - [`redacted_debug!`]: `Debug` for a type that holds a secret.
-//! - [`Keyring`]: seals record bodies and keys the few stable index values. `docs/security.md` §§ 1–2 fix the bytes.
-//! - [`SecurityEvent`]: what happened, typed, without secrets.
-//! - [`ledger`]: how many wrong guesses a secret survives.
-//! - [`typed`]: what people type, cleaned of blanks and hyphens.
+//! - [`AccountId`], [`UnixSeconds`], [`Clock`] and [`Entropy`] are the parameters that every other
+//!   crate takes.
+//! - [`SecretBytes`], [`SecretVec`] and [`SecretString`] hold secrets. They are boxed, wiped on
+//!   drop, redacted in `Debug`, and compared in constant time.
+//! - [`redacted_debug!`] implements `Debug` for a type that holds a secret.
+//! - [`Keyring`] seals record bodies and keys the few index values that must stay stable.
+//!   `docs/security.md` §§ 1–2 define the bytes.
+//! - [`SecurityEvent`] records what happened to an account. It is typed and contains no secrets.
+//! - [`ledger`] limits how many wrong guesses are checked against a secret.
+//! - [`typed`] cleans text that people type of white space and hyphens.
 #![forbid(unsafe_code)]
 
 mod account;

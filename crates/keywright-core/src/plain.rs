@@ -2,22 +2,22 @@
 
 use core::ops::{Deref, DerefMut};
 
-/// A body in clear: redacted, and wiped with the whole of its capacity when it is dropped.
+/// A body in clear. `Debug` redacts it, and its whole capacity is wiped when it is dropped.
 ///
-/// As `Zeroizing<Vec<u8>>`, but wiped by one fill of memory that the compiler must keep
-/// ([`zeroize::optimization_barrier`]), not byte by byte: that took as long as a fifth of opening the body. It cannot grow,
-/// so no copy is left behind.
+/// It is like `Zeroizing<Vec<u8>>`, but is wiped by one memory fill that the compiler must keep
+/// ([`zeroize::optimization_barrier`]) instead of byte by byte, which took as long as a fifth of
+/// opening the body. It cannot grow, so no copy is left behind.
 #[derive(PartialEq, Eq)]
 pub struct PlainBytes(Vec<u8>);
 
 impl PlainBytes {
-    /// So many zero bytes, to be written in place.
+    /// Creates a body of `length` zero bytes, to be written in place.
     #[must_use]
     pub fn zeroed(length: usize) -> Self {
         Self(vec![0; length])
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.0
@@ -25,7 +25,7 @@ impl PlainBytes {
 }
 
 impl From<&[u8]> for PlainBytes {
-    /// Copies them in. The caller wipes its own copy.
+    /// Copies the bytes. The caller wipes its own copy.
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
@@ -55,10 +55,10 @@ impl zeroize::ZeroizeOnDrop for PlainBytes {}
 
 crate::redacted_debug!(PlainBytes);
 
-/// Overwrites all of a vector's capacity with zeros, and empties it.
+/// Overwrites the whole capacity of a vector with zeros, and empties it.
 pub(crate) fn wipe(bytes: &mut Vec<u8>) {
     bytes.clear();
-    // Up to the capacity: nothing is allocated, and spare room is overwritten too.
+    // Resizing up to the capacity allocates nothing, and overwrites the spare capacity too.
     bytes.resize(bytes.capacity(), 0);
     zeroize::optimization_barrier(bytes.as_slice());
     bytes.clear();

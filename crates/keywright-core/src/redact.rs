@@ -1,17 +1,20 @@
 //! `Debug` for types that hold a secret.
 
-/// Implements [`Debug`](core::fmt::Debug) for a type that holds a secret, or what is of no use in a log.
+/// Implements [`Debug`](core::fmt::Debug) for a type that holds a secret, or data that is of no use
+/// in a log.
 ///
-/// Only what is named is shown: a field that is added later stays hidden until somebody adds it here.
+/// Only the named fields are shown. A field that is added to the type later stays hidden until it
+/// is named here.
 ///
 /// - `redacted_debug!(Type)` shows `Type(..)`.
-/// - `redacted_debug!(Type { a, b, .. })` shows these fields, as `Type { a: 1, b: 2, .. }`. The `..` is required.
+/// - `redacted_debug!(Type { a, b, .. })` shows these fields, as `Type { a: 1, b: 2, .. }`. The
+///   `..` is required.
 /// - `redacted_debug!(Type { a: inner.a, .. })` shows a field of a field under a name of its own.
-/// - `redacted_debug!(impl[T: Bound] Type<T>)`, with or without fields, for a type with parameters: the brackets hold what
-///   `impl<..>` would. Each argument of the type is a single token; elided lifetimes need no brackets, as in
-///   `redacted_debug!(Type<'_>)`.
+/// - `redacted_debug!(impl[T: Bound] Type<T>)`, with or without fields, is for a type with
+///   parameters. The brackets hold what `impl<..>` would. Each argument of the type is a single
+///   token; elided lifetimes need no brackets, as in `redacted_debug!(Type<'_>)`.
 ///
-/// What shows a computed value (a length, a shortened id) is written by hand.
+/// A type that shows a computed value (a length, a shortened id) implements `Debug` by hand.
 ///
 /// ```
 /// use keywright_core::redacted_debug;
@@ -59,7 +62,7 @@ macro_rules! redacted_debug {
             }
         }
     };
-    // Where a field's value is found.
+    // The path at which a field's value is found.
     (@place $this:ident $field:ident) => { $this.$field };
     (@place $this:ident $field:ident $($path:ident).+) => { $this.$($path).+ };
 }

@@ -1,8 +1,10 @@
-//! Sealed records: every body encrypted whole, bound to its partition, its slot and the revision that put it.
+//! Sealed records. Every body is encrypted as a whole, and bound to its partition, its slot and the
+//! revision of the batch that wrote it.
 //!
-//! Bytes: `02 ‖ kid(8) ‖ schema(2, big endian) ‖ nonce(24) ‖ ciphertext ‖ tag(16)`. XChaCha20-Poly1305 with a random
-//! nonce: after n seals two nonces collide with probability n²/2¹⁹³. Associated data: `keywright.seal.v2 ‖` the first 11
-//! bytes `‖ LP(partition label, slot) ‖ revision(16)`.
+//! The bytes are `02 ‖ kid(8) ‖ schema(2, big endian) ‖ nonce(24) ‖ ciphertext ‖ tag(16)`, where
+//! `kid` is the key id. The cipher is XChaCha20-Poly1305 with a random nonce: after n seals, two
+//! nonces collide with probability n²/2¹⁹³. The associated data is `keywright.seal.v2 ‖` the first
+//! 11 bytes `‖ LP(partition label, slot) ‖ revision(16)`.
 
 use std::fmt;
 
@@ -14,18 +16,19 @@ use crate::key_id::KeyId;
 use crate::plain::{PlainBytes, wipe};
 use crate::secret::SecretBytes;
 
-/// How much longer a sealed body is than its plain text: version 1, key id 8, schema 2, nonce 24, tag 16.
+/// How many bytes longer a sealed body is than its plain text: version 1, key id 8, schema 2, nonce
+/// 24, tag 16.
 pub const SEAL_OVERHEAD: usize = 51;
 
 const VERSION: u8 = 2;
 const LABEL: &[u8] = b"keywright.seal.v2";
 const NONCE: usize = 24;
 const TAG: usize = 16;
-/// Version, key id and schema: in clear, and authenticated.
+/// Version, key id and schema, which are in clear and authenticated.
 const HEADER: usize = 11;
 
-/// Where a body belongs. It is authenticated with the body, so a body that was moved, or put back from an earlier
-/// revision, does not open.
+/// Where a body belongs. This is authenticated with the body, so a body that was moved, or put back
+/// from an earlier revision, does not open.
 #[derive(Debug, Clone, Copy)]
 pub struct SealContext<'a> {
     partition: &'a [u8],
@@ -34,8 +37,11 @@ pub struct SealContext<'a> {
 }
 
 impl<'a> SealContext<'a> {
-    /// `partition`: the partition's label, for an account its id as the host stores it. `slot`: the record's printed
-    /// name. `revision`: the revision of the batch that puts the body; for the root record, of its own row.
+    /// Creates the context of a body.
+    ///
+    /// `partition` is the partition's label; for an account, this is its id as the host stores it.
+    /// `slot` is the record's printed name. `revision` is the revision of the batch that writes the
+    /// body; for the root record, it is that of its own row.
     #[must_use]
     pub const fn new(partition: &'a [u8], slot: &'a str, revision: [u8; 16]) -> Self {
         Self { partition, slot, revision }
@@ -51,30 +57,32 @@ impl<'a> SealContext<'a> {
     }
 }
 
-/// The clear bytes in front of the nonce.
+/// Returns the clear bytes before the nonce.
 fn header(kid: KeyId, schema: u16) -> [u8; HEADER] {
     let [a, b, c, d, e, f, g, h] = kid.to_bytes();
     let [high, low] = schema.to_be_bytes();
     [VERSION, a, b, c, d, e, f, g, h, high, low]
 }
 
-/// Appends `LP(parts…)`: for each part its length as 4 bytes big endian, then its bytes. Injective, so that two
-/// different lists never give the same bytes.
+/// Appends `LP(parts…)`: for each part, its length as 4 bytes big endian, then its bytes. The
+/// encoding is injective: two different lists never produce the same bytes.
 pub fn append_lp(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
-        // No part of ours comes near 4 GiB; a saturated length would still be a distinct, unopenable input.
+        // No part comes near 4 GiB. A saturated length would still be a distinct input that does
+        // not open.
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(part);
     }
 }
 
-/// A body that is written where it is sealed: with room for what comes before and behind it. So it is neither copied nor
-/// left behind in clear. Wiped if it is dropped unsealed.
+/// A buffer in which a body is written and then sealed in place. It reserves room for what comes
+/// before and after the body, so the body is neither copied nor left behind in clear. It is wiped
+/// if it is dropped unsealed.
 pub struct SealBuffer(Vec<u8>);
 
 impl SealBuffer {
-    /// Room for a body of at most `length` bytes.
+    /// Creates a buffer for a body of at most `length` bytes.
     #[must_use]
     pub fn with_capacity(length: usize) -> Self {
         let mut buffer = Vec::with_capacity(length.saturating_add(SEAL_OVERHEAD));
@@ -82,7 +90,8 @@ impl SealBuffer {
         Self(buffer)
     }
 
-    /// Appends to the body. Beyond the length that was asked for it moves, and what lay there is wiped.
+    /// Appends to the body. If the body outgrows the requested capacity, it moves, and its old
+    /// memory is wiped.
     pub fn put(&mut self, bytes: &[u8]) {
         if bytes.len().saturating_add(TAG) > self.0.capacity().saturating_sub(self.0.len()) {
             self.move_to(self.0.len().saturating_add(bytes.len()).saturating_mul(2).saturating_add(TAG));
@@ -97,7 +106,7 @@ impl SealBuffer {
         wipe(&mut core::mem::replace(&mut self.0, larger));
     }
 
-    /// The body so far.
+    /// Returns the body so far.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.0.get(HEADER + NONCE..).unwrap_or_default()
@@ -105,7 +114,7 @@ impl SealBuffer {
 }
 
 impl From<&[u8]> for SealBuffer {
-    /// Copies a body in. The caller wipes its own copy.
+    /// Copies a body. The caller wipes its own copy.
     fn from(body: &[u8]) -> Self {
         let mut buffer = Self::with_capacity(body.len());
         buffer.put(body);
@@ -115,7 +124,7 @@ impl From<&[u8]> for SealBuffer {
 
 impl Drop for SealBuffer {
     fn drop(&mut self) {
-        // One that was sealed has given its bytes away, and has no capacity.
+        // A sealed buffer has passed its bytes on and has no capacity.
         if self.0.capacity() > 0 {
             wipe(&mut self.0);
         }
@@ -145,7 +154,7 @@ pub(crate) fn seal_with(
     let tag = cipher
         .encrypt_inout_detached(&XNonce::from(nonce), &context.associated_data(&header), text.into())
         .map_err(|_| SealError::TooLong)?;
-    // Sealed by now: nothing in it is in clear.
+    // The bytes are sealed now, so nothing in them is in clear.
     let mut out = core::mem::take(&mut buffer.0);
     out.extend_from_slice(&tag);
     Ok(out)
@@ -186,7 +195,8 @@ fn read_header(sealed: &[u8]) -> Option<(KeyId, u16)> {
     Some((KeyId::from_bytes(*kid), u16::from_be_bytes(*schema)))
 }
 
-/// The key id that a sealed body names, without opening it. `None` if it is no sealed body.
+/// Returns the key id in a sealed body, without opening it, or `None` if the bytes are not a sealed
+/// body.
 pub(crate) fn kid_of(sealed: &[u8]) -> Option<KeyId> {
     read_header(sealed).map(|(kid, _)| kid)
 }
@@ -199,15 +209,16 @@ pub(crate) fn fresh_nonce(entropy: &(impl Entropy + ?Sized)) -> Result<[u8; NONC
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The generator failed: no nonce.
+    /// The random number generator failed, so there is no nonce.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The body is longer than the cipher takes (256 GiB).
+    /// The body is longer than the cipher allows (256 GiB).
     #[error("a record body is too long to seal")]
     TooLong,
 }
 
-/// A body that does not open. **It denies**; it is never "absent", and it is never overwritten.
+/// A body that does not open. The caller **must deny**: the record never counts as absent, and it
+/// is never overwritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
     slot: Box<str>,
@@ -223,19 +234,20 @@ enum OpenCause {
 }
 
 impl OpenError {
-    /// The record.
+    /// Returns the record's slot.
     #[must_use]
     pub fn slot(&self) -> &str {
         &self.slot
     }
 
-    /// The key id that the body names, if it could be read.
+    /// Returns the key id that the body contains, if it could be read.
     #[must_use]
     pub const fn kid(&self) -> Option<KeyId> {
         self.kid
     }
 
-    /// Whether the keyring lacks the key, which an operator can mend, rather than the body being damaged or moved.
+    /// Whether the keyring lacks the key, which an operator can fix. Otherwise the body is damaged
+    /// or was moved.
     #[must_use]
     pub const fn is_unknown_key(&self) -> bool {
         matches!(self.cause, OpenCause::UnknownKey)

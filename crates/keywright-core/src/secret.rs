@@ -1,7 +1,8 @@
-//! Secrets as types: boxed (a move leaves no copy behind), wiped on drop, redacted, compared in constant time.
+//! Types for secrets. They are boxed (so a move leaves no copy behind), wiped on drop, redacted,
+//! and compared in constant time.
 //!
-//! None of them is `Display`, `Serialize`, `PartialEq` or `Copy`. Reading one is the named act `expose`, so every place
-//! that does is found by searching for it.
+//! None of them is `Display`, `Serialize`, `PartialEq` or `Copy`. A secret is read only by calling
+//! `expose`, so every place that does it can be found by searching for that name.
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -21,7 +22,7 @@ use crate::entropy::{Entropy, EntropyError};
 pub struct SecretBytes<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> SecretBytes<N> {
-    /// `N` zero bytes, to be filled in place by [`expose_mut`](Self::expose_mut).
+    /// Creates `N` zero bytes, to be filled in place through [`expose_mut`](Self::expose_mut).
     #[must_use]
     pub fn zeroed() -> Self {
         Self(Box::new([0; N]))
@@ -30,17 +31,17 @@ impl<const N: usize> SecretBytes<N> {
     /// Draws a secret in place.
     ///
     /// # Errors
-    /// [`EntropyError`] if the source fails.
+    /// Returns [`EntropyError`] if the source fails.
     pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         let mut new = Self::zeroed();
         entropy.fill(new.0.as_mut_slice())?;
         Ok(new)
     }
 
-    /// Copies a secret in. The caller wipes its own copy.
+    /// Copies a secret. The caller wipes its own copy.
     ///
     /// # Errors
-    /// [`WrongLength`] if `bytes` are not `N`.
+    /// Returns [`WrongLength`] if `bytes` does not have `N` bytes.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, WrongLength> {
         if bytes.len() != N {
             return Err(WrongLength);
@@ -50,24 +51,25 @@ impl<const N: usize> SecretBytes<N> {
         Ok(new)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {
         &self.0
     }
 
-    /// The bytes, to be written in place.
+    /// Returns the bytes, to be written in place.
     pub fn expose_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
     }
 
-    /// Whether `other` has the same bytes, in time that depends on neither.
+    /// Whether `other` has the same bytes. The time taken depends on neither.
     #[must_use]
     pub fn ct_eq(&self, other: &[u8; N]) -> bool {
         self.0.as_slice().ct_eq(other.as_slice()).into()
     }
 
-    /// A second copy. Not `Clone`: each one is a place to audit.
+    /// Returns a second copy. The type is not `Clone`, so that each copy is easy to find in an
+    /// audit.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let mut new = Self::zeroed();
@@ -78,7 +80,7 @@ impl<const N: usize> SecretBytes<N> {
 
 crate::redacted_debug!(impl[const N: usize] SecretBytes<N>);
 
-/// Bytes that are not as many as the type says.
+/// The number of bytes differs from the one that the type requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a secret has the wrong length")]
 pub struct WrongLength;
@@ -87,13 +89,13 @@ pub struct WrongLength;
 pub struct SecretVec(Zeroizing<Vec<u8>>);
 
 impl SecretVec {
-    /// Takes bytes over; they are wiped when this is dropped.
+    /// Takes ownership of `bytes`, which are wiped when this is dropped.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -108,17 +110,17 @@ impl From<Zeroizing<Vec<u8>>> for SecretVec {
 
 crate::redacted_debug!(SecretVec);
 
-/// Secret text: a typed password, a code.
+/// Secret text, such as a typed password or a code.
 pub struct SecretString(Zeroizing<String>);
 
 impl SecretString {
-    /// Takes text over; it is wiped when this is dropped.
+    /// Takes ownership of `text`, which is wiped when this is dropped.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

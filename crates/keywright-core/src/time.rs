@@ -5,8 +5,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// Seconds since 1970-01-01T00:00:00Z, without leap seconds. At most the end of the year 9999: a larger number is a
-/// mistake (milliseconds, as a rule) and refused where it enters.
+/// Seconds since 1970-01-01T00:00:00Z, without leap seconds.
+///
+/// The largest value is the end of the year 9999. A larger number is a mistake (usually
+/// milliseconds) and is refused where it enters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct UnixSeconds(u64);
@@ -17,34 +19,34 @@ impl UnixSeconds {
     /// 9999-12-31T23:59:59Z.
     pub const MAX: Self = Self(253_402_300_799);
 
-    /// Takes a count of seconds.
+    /// Creates a time from a count of seconds.
     ///
     /// # Errors
-    /// [`TimeError`] beyond the year 9999.
+    /// Returns [`TimeError`] if the time is beyond the year 9999.
     pub const fn new(seconds: u64) -> Result<Self, TimeError> {
         if seconds > Self::MAX.0 { Err(TimeError) } else { Ok(Self(seconds)) }
     }
 
-    /// The count of seconds.
+    /// Returns the count of seconds.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// This moment, `seconds` later; never beyond [`Self::MAX`].
+    /// Returns the moment `seconds` later, at most [`Self::MAX`].
     #[must_use]
     pub const fn plus(self, seconds: u64) -> Self {
         let sum = self.0.saturating_add(seconds);
         if sum > Self::MAX.0 { Self::MAX } else { Self(sum) }
     }
 
-    /// This moment, `seconds` earlier; never before [`Self::EPOCH`].
+    /// Returns the moment `seconds` earlier, at least [`Self::EPOCH`].
     #[must_use]
     pub const fn minus(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }
 
-    /// Seconds from `earlier` to this moment; 0 if `earlier` is in fact later.
+    /// Returns the seconds from `earlier` to this moment, or 0 if `earlier` is in fact later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -76,21 +78,22 @@ impl From<UnixSeconds> for u64 {
     }
 }
 
-/// A count of seconds beyond the year 9999: milliseconds, most likely.
+/// A count of seconds is beyond the year 9999. Most likely it is in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a time is beyond the year 9999; are these milliseconds?")]
 pub struct TimeError;
 
-/// Where the outermost layer reads the time. Pure code never holds one.
+/// The source from which the outermost layer reads the time. Pure code never holds one.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment.
+    /// Returns the present moment.
     ///
     /// # Errors
-    /// [`ClockError`] if the clock stands before 1970 or beyond 9999. A caller denies then.
+    /// Returns [`ClockError`] if the clock shows a time before 1970 or after 9999. The caller must
+    /// deny the request then.
     fn now(&self) -> Result<UnixSeconds, ClockError>;
 }
 
-/// The clock shows no time that can be used.
+/// The clock does not show a usable time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the clock stands before 1970 or beyond the year 9999")]
 pub struct ClockError;
@@ -108,23 +111,23 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is set: for tests, of hosts too.
+/// A clock that does not move until it is set. It is for tests, including those of hosts.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub const fn new(now: UnixSeconds) -> Self {
         Self(AtomicU64::new(now.0))
     }
 
-    /// Sets it, forward or back.
+    /// Sets the clock, forward or back.
     pub fn set(&self, now: UnixSeconds) {
         self.0.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves it on by `seconds`.
+    /// Moves the clock forward by `seconds`.
     pub fn advance(&self, seconds: u64) {
         let now = UnixSeconds(self.0.load(Ordering::SeqCst));
         self.set(now.plus(seconds));

@@ -1,7 +1,8 @@
-//! The text that people type or paste: codes, recovery codes, reset codes, base32.
+//! Text that people type or paste: codes, recovery codes, reset codes, base32.
 //!
-//! Apps print codes in groups, and phones put in their own blanks and hyphens, so both carry nothing. Every text is
-//! cleaned of one set of characters before its form is judged; what is left must be right.
+//! Apps print codes in groups, and phones insert white space and hyphens of their own, so both are
+//! ignored. Every text is cleaned of the same set of characters before its form is checked; what
+//! remains must be correct.
 //!
 //! ```
 //! use keywright_core::typed;
@@ -12,8 +13,8 @@
 
 use crate::secret::SecretString;
 
-/// Returns whether a character carries nothing: Unicode's White_Space, the zero-width space, joiners and word joiner, the
-/// byte order mark, the soft hyphen, and every hyphen, dash and minus sign.
+/// Whether a character is ignored: Unicode's White_Space, the zero-width space, joiners and word
+/// joiner, the byte order mark, the soft hyphen, and every hyphen, dash and minus sign.
 #[must_use]
 pub fn is_ignored(character: char) -> bool {
     character.is_whitespace()
@@ -23,12 +24,13 @@ pub fn is_ignored(character: char) -> bool {
         )
 }
 
-/// Returns the characters of a text that carry something.
+/// Returns the characters of a text that are not [ignored](is_ignored).
 pub fn characters(text: &str) -> impl Iterator<Item = char> + Clone + '_ {
     text.chars().filter(|character| !is_ignored(*character))
 }
 
-/// Returns the text without what carries nothing. It is wiped when dropped, and sized once, so no copy is left behind.
+/// Returns the text without the [ignored](is_ignored) characters. The result is wiped when it is
+/// dropped. It is allocated once, so no copy is left behind.
 #[must_use]
 pub fn clean(text: &str) -> SecretString {
     let mut cleaned = String::with_capacity(text.len());

@@ -1,7 +1,9 @@
-//! Wrapping: a key or a text sealed under a key that only somebody else's secret gives back.
+//! Wrapping: a key or a text is sealed under a key that is derived from a secret which somebody
+//! else holds.
 //!
-//! XChaCha20-Poly1305, random 24-byte nonce. Bytes: `nonce(24) ‖ ciphertext ‖ tag(16)`. The tag is the only check: there
-//! is no hash of the secret beside it to guess against.
+//! The cipher is XChaCha20-Poly1305 with a random 24-byte nonce. The bytes are `nonce(24) ‖
+//! ciphertext ‖ tag(16)`. The tag is the only check: there is no hash of the secret beside it to
+//! guess against.
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -16,14 +18,15 @@ use crate::secret::SecretBytes;
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
-/// A key that wraps, with what it is bound to: HKDF-SHA-256 of a secret, and the same info as associated data.
+/// A key that wraps, with the context to which it is bound. The key is HKDF-SHA-256 of a secret;
+/// the HKDF's info is also the associated data.
 pub struct WrapKey {
     key: SecretBytes<32>,
     info: Vec<u8>,
 }
 
 impl WrapKey {
-    /// HKDF(ikm = `secret`, salt, info = `label ‖ LP(parts…)`, 32 bytes).
+    /// Derives a key: HKDF(ikm = `secret`, salt, info = `label ‖ LP(parts…)`, 32 bytes).
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn derive(secret: &[u8], salt: &[u8], label: &str, parts: &[&[u8]]) -> Self {
@@ -35,7 +38,7 @@ impl WrapKey {
         Self { key, info }
     }
 
-    /// A key that was derived elsewhere, bound to `info`.
+    /// Wraps a key that was derived elsewhere, and binds it to `info`.
     #[must_use]
     pub const fn from_key(key: SecretBytes<32>, info: Vec<u8>) -> Self {
         Self { key, info }
@@ -44,7 +47,8 @@ impl WrapKey {
     /// Wraps a text.
     ///
     /// # Errors
-    /// [`WrapError`] if the generator fails or the text is absurdly long.
+    /// Returns [`WrapError`] if the generator fails or the text is longer than the cipher allows
+    /// (256 GiB).
     pub fn wrap(&self, entropy: &(impl Entropy + ?Sized), text: &[u8]) -> Result<Vec<u8>, WrapError> {
         let nonce: [u8; NONCE] = random_bytes(entropy)?;
         let mut out = Vec::with_capacity(text.len().saturating_add(NONCE).saturating_add(TAG));
@@ -58,7 +62,8 @@ impl WrapKey {
         Ok(out)
     }
 
-    /// Unwraps a text; `None` if the key, what it is bound to, or the bytes are not those it was wrapped with.
+    /// Unwraps a text. Returns `None` if the key, its info or the bytes differ from those of the
+    /// wrapping.
     #[must_use]
     pub fn unwrap(&self, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, rest) = wrapped.split_first_chunk::<NONCE>()?;
@@ -70,13 +75,13 @@ impl WrapKey {
         Some(text)
     }
 
-    /// Unwraps a secret of `N` bytes.
+    /// Unwraps a secret of `N` bytes. Returns `None` if it does not unwrap or has another length.
     #[must_use]
     pub fn unwrap_secret<const N: usize>(&self, wrapped: &[u8]) -> Option<SecretBytes<N>> {
         SecretBytes::from_slice(&self.unwrap(wrapped)?).ok()
     }
 
-    /// The key itself, for a known answer's test.
+    /// Returns the key itself, for a test with a known answer.
     #[must_use]
     pub const fn expose(&self) -> &SecretBytes<32> {
         &self.key
@@ -85,14 +90,14 @@ impl WrapKey {
 
 crate::redacted_debug!(WrapKey);
 
-/// Why nothing was wrapped.
+/// Why a text was not wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WrapError {
-    /// The generator failed.
+    /// The random number generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The text is longer than the cipher takes (256 GiB).
+    /// The text is longer than the cipher allows (256 GiB).
     #[error("a text is too long to wrap")]
     TooLong,
 }

@@ -1,7 +1,8 @@
 //! Applies one batch inside a transaction that somebody else began: the writer's own, or a host's.
 //!
-//! The guard, and whatever else can be a conflict, is checked before the first write or by it. So a conflict has written
-//! nothing, and the other batches of the same transaction do not notice it.
+//! The guard, and every other condition for a conflict, is checked before the first write or by it.
+//! A conflict has therefore written nothing, and does not affect the other batches of the same
+//! transaction.
 
 use keywright_store::{Batch, Partition, Put, Revision, SlotName, StoredEvent, Write};
 use rusqlite::types::Value;
@@ -11,8 +12,9 @@ use crate::fault::FaultKind;
 use crate::rows::{ApplyError, at_most, failed, moment};
 use crate::vault;
 
-/// Writes a root over the expected one. Whoever expires a partition may have a clock that is behind: it is kept for a day
-/// beyond the store's horizon, so that no late commit finds it swept. `CASE` looks for the horizon only where it counts.
+/// Writes a root over the expected one. A writer that expires a partition may have a clock that is
+/// behind, so the partition is kept for a day beyond the store's horizon, and no late commit finds
+/// it swept. `CASE` reads the horizon only if it matters.
 macro_rules! purge_after {
     () => {
         "CASE WHEN ?4 IS NULL THEN NULL ELSE max(?4, coalesce(
@@ -33,20 +35,21 @@ const INSERT_ROOT: &str = concat!(
     ", ?5) ON CONFLICT (partition) DO NOTHING"
 );
 
-/// The same, where neither the row before nor the one behind it has a moment: then SQLite need not open the indexes of
-/// moments, which are as many as the others. So it is with nearly every account.
+/// The same if neither the old row nor the new one has a moment. SQLite then need not open the
+/// indexes of moments, which are as many as the others. This is so for nearly every account.
 const UPDATE_TIMELESS_ROOT: &str = "UPDATE keywright_roots SET revision = ?2, body = ?3
      WHERE partition = ?1 AND revision = ?4 AND purge_after IS NULL AND due_at IS NULL";
 
 const PUT_RECORD: &str = "INSERT INTO keywright_records (partition, slot, body, purge_after) VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (partition, slot) DO UPDATE SET body = excluded.body, purge_after = excluded.purge_after";
 
-/// Puts a lasting record over a lasting one, as nearly every put of one does: no index, and one search.
+/// Writes a lasting record over a lasting one, as nearly every put of one does. It uses no index
+/// and one search.
 const UPDATE_LASTING_RECORD: &str =
     "UPDATE keywright_records SET body = ?3 WHERE partition = ?1 AND slot = ?2 AND purge_after IS NULL";
 
-/// Applies batches inside one transaction. Holds the statements that nearly every batch runs, so that a group looks them up
-/// once.
+/// Applies batches inside one transaction. It holds the statements that nearly every batch runs, so
+/// that a group looks them up once.
 pub(crate) struct Applier<'c> {
     connection: &'c Connection,
     update_root: CachedStatement<'c>,
@@ -60,18 +63,18 @@ impl<'c> Applier<'c> {
         Ok(Self { connection, update_root, update_record })
     }
 
-    /// The connection, inside its transaction.
+    /// Returns the connection, inside its transaction.
     pub(crate) const fn connection(&self) -> &'c Connection {
         self.connection
     }
 
-    /// Applies all of the batch, or returns why not.
+    /// Applies the whole batch, or returns why it did not.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<(), ApplyError> {
         let (connection, partition) = (self.connection, batch.partition());
         let Some(write) = batch.write() else {
             return if holds(connection, partition, batch.expect())? { Ok(()) } else { Err(ApplyError::Conflict) };
         };
-        // A vault write may have to be refused: behind the guard, and before the first write.
+        // A vault write may have to be refused: after the guard, and before the first write.
         let vault = match &write.vault {
             Some(_) if !holds(connection, partition, batch.expect())? => return Err(ApplyError::Conflict),
             Some(vault) => Some(vault::plan(connection, partition, vault)?),
@@ -97,7 +100,8 @@ impl<'c> Applier<'c> {
         append_events(connection, partition, &write.events)
     }
 
-    /// Writes the root over the expected one. Returns how many rows that changed: one, or none if the guard failed.
+    /// Writes the root over the expected one. Returns how many rows were changed: one, or none if
+    /// the guard failed.
     fn put_root(
         &mut self,
         partition: &Partition,
@@ -143,7 +147,7 @@ pub(crate) fn holds(
     partition: &Partition,
     expect: Option<Revision>,
 ) -> Result<bool, rusqlite::Error> {
-    // One of an unknown form is no revision that anybody can expect; a load says so.
+    // A revision of an unknown form equals none that a batch can expect; a load reports it.
     let found = connection
         .prepare_cached("SELECT revision FROM keywright_roots WHERE partition = ?1")?
         .query_row([partition.key()], |row| {
@@ -154,7 +158,7 @@ pub(crate) fn holds(
     Ok(found.unwrap_or(expect.is_none()))
 }
 
-/// Drops every record, cipher and stage of the partition. Its events stay.
+/// Drops every record, cipher and stage of the partition. Its events are kept.
 fn erase(connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
     connection.prepare_cached("DELETE FROM keywright_records WHERE partition = ?1")?.execute([partition.key()])?;
     vault::erase(connection, partition.key())
@@ -172,7 +176,7 @@ fn delete_records(connection: &Connection, partition: &Partition, slots: &[SlotN
 fn append_events(connection: &Connection, partition: &Partition, events: &[StoredEvent]) -> Result<(), ApplyError> {
     for event in events {
         let number = i64::try_from(event.number).map_err(|_| failed(FaultKind::UnknownForm))?;
-        // As a text, for people who look into the file; byte for byte in any case.
+        // As text, for people who inspect the file. The bytes are the same in any case.
         let json = match std::str::from_utf8(&event.json) {
             Ok(text) => Value::Text(text.to_owned()),
             Err(_) => Value::Blob(event.json.to_vec()),

@@ -1,4 +1,4 @@
-//! Copies of the whole file: a backup while the server runs, and the way back.
+//! Copies of the whole file: a backup while the server runs, and its restoration.
 
 use std::fs::File;
 use std::io;
@@ -18,19 +18,20 @@ use crate::{connect, read, schema};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// There is a file at the copy's path already, or the log or journal of one. It was not touched.
+    /// There is already a file at the copy's path, or the log or journal of one. It was not
+    /// touched.
     #[error("there is a file at `{}` already", .0.display())]
     Exists(PathBuf),
-    /// The copy cannot be made or synchronised.
+    /// The copy cannot be created or synchronised.
     #[error("the copy cannot be written")]
     Io(#[source] io::Error),
-    /// SQLite could not read the one file or write the other.
+    /// SQLite could not read the source or write the copy.
     #[error("the copy failed")]
     Fault(#[from] Fault),
-    /// The file that was to be copied is not ours, or of a newer version.
+    /// The file to be copied is not a Keywright file, or is of a newer version.
     #[error("the file is none that this program can restore")]
     NotOurs(#[source] OpenError),
-    /// The operating system gave no thread.
+    /// The operating system did not provide a thread.
     #[error("a thread for the copy cannot be started")]
     Thread(#[source] io::Error),
 }
@@ -51,16 +52,19 @@ impl From<OpenError> for BackupError {
 }
 
 impl SqliteStore {
-    /// Copies the whole file, a host's own tables included, to `path`, as it is at one moment, while commits and loads go
-    /// on. The copy is a single file without a log, its owner's alone (mode 0600), and on the disk when this returns. A
-    /// store in memory is copied to a file too; it does nothing else meanwhile.
+    /// Copies the whole file, including a host's own tables, to `path`, as it is at one moment.
+    /// Commits and loads continue meanwhile. The copy is a single file without a log, accessible
+    /// only to its owner (mode 0600), and on the disk when this returns. A store in memory is
+    /// copied to a file too, but it does nothing else meanwhile.
     ///
-    /// Keep the copy as safe as the file itself, and apart from the keyring. [`restore`](Self::restore) brings it back.
+    /// Keep the copy as safe as the file itself, and apart from the keyring.
+    /// [`restore`](Self::restore) brings it back.
     ///
     /// The copy is made on a thread of its own. Dropping the future does not stop it.
     ///
     /// # Errors
-    /// [`BackupError`]. Nothing is left at `path`; a file that was there is not touched.
+    /// Returns [`BackupError`] if the copy could not be made. Nothing is left at `path`; an
+    /// existing file there is not touched.
     pub async fn backup_to(&self, path: impl Into<PathBuf>) -> Result<(), BackupError> {
         let target = path.into();
         let Some(source) = self.path().map(Path::to_path_buf) else {
@@ -68,8 +72,8 @@ impl SqliteStore {
         };
         let (settings, watch) = (self.settings().clone(), self.watch().cloned());
         let work = move || {
-            // The file is opened by its path. Is it the store's? Before, so that no other file is touched; and once more
-            // when it was copied.
+            // The file is opened by its path, which may no longer lead to the store's file. This is
+            // checked before, so that no other file is touched, and again after the copy.
             let in_place = || watch.as_deref().map_or(Ok(()), watch::Watch::check);
             in_place()?;
             let connection = connect::reader(&source, &settings)?;
@@ -83,13 +87,15 @@ impl SqliteStore {
         answer.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Stopped).into()))
     }
 
-    /// Copies a backup to `path`, from where [`open`](Self::open) takes it. There must be no file at `path`, and no log or
-    /// journal beside it either: a log that another file has left would be applied to this one. Blocks the thread.
+    /// Copies a backup to `path`, where [`open`](Self::open) can open it. There must be no file at
+    /// `path`, and no log or journal beside it either, because the log of another file would be
+    /// applied to this one. This blocks the thread.
     ///
     /// What was spent or counted after the backup was made is unspent and uncounted again.
     ///
     /// # Errors
-    /// [`BackupError`]. Nothing is left at `path`; a file that was there is not touched.
+    /// Returns [`BackupError`] if the backup could not be restored. Nothing is left at `path`; an
+    /// existing file there is not touched.
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), BackupError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(backup, flags)?;
@@ -103,9 +109,9 @@ impl SqliteStore {
     }
 }
 
-/// Copies all pages in one step: in one read transaction of the source, which hinders no writer.
+/// Copies all pages in one step, in one read transaction of the source, which blocks no writer.
 fn copy(source: &Connection, target: &Path, is_sound: impl FnOnce() -> Result<(), Fault>) -> Result<(), BackupError> {
-    // SQLite would apply, or delete, what another file has left beside this path.
+    // SQLite would apply, or delete, files that another database has left beside this path.
     for suffix in ["-wal", "-shm", "-journal"] {
         let beside = watch::beside(target, suffix);
         if std::fs::symlink_metadata(&beside).is_ok() {
@@ -119,7 +125,7 @@ fn copy(source: &Connection, target: &Path, is_sound: impl FnOnce() -> Result<()
     let copied = copy_pages(source, target).and_then(|()| is_sound().map_err(BackupError::Fault));
     let copied = copied.and_then(|()| sync(&file, target).map_err(BackupError::Io));
     if copied.is_err() {
-        // It is ours: it was not there before.
+        // The file is ours, because it was not there before.
         let _ = std::fs::remove_file(target);
     }
     copied
@@ -132,7 +138,8 @@ fn copy_pages(source: &Connection, target: &Path) -> Result<(), BackupError> {
     if step != StepResult::Done {
         return Err(Fault::new(FaultKind::Locked).into());
     }
-    // The copied header asks for a log. Without one the copy is a single file, and can be read where nothing can be written.
+    // The copied header requires a log. Without a log, the copy is a single file that can be read
+    // even on a read-only medium.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
     copy.close().map_err(|(_, error)| error.into())
 }

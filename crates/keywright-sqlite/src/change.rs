@@ -1,4 +1,4 @@
-//! What the writer can be asked to do.
+//! The changes that the writer can be asked to make.
 
 use keywright_core::UnixSeconds;
 use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite, Write};
@@ -8,10 +8,10 @@ use crate::rows::ApplyError;
 use crate::upkeep::{self, Chain};
 use crate::vault;
 
-/// From so many rows on a change is large.
+/// The number of rows from which on a change is large.
 const MANY: usize = 500;
 
-/// One change, all or nothing.
+/// One change, which is applied as a whole or not at all.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every change is a commit, which crosses to the writer by one move"
@@ -39,14 +39,14 @@ pub(crate) enum Change {
         age: u64,
         limit: u32,
     },
-    /// Runs in the middle of the writer's transaction: whatever a test lets happen there.
+    /// Runs a test's function in the middle of the writer's transaction.
     #[cfg(test)]
     Meanwhile(Box<dyn Fn(&rusqlite::Connection) + Send>),
 }
 
 impl Change {
-    /// Applies it inside the writer's transaction. Returns how many things a clean-up dropped, or where the horizon
-    /// stands; else 0.
+    /// Applies the change inside the writer's transaction. Returns how many things a clean-up
+    /// dropped, or the new horizon, and otherwise 0.
     pub(crate) fn apply(&self, applier: &mut Applier<'_>) -> Result<u64, ApplyError> {
         let connection = applier.connection();
         match self {
@@ -66,7 +66,8 @@ impl Change {
         }
     }
 
-    /// Whether it writes so many pages that SQLite would take the log back into the file within its `COMMIT`.
+    /// Whether the change writes so many pages that SQLite would run a checkpoint within its
+    /// `COMMIT`.
     pub(crate) fn is_large(&self) -> bool {
         match self {
             Self::Commit(batch) => match batch.write() {

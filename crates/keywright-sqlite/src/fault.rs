@@ -1,4 +1,4 @@
-//! What can go wrong with the file, sorted by what an operator does next.
+//! Faults of the file, sorted by what an operator does next.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use keywright_store::{CommitError, LoadError};
 use rusqlite::ErrorCode;
 
-/// What went wrong, by what an operator does next.
+/// The kind of a fault, by what an operator does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// The file is no SQLite database, or is encrypted.
+    /// The file is not an SQLite database, or is encrypted.
     NotADatabase,
     /// Another program holds the file's lock for longer than the busy timeout.
     Locked,
@@ -18,27 +18,30 @@ pub enum FaultKind {
     ReadOnly,
     /// The disk, or the size limit of the store, is full.
     Full,
-    /// The path cannot be opened: no such directory, no permission.
+    /// The path cannot be opened: there is no such directory, or no permission.
     CannotOpen,
     /// The file is damaged. Restore a backup.
     Corrupt,
     /// The operating system reported an I/O error.
     Disk,
-    /// A row has a form that this version does not know: a newer version wrote it, or it is damaged.
+    /// A row has a form that this version does not know. A newer version wrote it, or it is
+    /// damaged.
     UnknownForm,
-    /// A vault write or a stage names one cipher twice: a mistake of the caller.
+    /// A vault write or a stage names one cipher twice, which is a programming error of the caller.
     DuplicateCipher,
-    /// An event's number is taken: the log of events was altered, or a root was put back.
+    /// An event's number is taken: the log of events was altered, or an older root was put back.
     EventNumberTaken,
-    /// The tables are not as this crate makes them: one was altered, or something was put on one or in its place, a
-    /// trigger or a view for example. What it is called is in the log. Somebody has worked on the file: restore a backup.
+    /// The tables are not as this crate creates them: one was altered, or something (a trigger or a
+    /// view, for example) was put on one or in its place. The log has its name. Somebody has edited
+    /// the file; restore a backup.
     AlteredSchema,
-    /// The file, its log or the log's index was deleted or replaced while the store was open. The store does nothing more:
-    /// what it wrote would be lost. Find out what happened to the file, then start again.
+    /// The file, its log or the log's index was deleted or replaced while the store was open. The
+    /// store does nothing more, because what it wrote would be lost. Find out what happened to the
+    /// file, then start again.
     FileReplaced,
-    /// A host's transaction is on another file than a store's, or on one of another version.
+    /// A host's transaction is on a file other than the store's, or on one of another version.
     OtherFile,
-    /// The thread that was to answer is gone.
+    /// The thread that should have answered is gone.
     Stopped,
     /// Anything else that SQLite reports.
     Other,
@@ -79,10 +82,11 @@ impl FaultKind {
     }
 }
 
-/// A fault of the store: a kind, and SQLite's own error where there is one. The source inside [`LoadError`] and
-/// [`CommitError`] downcasts to it.
+/// A fault of the store: a kind, and SQLite's own error if there is one. The source inside
+/// [`LoadError`] and [`CommitError`] downcasts to it.
 ///
-/// It carries no value of any row: SQLite's messages name tables and columns, and all our statements are fixed.
+/// It contains no value of any row: SQLite's messages name tables and columns, and all our
+/// statements are fixed.
 #[derive(Clone)]
 pub struct Fault {
     kind: FaultKind,
@@ -91,13 +95,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// What went wrong.
+    /// Returns the kind of the fault.
     #[must_use]
     pub const fn kind(&self) -> FaultKind {
         self.kind
     }
 
-    /// SQLite's own error.
+    /// Returns SQLite's own error, if there is one.
     #[must_use]
     pub fn sqlite_error(&self) -> Option<&rusqlite::Error> {
         self.source.as_deref()
@@ -121,7 +125,7 @@ impl Fault {
 }
 
 impl Fault {
-    /// Whether the error says that a value of a row has another form than was asked for.
+    /// Whether the error reports that a value of a row has another form than was requested.
     pub(crate) const fn from_row(error: &rusqlite::Error) -> bool {
         matches!(
             error,
@@ -164,40 +168,42 @@ impl std::error::Error for Fault {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// A newer version of this crate wrote the file. Use that version; there is no way back.
+    /// A newer version of this crate wrote the file. Use that version; a file cannot be migrated
+    /// back.
     #[error("the database has version {found}, this program knows versions up to {known}")]
     Newer {
         /// The file's version.
         found: i32,
-        /// The newest version this program knows.
+        /// The newest version that this program knows.
         known: i32,
     },
-    /// The file is a database of another program: its `application_id` or `user_version` is not ours, or it has tables
-    /// and [`Builder::adopt`](crate::Builder::adopt) was not asked for.
+    /// The file is a database of another program: its `application_id` or `user_version` is not
+    /// ours, or it has tables and [`Builder::adopt`](crate::Builder::adopt) was not called.
     #[error("the file is a database of another program (application id {application_id:#x})")]
     Foreign {
-        /// The file's `application_id`; 0 where none is set.
+        /// The file's `application_id`, or 0 if none is set.
         application_id: i32,
     },
-    /// The file is from before the first release. There is no way to bring it forward: begin with a new file.
+    /// The file is from before the first release. It cannot be migrated; begin with a new file.
     #[error("the database is from before the first release and cannot be brought forward; begin with a new file")]
     BeforeRelease,
-    /// The host's database that was to be adopted has another text encoding than UTF-8.
+    /// The host's database that was to be adopted has a text encoding other than UTF-8.
     #[error("the database has the text encoding {encoding}; only UTF-8 can be adopted")]
     Encoding {
         /// The file's encoding.
         encoding: String,
     },
-    /// The file's place cannot have a write-ahead log: a network file system, as a rule.
+    /// A write-ahead log is not possible at the file's place, which usually is a network file
+    /// system.
     #[error("the file's place does not support a write-ahead log (the journal mode stays `{mode}`)")]
     NoWriteAheadLog {
-        /// The journal mode SQLite fell back to.
+        /// The journal mode to which SQLite fell back.
         mode: String,
     },
     /// SQLite could not open, read or set up the file.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// The operating system gave no thread.
+    /// The operating system did not provide a thread.
     #[error("a thread of the store cannot be started")]
     Thread(#[source] std::io::Error),
 }

@@ -1,4 +1,5 @@
-//! A bounded inbox before threads: who finds it full waits as a future, never as a thread.
+//! A bounded inbox before threads. A caller that finds it full waits as a future, and never blocks
+//! a thread.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,13 +9,14 @@ use std::thread::{self, JoinHandle};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
-/// How often in a row a thread looks in vain for one more job of its group: some microseconds.
+/// How often in a row a thread checks in vain for one more job of its group, which takes some
+/// microseconds.
 const PATIENCE: u32 = 16;
 
-/// A job and the place it takes in the inbox until a thread fetches it.
+/// A job, and the place that it takes in the inbox until a thread fetches it.
 type Placed<J> = (J, SemaphoreGuardArc);
 
-/// The sending side. Dropping it lets the threads finish what waits, and joins them.
+/// The sending side. Dropping it lets the threads finish the waiting jobs, and joins them.
 pub(crate) struct Inbox<J: Send + 'static> {
     places: Arc<Semaphore>,
     shared: Arc<Shared<J>>,
@@ -26,36 +28,37 @@ pub(crate) struct Jobs<J>(Arc<Shared<J>>);
 
 struct Shared<J> {
     queue: Mutex<Queue<J>>,
-    /// Told once for each job that a sleeping thread has to fetch: a job wakes one thread, and none that is awake.
+    /// Notified once for each job that a sleeping thread has to fetch. A job wakes one thread, and
+    /// no thread that is awake.
     filled: Condvar,
 }
 
 struct Queue<J> {
     waiting: VecDeque<Placed<J>>,
-    /// Threads that sleep and that no job has been promised to. One more than there are costs a call to the system, one
-    /// fewer would leave a job lying.
+    /// The number of threads that sleep and that no job has been promised to. One too many costs a
+    /// call to the system; one too few would leave a job unfetched.
     asleep: usize,
-    /// Threads that are left.
+    /// The number of threads that are left.
     threads: usize,
     closed: bool,
 }
 
 impl<J> Shared<J> {
-    /// Nothing that is done under the lock can panic half way.
+    /// Nothing that is done under the lock can panic half way through.
     fn lock(&self) -> MutexGuard<'_, Queue<J>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<J: Send + 'static> Inbox<J> {
-    /// An inbox of `size` places before one thread per element of `workers`.
+    /// Starts an inbox with `size` places, and one thread for each element of `workers`.
     pub(crate) fn start<W>(name: &str, size: usize, workers: Vec<W>) -> io::Result<Self>
     where
         W: FnOnce(Jobs<J>) + Send + 'static,
     {
         let queue = Queue { waiting: VecDeque::new(), asleep: 0, threads: 0, closed: false };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), filled: Condvar::new() });
-        // If a thread fails to start, dropping the half-made inbox stops the others.
+        // If a thread fails to start, dropping the incomplete inbox stops the others.
         let mut inbox = Self { places: Arc::new(Semaphore::new(size)), shared, threads: Vec::new() };
         for worker in workers {
             let jobs = Jobs::new(&inbox.shared);
@@ -64,8 +67,8 @@ impl<J: Send + 'static> Inbox<J> {
         Ok(inbox)
     }
 
-    /// Waits for a place and puts the job there. Once this returns, the job will be done, whoever still asks for it.
-    /// Gives the job back if no thread is left.
+    /// Waits for a place and puts the job there. Once this returns, the job will be done, even if
+    /// its caller is gone. Returns the job if no thread is left.
     pub(crate) async fn put(&self, job: J) -> Result<(), J> {
         let place = self.places.acquire_arc().await;
         let mut queue = self.shared.lock();
@@ -107,13 +110,16 @@ impl<J> Jobs<J> {
         Self(Arc::clone(shared))
     }
 
-    /// Blocks this thread until a job comes; then takes up to `most` that wait. Empty: the inbox is closed and done.
+    /// Blocks this thread until a job arrives, then takes up to `most` waiting jobs. Returns none
+    /// once the inbox is closed and empty.
     ///
-    /// `expected` is how many are likely on their way: those that were just answered. While they keep coming, they are
-    /// waited for by giving up the processor, never by a clock; who comes alone is not held up.
+    /// `expected` is how many jobs are likely on their way, namely those of the callers that were
+    /// just answered. While they keep arriving, this waits for them by yielding the processor,
+    /// never by a clock. A job that comes alone is not delayed.
     pub(crate) fn take(&self, most: usize, expected: usize) -> Vec<J> {
         let mut group = Vec::with_capacity(expected.min(most));
-        // Who waits for a place is told outside of the lock: what a waker does is the executor's.
+        // Waiters for a place are woken outside of the lock, because a waker runs the executor's
+        // code.
         let mut places = Vec::new();
         let mut queue = self.0.lock();
         while queue.waiting.is_empty() && !queue.closed {
@@ -137,7 +143,8 @@ impl<J> Jobs<J> {
 }
 
 impl<J> Queue<J> {
-    /// Moves what waits to a group, until that has `most`, and the places that this frees.
+    /// Moves waiting jobs to a group until that has `most`, together with the places that this
+    /// frees.
     fn fetch(&mut self, most: usize, group: &mut Vec<J>, places: &mut Vec<SemaphoreGuardArc>) {
         let some = most.saturating_sub(group.len()).min(self.waiting.len());
         for (job, place) in self.waiting.drain(..some) {
@@ -151,8 +158,8 @@ impl<J> Drop for Jobs<J> {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
         queue.threads = queue.threads.saturating_sub(1);
-        // A thread that panicked may have been promised a job: another takes its place. Behind the last one nothing is
-        // done any more, and who waits must hear of it.
+        // A thread that panicked may have been promised a job, so another is woken in its place.
+        // After the last thread nothing is done any more, and the waiting callers must be notified.
         let left = if queue.threads == 0 { std::mem::take(&mut queue.waiting) } else { VecDeque::new() };
         drop(queue);
         self.0.filled.notify_all();
@@ -201,7 +208,7 @@ mod tests {
     fn a_job_wakes_one_thread_and_behind_the_last_it_comes_back() {
         let (told, seen) = mpsc::channel();
         let worker = |jobs: Jobs<u32>, told: mpsc::Sender<u32>| {
-            // One job each; then the thread is gone, as one that panicked.
+            // One job each; then the thread ends, as one that panicked would.
             told.send(jobs.take(1, 1)[0]).unwrap();
         };
         let workers = (0..3).map(|_| (told.clone(), worker)).map(|(told, worker)| move |jobs| worker(jobs, told));
@@ -214,7 +221,7 @@ mod tests {
         assert_eq!(done, [0, 1, 2]);
         drop(told);
         assert!(seen.recv().is_err(), "all threads are gone");
-        // The last thread tells what it did before it drops its side.
+        // The last thread reports what it did before it drops its side.
         while inbox.shared.lock().threads > 0 {
             thread::yield_now();
         }

@@ -1,6 +1,6 @@
-//! Replies that are lost, `COMMIT`s that fail and commits that come late, brought about in the writer itself, at its
-//! `COMMIT`: below everything in this crate that handles a reply. And the parts of the conformance suite that need them,
-//! over two openings of one file.
+//! Lost replies, failing `COMMIT`s and late commits, simulated in the writer itself, at its
+//! `COMMIT`: below everything in this crate that handles a reply. It also runs the parts of the
+//! conformance suite that need them, over two openings of one file.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +16,11 @@ use crate::read::run;
 /// What happens at the next `COMMIT` of a batch.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    /// It never gets there.
+    /// The `COMMIT` never runs.
     LostBefore,
-    /// It is done, and nobody hears of it.
+    /// The `COMMIT` is done, but its reply is lost.
     LostAfter,
-    /// It is under way until it is delivered.
+    /// The `COMMIT` is delayed until it is delivered.
     Held,
 }
 
@@ -117,7 +117,7 @@ impl FaultHooks for Lossy {
     }
 }
 
-/// The parts that need replies to be lost.
+/// The parts that need lost replies.
 const LOST: [Part; 3] = [Part::LostReplies, Part::FailedCommits, Part::LateCommits];
 
 /// The others, which `tests/conformance.rs` runs.

@@ -1,4 +1,4 @@
-//! The port: each method is a change for the writer or a question for a reader.
+//! The port: each method is a change for the writer or a query for a reader.
 
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
@@ -31,8 +31,8 @@ impl RecordStore for SqliteStore {
             if batch.write().is_some() {
                 return self.change(Change::Commit(batch)).await.map(|_| ());
             }
-            // A reader's snapshot has every commit that was acknowledged before it: the writer need not be asked, and
-            // nothing is synchronised.
+            // A reader's snapshot has every commit that was acknowledged before it, so the writer
+            // is not needed, and nothing is synchronised.
             let holds = move |connection: &_| Ok(apply::holds(connection, batch.partition(), batch.expect())?);
             match self.ask(holds).await {
                 Ok(true) => Ok(()),
@@ -127,7 +127,7 @@ impl Upkeep for SqliteStore {
     fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
         Box::pin(async move {
             let moved = self.change(Change::MoveHorizon { now }).await?;
-            // What was a moment is one again.
+            // The value came from a moment, so it is one again.
             UnixSeconds::new(moved).map_err(|error| CommitError::Unknown(error.into()))
         })
     }

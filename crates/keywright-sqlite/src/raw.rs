@@ -1,11 +1,11 @@
-//! Values as they lie in a row, whatever the column is meant to hold: SQLite keeps any type in any column, and whoever
-//! writes the file writes what he likes.
+//! Values as they are in a row, whatever the column is meant to hold. SQLite keeps any type in any
+//! column, and somebody who writes to the file can write anything.
 
 use std::cmp::Ordering;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// How many rows of an unknown form are named in the log by one call. The others are counted.
+/// How many rows of an unknown form one call names in the log. The others are counted.
 const NAMED: u64 = 8;
 
 /// How much of a key is shown in the log.
@@ -22,7 +22,7 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
-    /// The text, if it is one.
+    /// Returns the text, if the value is one.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -30,7 +30,7 @@ impl Raw {
         }
     }
 
-    /// Enough of it to find the row.
+    /// Returns enough of the value to find the row.
     fn shown(&self) -> String {
         match self {
             Self::Null => "NULL".into(),
@@ -41,7 +41,8 @@ impl Raw {
         }
     }
 
-    /// The order of SQLite's for keys, which are texts or blobs: a column of texts turns numbers into texts.
+    /// SQLite's order of keys, which are texts or blobs. A column of texts converts numbers into
+    /// texts.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let rank = |value: &Self| match value {
             Self::Null => 0,
@@ -80,8 +81,8 @@ impl ToSql for Raw {
     }
 }
 
-/// Rows that were passed over because they have no known form. One of them must not stop the work on all others; an
-/// operator must hear of it.
+/// Rows that were skipped because they have no known form. One of them must not stop the work on
+/// all others, but an operator must be informed.
 #[derive(Debug)]
 pub(crate) struct Strays {
     work: &'static str,
@@ -93,7 +94,7 @@ impl Strays {
         Self { work, count: 0 }
     }
 
-    /// Notes a row of a table.
+    /// Records a row of a table.
     pub(crate) fn note(&mut self, table: &str, key: &Raw) {
         self.count = self.count.saturating_add(1);
         if self.count <= NAMED {

@@ -1,4 +1,4 @@
-//! What the reading side asks: each question is answered from one snapshot.
+//! The queries of the reading side. Each is answered from one snapshot.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) fn snapshot<T>(
     connection: &Connection,
     question: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    // A question that panicked has left its own open.
+    // A query that panicked has left its transaction open.
     if !connection.is_autocommit() {
         run(connection, "ROLLBACK")?;
     }
@@ -31,7 +31,7 @@ pub(crate) fn snapshot<T>(
     Ok(answer)
 }
 
-/// Runs a statement that has neither parameters nor rows, prepared once.
+/// Runs a statement that has neither parameters nor rows, and is prepared once.
 pub(crate) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
@@ -50,7 +50,7 @@ pub(crate) fn load(connection: &Connection, partition: &Partition, slots: &[Slot
     };
     let records = slots.iter().map(&mut record).collect::<Result<Vec<_>, _>>()?;
     let newest = newest(connection, partition)?;
-    // Nearly always one is in hand already.
+    // Nearly always one is already known.
     let in_hand = newest != Newest::default() || records.iter().any(Option::is_some);
     let has_rows = in_hand || has_rows(connection, partition)?;
     Ok(Snapshot { root, records, newest, has_rows })
@@ -67,7 +67,7 @@ fn newest(connection: &Connection, partition: &Partition) -> Result<Newest, Faul
     Ok(Newest { changes: number(changes)?, denials: number(denials)? })
 }
 
-/// Whether a partition has any row but a root.
+/// Whether a partition has any row besides a root.
 fn has_rows(connection: &Connection, partition: &Partition) -> Result<bool, Fault> {
     let found = connection
         .prepare_cached(
@@ -81,7 +81,7 @@ fn has_rows(connection: &Connection, partition: &Partition) -> Result<bool, Faul
     Ok(found)
 }
 
-/// The slots of a partition in which a record lies, those after `after`.
+/// The slots of a partition that hold a record, those after `after`.
 pub(crate) fn slots(
     connection: &Connection,
     partition: &Partition,
@@ -92,7 +92,7 @@ pub(crate) fn slots(
     let mut select = connection.prepare_cached(
         "SELECT slot FROM keywright_records WHERE partition = ?1 AND slot > ?2 ORDER BY slot LIMIT ?3",
     )?;
-    // No slot is the empty text.
+    // No slot is the empty string.
     let after = after.map(|after| after.to_text()).unwrap_or_default();
     let mut rows = select.query(params![partition.key(), after, limit])?;
     let mut slots = Vec::new();
@@ -148,7 +148,7 @@ fn marks(connection: &Connection, account: &Partition) -> Result<Vec<RowMarks>, 
         "SELECT id, text_mark, note_mark, nonce FROM keywright_ciphers WHERE partition = ?1 ORDER BY id",
     )?;
     let mut marks: Vec<RowMarks> = select.query_map([account.key()], row_marks)?.collect::<Result<_, _>>()?;
-    // Only an id of an unknown form is out of its order.
+    // Only an id of an unknown form is out of order.
     if !marks.is_sorted_by_key(|marks| marks.id) {
         marks.sort_by_key(|marks| marks.id);
     }
@@ -208,7 +208,7 @@ pub(crate) fn staged_texts(
     after: Option<CipherId>,
     limit: u32,
 ) -> Result<Vec<StagedText>, Fault> {
-    // Every id comes behind the empty blob.
+    // Every id sorts after the empty blob.
     let after = after.as_ref().map_or(&[][..], |CipherId(id)| id.as_slice());
     let mut select = connection.prepare_cached(
         "SELECT id, text_mark, nonce, text FROM keywright_staged
@@ -225,16 +225,18 @@ pub(crate) fn staged_texts(
     Ok(texts)
 }
 
-/// The mark of a staged row, whose columns begin with its id, its mark and its nonce. Where one of them has an unknown form, or
-/// its text has, the row cannot be promoted, and has the mark that nobody draws.
+/// Returns the mark of a staged row, whose columns begin with its id, its mark and its nonce. If
+/// one of them or its text has an unknown form, the row cannot be promoted, and gets the mark that
+/// nobody draws.
 fn staged_mark(row: &rusqlite::Row<'_>, has_text: bool) -> rusqlite::Result<Mark> {
     let (mark, nonce) = (sixteen(row, 1)?, sixteen(row, 2)?);
     let is_whole = has_text && nonce.is_some() && is_id(row.get_ref(0)?);
     Ok(mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark))
 }
 
-/// The marks of a row. Where one of its columns has an unknown form, all of them are zero: no digest vouches for that and
-/// nothing opens under it, so who reads the vault denies, and knows by which id the row can be dropped.
+/// Returns the marks of a row. If one of its columns has an unknown form, all marks are zero. No
+/// digest authenticates that and nothing opens under it, so a reader of the vault denies, and knows
+/// the id by which the row can be dropped.
 fn row_marks(row: &rusqlite::Row<'_>) -> rusqlite::Result<RowMarks> {
     let id = row.get_ref(0)?;
     let columns = (sixteen(row, 1)?, sixteen(row, 2)?, sixteen(row, 3)?);
@@ -261,17 +263,18 @@ fn cipher(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// A column of 16 bytes; `None` if it is none.
+/// Returns a column of 16 bytes, or `None` if it has another form.
 fn sixteen(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<[u8; 16]>> {
     Ok(row.get_ref(at)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()))
 }
 
-/// Whether a stored id has the form of one.
+/// Whether a stored id has the form of an id.
 pub(crate) fn is_id(id: ValueRef<'_>) -> bool {
     id.as_blob().is_ok_and(|bytes| bytes.len() == 16)
 }
 
-/// A stored id. One of an unknown form is told by its first 16 bytes: an edit that deletes this id deletes that row.
+/// Returns a stored id. One of an unknown form is represented by its first 16 bytes: an edit that
+/// deletes this id deletes that row.
 pub(crate) fn cipher_id(id: ValueRef<'_>) -> CipherId {
     let number;
     let bytes = match id {
@@ -295,7 +298,7 @@ fn bytes(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
     row.get::<_, Vec<u8>>(at).map(Bytes::from)
 }
 
-/// A stored moment.
+/// Returns a stored moment.
 pub(crate) fn moment(seconds: i64) -> Result<UnixSeconds, Fault> {
     unsigned(seconds).and_then(|seconds| UnixSeconds::new(seconds).map_err(|_| unknown_form()))
 }
@@ -318,7 +321,7 @@ mod tests {
     use super::*;
     use crate::connect::Settings;
 
-    /// A statement that SQLite prepares anew at each call costs more than it reads.
+    /// A statement that SQLite prepares again at each call costs more than it reads.
     #[test]
     fn statements_of_a_load_are_prepared_once() {
         let settings = Settings { busy_timeout: Duration::ZERO, size_limit: None, adopt: false };

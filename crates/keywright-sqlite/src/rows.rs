@@ -1,4 +1,5 @@
-//! What every change of rows needs: why it did not apply, the count of rows, and numbers as SQLite keeps them.
+//! What every change of rows needs: the reason why it did not apply, the count of rows, and numbers
+//! as SQLite keeps them.
 
 use keywright_core::UnixSeconds;
 use keywright_store::CommitError;
@@ -8,16 +9,17 @@ use crate::fault::{Fault, FaultKind};
 /// Why a change did not apply.
 #[derive(Debug)]
 pub(crate) enum ApplyError {
-    /// The guard failed, or a vault write is not what the vault is. Nothing was written.
+    /// The guard failed, or a vault write does not match the vault. Nothing was written.
     Conflict,
-    /// The change itself is unsound. Nothing was written.
+    /// The change itself is invalid. Nothing was written.
     Refused(Fault),
-    /// **Part of it may be written**: the transaction, or a savepoint, must be rolled back.
+    /// **Part of the change may be written**: the transaction, or a savepoint, must be rolled back.
     Failed(Fault),
 }
 
 impl ApplyError {
-    /// For the caller, once the transaction was rolled back or the change has written nothing.
+    /// Returns the error for the caller, once the transaction was rolled back or if the change has
+    /// written nothing.
     pub(crate) fn into_commit_error(self) -> CommitError {
         match self {
             Self::Conflict => CommitError::Conflict,
@@ -40,13 +42,14 @@ pub(crate) fn moment(moment: Option<UnixSeconds>) -> Option<i64> {
     moment.map(|moment| at_most(moment.get()))
 }
 
-/// The guard said that the rows are there: another count means a damaged file, and the transaction is rolled back.
+/// The guard established that the rows are there. Another count means a damaged file, and the
+/// transaction is rolled back.
 pub(crate) fn expect_rows(changed: usize, expected: usize) -> Result<(), ApplyError> {
     if changed == expected { Ok(()) } else { Err(failed(FaultKind::Corrupt)) }
 }
 
-/// As an integer of SQLite's, which is signed. A moment always fits (the year 9999 is 2³⁸); a bound that does not is
-/// beyond every row.
+/// Returns the number as one of SQLite's signed integers. A moment always fits (the year 9999 is
+/// 2³⁸); a bound that does not fit is beyond every row.
 pub(crate) fn at_most(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

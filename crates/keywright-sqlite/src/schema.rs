@@ -1,7 +1,7 @@
 //! The tables, versioned by `PRAGMA user_version`, with forward migrations.
 //!
-//! Names have a prefix, so that a host's own tables may lie in the same file. The file's `application_id` and
-//! `user_version` are ours.
+//! Names have a prefix, so that a host's own tables may be in the same file. The file's
+//! `application_id` and `user_version` are ours.
 
 use std::sync::OnceLock;
 
@@ -12,17 +12,20 @@ use crate::fault::{Fault, FaultKind, OpenError};
 /// Marks the file as ours (`PRAGMA application_id`): "KWst". Chosen here; no registry lists it.
 pub(crate) const APPLICATION_ID: i32 = 0x4b57_7374;
 
-/// The mark of the files that came before the first release. They cannot be brought forward, and are refused as they are.
+/// The mark of files from before the first release. They cannot be migrated, and are refused
+/// unchanged.
 const BEFORE_RELEASE: i32 = 0x4b57_7274;
 
-/// The step from each version to the next. Never edited once released, only added to.
+/// The step from each version to the next. A step is never edited once released; steps are only
+/// added.
 const MIGRATIONS: &[&str] = &[V1];
 
 /// Every primary key begins with the partition.
 ///
-/// Roots, ciphers and staged rows have a rowid beside it. Without one, whatever is larger than a quarter of a page goes to
-/// overflow pages, which each commit would write as well: a swap of 10,000 texts of 1,200 bytes takes half the time with
-/// one. Records and events are small, and lie better beside those of the same partition.
+/// Roots, ciphers and staged rows also have a rowid. Without one, whatever is larger than a quarter
+/// of a page is stored in overflow pages, which each commit would write as well: a swap of 10,000
+/// texts of 1,200 bytes takes half the time with a rowid. Records and events are small, and are
+/// better stored beside those of the same partition.
 const V1: &str = "
 CREATE TABLE keywright_roots (
     partition TEXT NOT NULL,
@@ -94,7 +97,7 @@ CREATE TABLE keywright_meta (
 /// Takes the write lock and changes nothing.
 pub(crate) const LOCK: &str = "UPDATE keywright_meta SET value = value WHERE 0";
 
-/// The tables that have rows of partitions.
+/// The tables with rows that belong to partitions.
 pub(crate) const PARTITIONED: [&str; 6] = [
     "keywright_roots",
     "keywright_records",
@@ -104,15 +107,16 @@ pub(crate) const PARTITIONED: [&str; 6] = [
     "keywright_events",
 ];
 
-/// The newest version this program knows.
+/// The newest version that this program knows.
 pub(crate) fn known_version() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// The file's version; 0 for one that has no tables of ours yet. Reads only.
+/// Returns the file's version, or 0 for one that has none of our tables yet. This only reads.
 ///
 /// # Errors
-/// [`OpenError::Foreign`], [`OpenError::BeforeRelease`], [`OpenError::Newer`], [`OpenError::Encoding`], or the fault.
+/// Returns [`OpenError::Foreign`], [`OpenError::BeforeRelease`], [`OpenError::Newer`] or
+/// [`OpenError::Encoding`] if the file cannot be used, or the fault if it cannot be read.
 pub(crate) fn version(connection: &Connection, adopt: bool) -> Result<i32, OpenError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application_id, found) = (pragma("application_id")?, pragma("user_version")?);
@@ -127,21 +131,21 @@ pub(crate) fn version(connection: &Connection, adopt: bool) -> Result<i32, OpenE
     if application_id != 0 || found != 0 || !(empty || adopt) {
         return Err(OpenError::Foreign { application_id });
     }
-    // In another encoding the order of keys would be that of other bytes.
+    // In another encoding, the order of keys would be that of different bytes.
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
     if encoding == "UTF-8" { Ok(0) } else { Err(OpenError::Encoding { encoding }) }
 }
 
-/// Brings the file to the newest version, in one transaction.
+/// Migrates the file to the newest version, in one transaction.
 ///
 /// # Errors
-/// As [`version`]; the file is then as it was.
+/// Returns the errors of [`version`]. The file is then unchanged.
 pub(crate) fn migrate(connection: &mut Connection, adopt: bool) -> Result<(), OpenError> {
     if version(connection, adopt)? == known_version() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    // Looked at again under the lock: another process may have done it meanwhile.
+    // Checked again under the lock, because another process may have done it meanwhile.
     let from = version(&transaction, adopt)?;
     check(&transaction, from)?;
     for step in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
@@ -153,10 +157,11 @@ pub(crate) fn migrate(connection: &mut Connection, adopt: bool) -> Result<(), Op
     Ok(())
 }
 
-/// Whether a connection of the host's is on a file with exactly our present tables.
+/// Whether a host's connection is on a file with exactly our present tables.
 ///
 /// # Errors
-/// The fault; [`FaultKind::AlteredSchema`] as for [`check`].
+/// Returns the fault if the file cannot be read, with [`FaultKind::AlteredSchema`] as for
+/// [`check`].
 pub(crate) fn is_current(connection: &Connection) -> Result<bool, Fault> {
     match version(connection, false) {
         Ok(found) if found == known_version() => check(connection, found).map(|()| true),
@@ -165,16 +170,18 @@ pub(crate) fn is_current(connection: &Connection) -> Result<bool, Fault> {
     }
 }
 
-/// One row of the file's schema: its type, name, table, and text.
+/// One row of the file's schema: type, name, table, and text.
 type Entry = (String, String, String, Option<String>);
 
-/// Whether the file's schema has exactly what the migrations up to a version make, wherever a name is ours.
+/// Checks that, wherever a name is ours, the file's schema has exactly what the migrations up to a
+/// version create.
 ///
-/// The schema is input like any row: a trigger on a table of ours would write what nobody committed, a view or a virtual
-/// table in place of one would take in what it never gives back.
+/// The schema is input like any row. A trigger on one of our tables would write what nobody
+/// committed. A view or a virtual table in place of one would accept data that it never returns.
 ///
 /// # Errors
-/// [`FaultKind::AlteredSchema`], with the name in the log; or the fault.
+/// Returns [`FaultKind::AlteredSchema`], with the name in the log, or the fault if the file cannot
+/// be read.
 pub(crate) fn check(connection: &Connection, version: i32) -> Result<(), Fault> {
     let found = match entries(connection) {
         Err(error) if Fault::from_row(&error) => return Err(altered("a row of an unknown form")),
@@ -189,7 +196,7 @@ pub(crate) fn check(connection: &Connection, version: i32) -> Result<(), Fault> 
 }
 
 fn altered(name: &str) -> Fault {
-    // A name from the file: enough of it to find it again.
+    // The name comes from the file; this is enough of it to find it again.
     let name: String = name.chars().take(64).collect();
     tracing::error!(name, "the database's tables are not as this program makes them");
     Fault::new(FaultKind::AlteredSchema)
@@ -203,7 +210,7 @@ fn entries(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
     select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
 }
 
-/// What the migrations make, by making it.
+/// Determines what the migrations create, by running them.
 fn expected(version: i32) -> rusqlite::Result<Vec<Entry>> {
     static PRESENT: OnceLock<Vec<Entry>> = OnceLock::new();
     let make = || {

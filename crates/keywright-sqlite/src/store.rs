@@ -17,16 +17,18 @@ use crate::read;
 use crate::watch::{self, Watch};
 use crate::writer::{self, Job};
 
-/// A question to a reader thread. It answers by itself.
+/// A query for a reader thread. It sends its answer by itself.
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 
 /// Records, events and vaults in one SQLite file, or in memory.
 ///
-/// Opening reads and may write the file on the calling thread, and dropping waits for the changes already taken in: do
-/// both where blocking is allowed. Everything between is asynchronous, under any runtime.
+/// Opening reads and may write the file on the calling thread, and dropping waits for the changes
+/// that were already accepted. Do both where blocking is allowed. Everything in between is
+/// asynchronous, under any runtime.
 pub struct SqliteStore {
-    // Dropped in this order: the writer's connection is then the last and closes alone, and SQLite takes the log back into
-    // the file. Of several that close at once, each may leave that to the others.
+    // Dropped in this order, so that the writer's connection is the last to close, and SQLite moves
+    // the log back into the file. Of several connections that close at the same time, each may
+    // leave that to the others.
     readers: Inbox<Question>,
     writer: Inbox<Job>,
     path: Option<PathBuf>,
@@ -35,40 +37,42 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it. As [`builder`](Self::builder) without changes.
+    /// Opens the file at `path`, or creates it. This is [`builder`](Self::builder) with the default
+    /// settings.
     ///
     /// # Errors
-    /// [`OpenError`]; the file is as it was.
+    /// Returns [`OpenError`] if the store cannot be opened. The file is unchanged then.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::builder(path).open()
     }
 
-    /// A store in memory, gone when it is dropped: for tests, and for trying things out. One connection, shared by the
-    /// writer and one reader in turn.
+    /// Opens a store in memory, which is gone when it is dropped. It is for tests, and for trying
+    /// things out. The writer and one reader share one connection and take turns.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// Returns [`OpenError`] if the store cannot be opened.
     pub fn open_in_memory() -> Result<Self, OpenError> {
         Builder::new(None).open()
     }
 
-    /// How to open the file at `path`.
+    /// Returns a builder that opens the file at `path`.
     pub fn builder(path: impl AsRef<Path>) -> Builder {
         Builder::new(Some(path.as_ref().to_path_buf()))
     }
 
-    /// The file; `None` in memory.
+    /// Returns the path of the file, or `None` in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Whether the file, its log and the log's index are still those that were opened: what a health check asks. Always so
-    /// in memory. Every commit asks it too; a load asks for the file alone.
+    /// Checks whether the file, its log and the log's index are still those that were opened. Call
+    /// it in a health check. It always succeeds in memory. Every commit checks the same; a load
+    /// checks the file alone.
     ///
     /// # Errors
-    /// [`FaultKind::FileReplaced`] once one of them was deleted or replaced, from then on for ever; [`FaultKind::Disk`] if
-    /// the system cannot tell.
+    /// Returns [`FaultKind::FileReplaced`] once one of them was deleted or replaced, and always
+    /// from then on. Returns [`FaultKind::Disk`] if the system cannot determine it.
     pub fn check_files(&self) -> Result<(), Fault> {
         self.watch.as_deref().map_or(Ok(()), Watch::check)
     }
@@ -86,7 +90,8 @@ impl SqliteStore {
         if self.writer.put(Job { change, reply }).await.is_err() {
             return Err(Fault::new(FaultKind::Stopped).into_rejected());
         }
-        // No verdict although it was taken in: the writer died with it in hand, before or after `COMMIT`.
+        // There is no result although the change was accepted: the writer died while working on it,
+        // before or after `COMMIT`.
         verdict.await.unwrap_or_else(|_| Err(CommitError::Unknown(Fault::new(FaultKind::Stopped).into())))
     }
 
@@ -97,7 +102,7 @@ impl SqliteStore {
         self.ask_beside(Watch::check, question).await
     }
 
-    /// Asks, and looks with `check` whether the files are still in their place.
+    /// Runs a query, and verifies with `check` that the files are still in their place.
     pub(crate) async fn ask_beside<T: Send + 'static>(
         &self,
         check: fn(&Watch) -> Result<(), Fault>,
@@ -106,10 +111,11 @@ impl SqliteStore {
         let (reply, answer) = oneshot::channel();
         let watch = self.watch.clone();
         let question: Question = Box::new(move |connection| {
-            // Who gave up while waiting costs no read.
+            // A caller that gave up while waiting costs no read.
             if !reply.is_canceled() {
                 let answer = read::snapshot(connection, question);
-                // Looked at behind the read: then what was read is the file's, and not that of one that is gone.
+                // Checked after the read, so that the result is the file's, and not that of a file
+                // that is gone.
                 let in_place = watch.as_deref().map_or(Ok(()), check);
                 let _ = reply.send(in_place.and(answer));
             }
@@ -122,7 +128,7 @@ impl SqliteStore {
 
 keywright_core::redacted_debug!(SqliteStore { path, .. });
 
-/// How a store is opened.
+/// The settings with which a store is opened.
 #[derive(Debug, Clone)]
 #[must_use = "a builder opens nothing until `open`"]
 pub struct Builder {
@@ -139,51 +145,54 @@ impl Builder {
         Self { path, readers: 4, inbox: 1_024, group: 256, settings }
     }
 
-    /// How many threads read beside the writer: 1 to 64, 4 unless set. In memory always one.
+    /// Sets how many threads read beside the writer: 1 to 64. The default is 4. In memory it is
+    /// always one.
     pub fn readers(mut self, threads: usize) -> Self {
         self.readers = threads.clamp(1, 64);
         self
     }
 
-    /// How many changes may wait for the writer, and how many questions for the readers, before the next waits to be
-    /// taken in: at least 1, 1,024 unless set.
+    /// Sets how many changes may wait for the writer, and how many queries for the readers, before
+    /// the next has to wait for a place: at least 1. The default is 1,024.
     pub fn inbox(mut self, places: usize) -> Self {
         self.inbox = places.max(1);
         self
     }
 
-    /// The most changes that one transaction commits together: at least 1, 256 unless set.
+    /// Sets the most changes that one transaction commits together: at least 1. The default is 256.
     pub fn group(mut self, changes: usize) -> Self {
         self.group = changes.max(1);
         self
     }
 
-    /// How long a lock of **another program** is waited for: at most 10 s, 1 s unless set. No thread of an executor
-    /// waits with it.
+    /// Sets how long to wait for a lock of **another program**: at most 10 s. The default is 1 s.
+    /// No thread of an executor is blocked meanwhile.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.settings.busy_timeout = timeout.min(Duration::from_secs(10));
         self
     }
 
-    /// The most pages (of 4,096 bytes, in a file made by this crate) that the database may have. A change that needs
-    /// more is rejected with [`FaultKind::Full`]. No limit unless set; a limit below the present size stops the growth.
+    /// Sets the most pages (of 4,096 bytes, in a file created by this crate) that the database may
+    /// have. A change that needs more is rejected with [`FaultKind::Full`]. There is no limit by
+    /// default. A limit below the present size stops the growth.
     pub fn size_limit(mut self, pages: u32) -> Self {
         self.settings.size_limit = Some(pages);
         self
     }
 
-    /// Makes our tables in a file that already has a host's own. Only where the file's `application_id` and
-    /// `user_version` are unset: from then on both are ours.
+    /// Creates our tables in a file that already has a host's own tables. This works only if the
+    /// file's `application_id` and `user_version` are unset; from then on both are ours.
     pub fn adopt(mut self) -> Self {
         self.settings.adopt = true;
         self
     }
 
-    /// Opens the store: checks whose the file is, brings it to the newest version, starts the threads. A file that is made
-    /// is its owner's alone (mode 0600).
+    /// Opens the store: checks which program the file belongs to, migrates it to the newest
+    /// version, and starts the threads. A file that this creates is accessible only to its owner
+    /// (mode 0600).
     ///
     /// # Errors
-    /// [`OpenError`]; the file is as it was.
+    /// Returns [`OpenError`] if the store cannot be opened. The file is unchanged then.
     pub fn open(self) -> Result<SqliteStore, OpenError> {
         let (writing, reading, watch) = match &self.path {
             Some(path) => {
@@ -211,7 +220,8 @@ fn reader(connection: Arc<Mutex<Connection>>) -> impl FnOnce(Jobs<Question>) + S
     move |jobs| {
         while let Some(question) = jobs.take(1, 1).pop() {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            // A mistake of ours costs one answer, not the thread: the reply is dropped, which is an error there.
+            // A bug in a query costs one answer, not the thread: the reply is dropped, which is an
+            // error for the caller.
             let _ = catch_unwind(AssertUnwindSafe(|| question(&connection)));
         }
     }

@@ -10,11 +10,11 @@ use crate::rows::{ApplyError, at_most};
 use crate::schema::PARTITIONED;
 use crate::{read, vault};
 
-/// A chain of a partition's events.
+/// A partition's chain of events.
 pub(crate) type Chain = (Partition, EventChain);
 
-/// Where the horizon stands. A value that is no moment counts as none: the next round starts anew from the newest event,
-/// and no sweep goes by it meanwhile.
+/// The present horizon. A value that is not a moment counts as none: the next round starts again
+/// from the newest event, and no sweep uses it meanwhile.
 pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
     let found = connection
         .prepare_cached("SELECT value FROM keywright_meta WHERE name = 'horizon'")?
@@ -26,7 +26,7 @@ pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fa
     Ok(found.flatten())
 }
 
-/// Moves the horizon and returns where it stands.
+/// Moves the horizon and returns its new value.
 pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<u64, ApplyError> {
     let stands = horizon(connection).map_err(ApplyError::Refused)?;
     let from = match stands {
@@ -53,7 +53,8 @@ fn newest_event(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
     newest.map(read::moment).transpose()
 }
 
-/// Drops what is over. The predicate stands in each outer statement too, so that a row is judged as it is when it goes.
+/// Drops what has expired. Each outer statement repeats the predicate, so that a row is judged as
+/// it is when it is deleted.
 pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyError> {
     let Some(horizon) = horizon(connection).map_err(ApplyError::Refused)? else { return Ok(0) };
     let horizon = at_most(horizon.get());
@@ -66,7 +67,8 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
             .execute(params![horizon, limit])?,
     );
     let left = |swept: u64| at_most(u64::from(limit).saturating_sub(swept));
-    // Raw: what goes with a stage or a partition is found by its key, whatever that is.
+    // Raw values, because what belongs to a stage or a partition is found by its key, whatever form
+    // that has.
     let stages = connection
         .prepare_cached(
             "DELETE FROM keywright_stages WHERE purge_after < ?1 AND (partition, stage) IN
@@ -96,7 +98,7 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
     Ok(swept.saturating_add(count(partitions.len())))
 }
 
-/// The moments beside rows: a table, and its column.
+/// The columns with moments: a table, and its column.
 const MOMENTS: [(&str, &str); 5] = [
     ("keywright_records", "purge_after"),
     ("keywright_stages", "purge_after"),
@@ -105,8 +107,8 @@ const MOMENTS: [(&str, &str); 5] = [
     ("keywright_events", "at"),
 ];
 
-/// Tells of rows whose moment is none: a text, a blob, a number beyond every moment. They compare as later than all
-/// others, so they are never swept, due or forgotten. An index leads to them.
+/// Logs rows whose moment is not one: a text, a blob, or a number beyond every moment. They compare
+/// as later than all others, so they are never swept, due or forgotten. An index finds them.
 fn note_timeless(connection: &Connection) -> Result<(), ApplyError> {
     let mut strays = Strays::of("sweep");
     for (table, column) in MOMENTS {
@@ -123,8 +125,9 @@ fn timeless(table: &str, column: &str) -> String {
     format!("SELECT partition FROM {table} WHERE {column} > ?1 LIMIT 8")
 }
 
-/// The chains whose oldest event is older than the horizon by more than `age` and is not their newest, at most `limit`.
-/// A question for a reader: the writer does not wait while idle accounts, whose last event stays, are passed over.
+/// The chains whose oldest event is older than the horizon by more than `age` and is not their
+/// newest event, at most `limit`. This is a query for a reader, so the writer does not wait while
+/// idle accounts, whose last event is kept, are skipped.
 pub(crate) fn forgettable(connection: &Connection, age: u64, limit: u32) -> Result<Vec<Chain>, Fault> {
     let Some(horizon) = horizon(connection)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare_cached(FORGETTABLE)?;
@@ -151,7 +154,7 @@ const FORGETTABLE: &str = "SELECT partition, chain FROM keywright_events AS old 
         WHERE partition = old.partition AND chain = old.chain AND number > old.number)
     ORDER BY at";
 
-/// Drops at most `limit` old events of these chains, each chain judged as it is now.
+/// Drops at most `limit` old events of these chains. Each chain is judged as it is now.
 pub(crate) fn forget_events(
     connection: &Connection,
     chains: &[Chain],
@@ -160,7 +163,8 @@ pub(crate) fn forget_events(
 ) -> Result<u64, ApplyError> {
     let Some(horizon) = horizon(connection).map_err(ApplyError::Refused)? else { return Ok(0) };
     let cutoff = at_most(horizon.minus(age).get());
-    // Below the first event that is young enough, and below the newest. The plus keeps the walk on the chain.
+    // Below the first event that is young enough, and below the newest. The plus keeps SQLite on
+    // the chain's key.
     let mut delete = connection.prepare_cached(
         "DELETE FROM keywright_events WHERE partition = ?1 AND chain = ?2
          AND number < (SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = ?2)
@@ -182,7 +186,8 @@ pub(crate) fn due(connection: &Connection, before: UnixSeconds, limit: u32) -> R
     let mut select = connection.prepare_cached(DUE)?;
     let mut rows = select.query([at_most(before.get())])?;
     let (mut found, mut strays) = (Vec::new(), Strays::of("due work"));
-    // The limit counts what is found: rows of an unknown form must not hide those behind them.
+    // The limit counts what is found, because rows of an unknown form must not hide those after
+    // them.
     while found.len() < limit as usize
         && let Some(row) = rows.next()?
     {
@@ -197,13 +202,14 @@ pub(crate) fn due(connection: &Connection, before: UnixSeconds, limit: u32) -> R
 
 const DUE: &str = "SELECT partition FROM keywright_roots WHERE due_at <= ?1 ORDER BY due_at, partition";
 
-/// The partitions behind `after`, by a look at each table's primary key for each of them: no table is read through.
+/// The partitions after `after`. Each one is found by one search of each table's primary key, so no
+/// table is scanned.
 pub(crate) fn partitions(
     connection: &Connection,
     after: Option<&Partition>,
     limit: u32,
 ) -> Result<Vec<Partition>, Fault> {
-    // No partition is the empty text.
+    // No partition is the empty string.
     let mut after = Raw::Text(after.map(Partition::key).unwrap_or_default().into());
     let (mut found, mut strays) = (Vec::new(), Strays::of("the list of partitions"));
     while found.len() < limit as usize {
@@ -231,7 +237,7 @@ pub(crate) fn partitions(
     Ok(found)
 }
 
-/// The partition of a key, if it is one.
+/// Returns the partition of a key, if it is one.
 fn known(key: &Raw) -> Option<Partition> {
     key.text().and_then(|key| Partition::parse(key).ok())
 }

@@ -1,4 +1,4 @@
-//! The vault part of a batch: edits, swaps, promotions; and staging.
+//! The vault part of a batch (edits, swaps and promotions), and staging.
 
 use keywright_core::UnixSeconds;
 use keywright_store::{CipherId, Mark, Partition, Row, Rows, StageId, VaultWrite};
@@ -8,7 +8,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::read;
 use crate::rows::{ApplyError, at_most, expect_rows};
 
-/// A vault write whose conditions hold.
+/// A vault write whose conditions are met.
 pub(crate) enum Plan<'a> {
     Edit { put: Vec<&'a Row>, delete: &'a [CipherId] },
     Swap { rows: Vec<&'a Row>, places: Vec<i64> },
@@ -29,7 +29,7 @@ pub(crate) fn plan<'a>(
             Ok(Plan::Swap { rows, places: places.ok_or(ApplyError::Conflict)? })
         }
         VaultWrite::Promote { stage, rows } => {
-            // What was checked, and nothing that came to the stage since.
+            // Exactly what was checked, and nothing that was staged since.
             if !stages(connection, partition, *stage, rows)? {
                 return Err(ApplyError::Conflict);
             }
@@ -40,13 +40,14 @@ pub(crate) fn plan<'a>(
 }
 
 impl Plan<'_> {
-    /// Writes it. Every row of a swap is counted: exactly one each, or the transaction falls.
+    /// Writes it. Every row of a swap is counted: exactly one each, or the transaction is rolled
+    /// back.
     pub(crate) fn write(&self, connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
         match self {
             Self::Edit { put, delete } => edit(connection, partition, put, delete),
             Self::Swap { rows, places } => {
                 let mut update = connection.prepare_cached(REPLACE)?;
-                // Bound once: the bindings stay from row to row.
+                // Bound once, because the bindings are kept from row to row.
                 update.raw_bind_parameter(1, partition.key())?;
                 for (Row { marks, text, .. }, place) in rows.iter().zip(places) {
                     replace(&mut update, *place, &marks.id.0, [&marks.text.0, &marks.nonce.0, text])?;
@@ -61,7 +62,7 @@ impl Plan<'_> {
     }
 }
 
-/// Row by row. One `UPDATE … FROM` would first gather all rows, outside of the page cache.
+/// Promotes row by row. One `UPDATE … FROM` would first gather all rows, outside of the page cache.
 fn promote(connection: &Connection, partition: &Partition, stage: StageId, places: &[i64]) -> Result<(), ApplyError> {
     let mut update = connection.prepare_cached(REPLACE)?;
     update.raw_bind_parameter(1, partition.key())?;
@@ -80,13 +81,14 @@ fn promote(connection: &Connection, partition: &Partition, stage: StageId, place
     expect_rows(changed, changed.saturating_add(places.len()))
 }
 
-/// Replaces the text of one row with its mark and nonce; its note stays. The row is found by its rowid, which the check
-/// before has read: a second search of the index for each row took a tenth of the write. That it is the row of this
-/// account and id is asked of the row itself.
+/// Replaces the text of one row with its mark and nonce; its note is kept. The row is found by its
+/// rowid, which the check before has read, because a second search of the index for each row took a
+/// tenth of the write. The statement itself verifies that the row belongs to this account and id.
 const REPLACE: &str = "UPDATE keywright_ciphers SET text_mark = ?3, nonce = ?4, text = ?5
      WHERE rowid = ?6 AND partition = ?1 AND id = ?2";
 
-/// Runs [`REPLACE`] with its partition bound already. Exactly one row, or the transaction falls.
+/// Runs [`REPLACE`] with its partition bound already. It must change exactly one row, or the
+/// transaction is rolled back.
 fn replace(
     update: &mut Statement<'_>,
     place: i64,
@@ -102,7 +104,7 @@ fn replace(
 }
 
 fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[CipherId]) -> Result<(), ApplyError> {
-    // Deletions first: an id in both lists is put.
+    // Deletions come first, so an id in both lists is put.
     let mut gone = connection.prepare_cached("DELETE FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
     for id in delete {
         if gone.execute(params![partition.key(), id.0])? == 0 {
@@ -122,7 +124,7 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
     Ok(())
 }
 
-/// Deletes a row whose id has an unknown form, and which a read tells by this one.
+/// Deletes a row whose id has an unknown form, and which a read represents by this one.
 fn delete_unknown_form(connection: &Connection, partition: &Partition, id: CipherId) -> Result<(), ApplyError> {
     let mut select = connection.prepare_cached(
         "SELECT rowid, id FROM keywright_ciphers
@@ -141,7 +143,7 @@ fn delete_unknown_form(connection: &Connection, partition: &Partition, id: Ciphe
     Ok(())
 }
 
-/// Drops what an erase drops: all ciphers and stages. No batch swaps or promotes what it erases.
+/// Drops all ciphers and stages, as an erase does. No batch swaps or promotes what it erases.
 pub(crate) fn erase(connection: &Connection, partition: &str) -> Result<(), ApplyError> {
     for table in [
         "DELETE FROM keywright_ciphers WHERE partition = ?1",
@@ -153,7 +155,8 @@ pub(crate) fn erase(connection: &Connection, partition: &str) -> Result<(), Appl
     Ok(())
 }
 
-/// Keeps rows under a stage id, replacing those of the same id; a conflict where there is no root.
+/// Keeps rows under a stage id, replacing those of the same id. It is a conflict if there is no
+/// root.
 pub(crate) fn stage(
     connection: &Connection,
     partition: &Partition,
@@ -206,7 +209,8 @@ pub(crate) fn drop_staged(
     Ok(())
 }
 
-/// The rows by id, which is the order of the table; refused if one id is named twice.
+/// Returns the rows sorted by id, which is the order of the table. It is refused if one id is named
+/// twice.
 fn sorted(rows: &Rows) -> Result<Vec<&Row>, ApplyError> {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by_key(|row| row.id());
@@ -216,7 +220,7 @@ fn sorted(rows: &Rows) -> Result<Vec<&Row>, ApplyError> {
     Ok(rows)
 }
 
-/// Where the account's ciphers are, if they are exactly these, sorted: the rowid of each.
+/// Returns the rowids of the account's ciphers, if they are exactly these, sorted.
 fn owns(
     connection: &Connection,
     partition: &Partition,
@@ -227,7 +231,7 @@ fn owns(
     let mut owned = select.query([partition.key()])?;
     let mut places = Vec::with_capacity(ids.len());
     while let Some(row) = owned.next()? {
-        // An id of an unknown form is nobody's.
+        // An id of an unknown form belongs to nobody.
         let id = row.get_ref(0)?.as_blob().ok();
         if ids.next().is_none_or(|CipherId(next)| Some(&next[..]) != id) {
             return Ok(None);
@@ -255,7 +259,7 @@ fn stages(
         let (id, mark, is_whole): (_, _, bool) = (column(0)?, column(1)?, row.get(2)?);
         let is = |bytes: &[u8; 16], column: Option<&[u8]>| column == Some(&bytes[..]);
         let is_next = |(CipherId(next), Mark(checked)): &(CipherId, Mark)| is(next, id) && is(checked, mark);
-        // What nobody can have checked is not what was checked.
+        // A row that nobody can have checked does not match.
         if !is_whole || rows.next().is_none_or(|next| !is_next(next)) {
             return Ok(false);
         }
@@ -284,7 +288,7 @@ mod tests {
         update.raw_bind_parameter(1, "a/one").unwrap();
         let parts: [&[u8]; 3] = [&[7; 16], &[8; 16], b"text"];
         replace(&mut update, 1, &[1; 16], parts).unwrap();
-        // The other account's row, another id in that place, and no row at all.
+        // The other account's row, another id in that row, and no row at all.
         for (place, id) in [(2, [2; 16]), (1, [2; 16]), (3, [1; 16])] {
             assert!(matches!(replace(&mut update, place, &id, parts), Err(ApplyError::Failed(_))), "{place}");
         }

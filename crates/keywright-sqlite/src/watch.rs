@@ -1,9 +1,10 @@
-//! Watches that the file is still the one that was opened.
+//! Watches whether the file is still the one that was opened.
 //!
-//! A file that is deleted or replaced under a running server stays open, and whatever is written to it goes nowhere: SQLite
-//! does not notice. So each group of commits looks, before it answers, whether the path still leads to the same file, its
-//! log and the log's index; a load looks at the file alone, since nothing is decided by it that a commit does not decide
-//! again. Another process that writes the file changes nothing of that.
+//! A file that is deleted or replaced under a running server stays open, and whatever is written to
+//! it is lost; SQLite does not notice. Each group of commits therefore checks, before it answers,
+//! whether the path still leads to the same file, its log and the log's index. A load checks the
+//! file alone, because no decision is based on it that a commit does not check again. Another
+//! process that writes to the file changes nothing about that.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fault::{Fault, FaultKind};
 
-/// What tells one file from another at the same path.
+/// Distinguishes files at the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     #[cfg(unix)]
@@ -28,17 +29,18 @@ impl Identity {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// Elsewhere an open file cannot be replaced, as a rule; its presence alone is looked at.
+    /// On other systems, an open file usually cannot be replaced, so only its presence is checked.
     #[cfg(not(unix))]
     const fn of(_: &Metadata) -> Self {
         Self {}
     }
 }
 
-/// The files of one store, as they were when it was opened. Once one of them was gone, the store stays stopped.
+/// The files of one store, as they were when it was opened. Once one of them was gone, the store
+/// remains stopped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// The file itself first.
+    /// The file itself comes first.
     files: Vec<(PathBuf, Identity)>,
     lost: AtomicBool,
 }
@@ -47,11 +49,12 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct Before(Option<Identity>);
 
-/// Makes the file if there is none, for its owner alone: it holds ids, events and sealed secrets. SQLite gives the log and
-/// its index the permissions of the file. Whatever hinders this, SQLite reports it when it opens the path.
+/// Creates the file if there is none, accessible only to its owner, because it holds ids, events
+/// and sealed secrets. SQLite gives the log and its index the permissions of the file. If this
+/// fails, SQLite reports the reason when it opens the path.
 pub(crate) fn prepare(path: &Path) -> Before {
     let made = create_private(path).or_else(|error| match error.kind() {
-        // A link that leads to nothing yet: its target is made, and must be as private.
+        // A link that leads to nothing yet: its target is created, and must be as private.
         io::ErrorKind::AlreadyExists if std::fs::metadata(path).is_err() => private().create(true).open(path),
         _ => Err(error),
     });
@@ -62,12 +65,12 @@ pub(crate) fn prepare(path: &Path) -> Before {
     Before(metadata.ok().as_ref().map(Identity::of))
 }
 
-/// Makes a file that was not there, readable and writable by its owner alone.
+/// Creates a file that did not exist, readable and writable only by its owner.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     private().create_new(true).open(path)
 }
 
-/// Opens for writing; whatever is made is its owner's alone.
+/// Opens for writing. A file that this creates is accessible only to its owner.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -79,7 +82,8 @@ fn private() -> OpenOptions {
     options
 }
 
-/// The path with something behind its name, as SQLite names what belongs to a file.
+/// Returns the path with a suffix after its name, as SQLite names the files that belong to a
+/// database.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.to_path_buf().into_os_string();
     name.push(suffix);
@@ -87,14 +91,14 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 impl Watch {
-    /// Takes down what the path leads to, once SQLite has opened it and its log.
+    /// Records what the path leads to, once SQLite has opened it and its log.
     pub(crate) fn start(path: &Path, before: &Before) -> Result<Self, Fault> {
         let identity = |path: &Path| std::fs::metadata(path).map(|metadata| Identity::of(&metadata));
         let main = identity(path).map_err(|error| cannot_look(&error))?;
         if before.0 != Some(main) {
             return Err(Fault::new(FaultKind::FileReplaced));
         }
-        // The log lies beside the file itself, wherever the path leads.
+        // The log is beside the file itself, wherever the path leads.
         let real = std::fs::canonicalize(path).map_err(|error| cannot_look(&error))?;
         let mut files = vec![(path.to_path_buf(), main)];
         for suffix in ["-wal", "-shm"] {
@@ -105,33 +109,35 @@ impl Watch {
         Ok(Self { files, lost: AtomicBool::new(false) })
     }
 
-    /// Whether a path leads to the store's own file, which is still in its place.
+    /// Checks that a path leads to the store's own file, and that the file is still in its place.
     ///
     /// # Errors
-    /// [`FaultKind::OtherFile`]; otherwise as [`check`](Self::check).
+    /// Returns [`FaultKind::OtherFile`] if it leads to another file. Otherwise returns the errors
+    /// of [`check`](Self::check).
     pub(crate) fn is_at(&self, path: &Path) -> Result<(), Fault> {
         self.check()?;
         let other = || Fault::new(FaultKind::OtherFile);
         let Some((own, identity)) = self.files.first() else { return Err(other()) };
         let found = std::fs::metadata(path).map_err(|_| other())?;
-        // Where files have no identity of their own, their paths are compared.
+        // On systems where files have no identity of their own, their paths are compared.
         let is_same = Identity::of(&found) == *identity
             && (cfg!(unix) || std::fs::canonicalize(path).ok() == std::fs::canonicalize(own).ok());
         if is_same { Ok(()) } else { Err(other()) }
     }
 
-    /// Whether every file is still in its place.
+    /// Checks that every file is still in its place.
     ///
     /// # Errors
-    /// [`FaultKind::FileReplaced`], from then on for ever; [`FaultKind::Disk`] if the system cannot say.
+    /// Returns [`FaultKind::FileReplaced`] if one is not, and always from then on. Returns
+    /// [`FaultKind::Disk`] if the system cannot determine it.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         self.look_at(&self.files)
     }
 
-    /// Whether the file itself is still in its place.
+    /// Checks that the file itself is still in its place.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// Returns the errors of [`check`](Self::check).
     pub(crate) fn check_main(&self) -> Result<(), Fault> {
         self.look_at(self.files.get(..1).unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! A transaction of the host's own, on the same file.
+//! A host's own transaction on the same file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,23 +13,25 @@ use crate::store::SqliteStore;
 use crate::watch::Watch;
 use crate::{read, schema};
 
-/// A transaction that the host holds on the store's file, for [`Driver::within`](keywright_store::Driver::within).
+/// A transaction that the host holds on the store's file, for
+/// [`Driver::within`](keywright_store::Driver::within).
 ///
-/// A transaction on another file than the store's, though it be a store's too, or on one of another version, is refused
-/// with [`FaultKind::OtherFile`]: what was granted would be spent where nobody looks for it. A store in memory has no file
-/// that a host could share.
+/// A transaction on a file other than the store's (even if it belongs to another store), or on one
+/// of another version, is refused with [`FaultKind::OtherFile`]. Otherwise what was granted would
+/// be spent where nobody checks it. A store in memory has no file that a host could share.
 ///
-/// SQLite has one writer: while the transaction has written, or was begun immediate, a commit through the store waits for
-/// it until the busy timeout and is then rejected. So never await the store with such a transaction in hand. Begin it
-/// immediate: a deferred one fails with [`FaultKind::Locked`] where another writer came between its first read and its
-/// first write.
+/// SQLite has one writer. Once the transaction has written, or if it was begun immediate, a commit
+/// through the store waits for it until the busy timeout and is then rejected. So never await the
+/// store while you hold such a transaction. Begin it immediate: a deferred one fails with
+/// [`FaultKind::Locked`] if another writer came between its first read and its first write.
 pub struct SqliteTransaction<'t> {
     connection: &'t Connection,
     watch: Option<Arc<Watch>>,
 }
 
 impl<'t> SqliteTransaction<'t> {
-    /// Lends the host's transaction on the store's file to the driver. Committing it stays the host's.
+    /// Lends the host's transaction on the store's file to the driver. The host still has to commit
+    /// it.
     #[must_use]
     pub fn new(store: &SqliteStore, transaction: &'t Transaction<'_>) -> Self {
         Self { connection: transaction, watch: store.watch().cloned() }
@@ -54,14 +56,15 @@ impl HostTransaction for SqliteTransaction<'_> {
     fn apply(&mut self, batch: Batch) -> Result<(), CommitError> {
         self.check_file().map_err(Fault::into_rejected)?;
         if batch.write().is_none() {
-            // What the guard finds stays so until the host's COMMIT.
+            // What the guard finds stays the same until the host's COMMIT.
             read::run(self.connection, schema::LOCK).map_err(|error| Fault::from(error).into_rejected())?;
         }
         apply_whole(self.connection, &batch).map_err(ApplyError::into_commit_error)
     }
 }
 
-/// Applies the batch under a savepoint, so that a failure half way leaves nothing in the host's transaction.
+/// Applies the batch under a savepoint, so that a failure half way through leaves nothing in the
+/// host's transaction.
 fn apply_whole(connection: &Connection, batch: &Batch) -> Result<(), ApplyError> {
     connection.execute_batch("SAVEPOINT keywright_within")?;
     let applied = Applier::new(connection)
@@ -69,8 +72,8 @@ fn apply_whole(connection: &Connection, batch: &Batch) -> Result<(), ApplyError>
         .and_then(|mut applier| applier.apply(batch))
         .and_then(|()| Ok(connection.execute_batch("RELEASE keywright_within")?));
     if applied.is_err() && !connection.is_autocommit() {
-        // Some of SQLite's failures (a full disk) have rolled back the whole transaction already; then there is no
-        // savepoint any more, nothing is left either, and the host's COMMIT fails.
+        // Some of SQLite's failures (a full disk) have rolled back the whole transaction already.
+        // Then there is no savepoint any more, nothing is left either, and the host's COMMIT fails.
         let _ = connection.execute_batch("ROLLBACK TO keywright_within; RELEASE keywright_within");
     }
     applied

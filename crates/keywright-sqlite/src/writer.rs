@@ -1,4 +1,5 @@
-//! The writer's side of the inbox: what waits is committed together, outcomes go out after the shared `COMMIT`.
+//! The writer's side of the inbox. Waiting changes are committed together, and their outcomes are
+//! sent after the shared `COMMIT`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +16,11 @@ use crate::read::run;
 use crate::rows::ApplyError;
 use crate::watch::Watch;
 
-/// Pages in the log from which on a `COMMIT` takes it back into the file: SQLite's own default.
+/// The number of pages in the log from which on a `COMMIT` runs a checkpoint, which is SQLite's own
+/// default.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
-/// A change and who asked for it.
+/// A change, and the channel to the caller that requested it.
 pub(crate) struct Job {
     pub(crate) change: Change,
     pub(crate) reply: oneshot::Sender<Result<u64, CommitError>>,
@@ -26,8 +28,8 @@ pub(crate) struct Job {
 
 /// Works until the inbox is closed and empty.
 fn work(connection: &Mutex<Connection>, watch: Option<&Watch>, jobs: &Jobs<Job>, most: usize) {
-    // Who was answered together comes back together: without a look at how many those were, the first of them would be
-    // committed alone, and all others would wait for that.
+    // Callers that were answered together return together. Without the number of them, the first
+    // would be committed alone, and all others would wait for that.
     let mut answered = 1;
     loop {
         let group = jobs.take(most, answered);
@@ -35,35 +37,36 @@ fn work(connection: &Mutex<Connection>, watch: Option<&Watch>, jobs: &Jobs<Job>,
             return;
         }
         answered = group.len();
-        // A poisoned lock only says that somebody panicked; what was begun is rolled back before the next group.
+        // A poisoned lock only means that a thread panicked; what was begun is rolled back before
+        // the next group.
         let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         serve(&connection, watch, group);
     }
 }
 
-/// What one transaction came to.
+/// The result of one transaction.
 enum Attempt {
-    /// It was committed; each change has its own verdict. One that is refused has written nothing.
+    /// It was committed. Each change has its own result; a refused one has written nothing.
     Committed(Vec<Result<u64, ApplyError>>),
-    /// It could not begin: nothing was looked at.
+    /// It could not begin, so nothing was checked.
     NotBegun(Fault),
-    /// SQLite failed inside a change; all of it was rolled back.
+    /// SQLite failed inside a change, and everything was rolled back.
     RolledBack(Fault),
-    /// The error came from `COMMIT` itself: perhaps written.
+    /// The error came from `COMMIT` itself, so the changes may have been written.
     Uncertain(Vec<Result<u64, ApplyError>>, Fault),
 }
 
 fn serve(connection: &Connection, watch: Option<&Watch>, group: Vec<Job>) {
     let (changes, replies): (Vec<Change>, Vec<_>) = group.into_iter().map(|job| (job.change, job.reply)).unzip();
-    // A large change fills the log beyond the point at which SQLite takes it back into the file, in the `COMMIT` itself.
-    // The log is durable by then, so nobody has to wait for that: it is done after the answers. If it cannot be done (a
-    // reader is in the way), the next one does it.
+    // A large change fills the log beyond the point at which SQLite runs a checkpoint in the
+    // `COMMIT` itself. The log is durable by then, so nobody has to wait for that: it is done after
+    // the answers. If it cannot be done (a reader is in the way), the next one does it.
     let is_large = changes.iter().any(Change::is_large);
     if is_large {
         let _ = connection.pragma_update(None, "wal_autocheckpoint", 0);
     }
     for (verdict, reply) in watched(connection, watch, &changes).into_iter().zip(replies) {
-        // Who no longer asks does not undo it.
+        // A caller that is gone does not undo the change.
         let _ = reply.send(verdict);
     }
     if is_large {
@@ -89,7 +92,7 @@ fn watched(connection: &Connection, watch: Option<&Watch>, changes: &[Change]) -
 
 fn decide(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
     match attempt(connection, changes) {
-        // One change spoiled it for all: each is tried alone.
+        // One change made all of them fail, so each is tried alone.
         Attempt::RolledBack(_) if changes.len() > 1 => one_by_one(connection, changes),
         attempt => attempt.into_verdicts(changes.len()),
     }
@@ -100,7 +103,7 @@ fn one_by_one(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, Co
     for change in changes {
         let attempt = attempt(connection, std::slice::from_ref(change));
         if let Attempt::NotBegun(_) = attempt {
-            // Locked, as a rule. The others would each wait as long, for the same answer.
+            // Usually the file is locked. The others would each wait as long, for the same answer.
             let left = changes.len().saturating_sub(verdicts.len());
             verdicts.extend(attempt.into_verdicts(left));
             break;
@@ -120,7 +123,8 @@ impl Attempt {
             }
             Self::Uncertain(verdicts, fault) => verdicts
                 .into_iter()
-                // A conflict stays one: that change has written nothing, whatever became of the others.
+                // A conflict remains one: that change has written nothing, whatever became of the
+                // others.
                 .map(|verdict| settled(verdict).and_then(|_| Err(CommitError::Unknown(fault.clone().into()))))
                 .collect(),
         }
@@ -129,7 +133,8 @@ impl Attempt {
 
 fn attempt(connection: &Connection, changes: &[Change]) -> Attempt {
     let attempt = transact(connection, changes);
-    // Whatever happened, the next group finds no transaction open. If this fails too, its `BEGIN` says so.
+    // In any case, the next group finds no transaction open. If this fails too, its `BEGIN` reports
+    // it.
     if !connection.is_autocommit() {
         let _ = run(connection, "ROLLBACK");
     }
@@ -144,8 +149,8 @@ fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
     };
     let mut verdicts = Vec::with_capacity(changes.len());
     for change in changes {
-        // A panic here is a mistake of ours, and before `COMMIT`: it is rolled back like any other failure. The connection
-        // is no less sound for it, SQLite's own state is not unwound.
+        // A panic here is a bug of ours, and before `COMMIT`: it is rolled back like any other
+        // failure. The connection is still sound, because SQLite's own state is not unwound.
         let applied = catch_unwind(AssertUnwindSafe(|| change.apply(&mut applier)));
         match applied.unwrap_or(Err(ApplyError::Failed(Fault::new(FaultKind::Other)))) {
             Err(ApplyError::Failed(fault)) => return Attempt::RolledBack(fault),
@@ -203,7 +208,7 @@ mod tests {
     fn a_conflict_spoils_nothing_for_the_others() {
         let connection = connection();
         let group = [put("a", 1, None), put("a", 2, None), put("b", 3, None), {
-            // Rests on what the first of the same group wrote.
+            // This depends on what the first of the same group wrote.
             put("a", 4, Some(1))
         }];
         let verdicts = decide(&connection, &group);
@@ -246,7 +251,8 @@ mod tests {
         assert!(decide(&connection, &group[..1]).remove(0).is_ok(), "no transaction was left open");
     }
 
-    /// The file goes after the first look and before `COMMIT`: what was committed is told as unknown, never as done.
+    /// The file is gone after the first check and before `COMMIT`: what was committed is
+    /// reported as unknown, never as done.
     #[cfg(unix)]
     #[test]
     fn a_file_that_goes_during_a_commit_makes_it_unknown() {

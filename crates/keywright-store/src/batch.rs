@@ -1,4 +1,5 @@
-//! The batch: one compare-and-set of a partition's root, and with it everything else that the commit writes.
+//! The batch: one compare-and-set of a partition's root, together with everything else that the
+//! commit writes.
 
 use std::fmt;
 
@@ -10,10 +11,10 @@ use crate::revision::Revision;
 use crate::slot::SlotName;
 use crate::vault::VaultWrite;
 
-/// A root record as it lies in the store: its revision in clear, and its sealed body.
+/// A root record as it is stored: its revision in clear, and its sealed body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The revision of the batch that put it.
+    /// The revision of the batch that wrote it.
     pub revision: Revision,
     /// The sealed body, byte for byte as it was committed.
     pub body: Bytes,
@@ -25,15 +26,17 @@ impl fmt::Debug for Stored {
     }
 }
 
-/// One record that a batch writes. There is no guard of its own: whatever was read cannot have changed without the root.
+/// One record that a batch writes. It needs no guard of its own, because whatever was read cannot
+/// change without the root changing too.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends read it, and conformance tests make it")]
 pub struct Put {
-    /// Where to.
+    /// The slot to write to.
     pub slot: SlotName,
     /// The sealed body.
     pub body: Bytes,
-    /// From when on a sweep may drop it; never earlier than the record's own expiry. `None` for a record that lasts.
+    /// The moment from which a sweep may drop the record, never earlier than the record's own
+    /// expiry. `None` for a record that lasts.
     pub purge_after: Option<UnixSeconds>,
 }
 
@@ -43,22 +46,22 @@ impl fmt::Debug for Put {
     }
 }
 
-/// The number of an event in its chain, from 1 on.
+/// The number of an event in its chain, counted from 1.
 pub type EventNumber = u64;
 
-/// One event as it lies in the store. In clear, chained, and vouched for by the sealed root.
+/// One event as it is stored: in clear, chained, and authenticated by the sealed root.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it from a row")]
 pub struct StoredEvent {
-    /// Its chain.
+    /// The event's chain.
     pub chain: EventChain,
-    /// Its number there.
+    /// The event's number in that chain.
     pub number: EventNumber,
-    /// When it was decided.
+    /// When the event was decided.
     pub at: UnixSeconds,
     /// The event: a JSON object.
     pub json: Bytes,
-    /// The head of the chain before it.
+    /// The head of the chain before this event.
     pub prev: [u8; 32],
 }
 
@@ -68,7 +71,7 @@ impl fmt::Debug for StoredEvent {
     }
 }
 
-/// What a batch writes when its guard holds.
+/// What a batch writes if its guard holds.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "a backend must apply every part of it")]
 pub struct Write {
@@ -76,29 +79,33 @@ pub struct Write {
     pub revision: Revision,
     /// The root's new sealed body.
     pub root: Bytes,
-    /// From when on a sweep may drop the **whole** partition, with everything in it. `None`: never. A store whose horizon
-    /// stands later than a day before this moment keeps a day after its horizon instead: a writer whose clock is behind must
-    /// not have its partition swept while a late commit may still arrive.
+    /// The moment from which a sweep may drop the **whole** partition, with everything in it.
+    /// `None`: never.
+    ///
+    /// If the store's horizon is later than a day before this moment, the store keeps the partition
+    /// until a day after its horizon instead. A writer whose clock is behind must not have its
+    /// partition swept while a late commit may still arrive.
     pub purge_after: Option<UnixSeconds>,
-    /// The earliest moment at which the partition has due work. `None`: it has none. Kept beside the root, indexed, so
-    /// that looking for due work does not read the store.
+    /// The earliest moment at which the partition has due work, or `None` if it has none. It is
+    /// kept beside the root and indexed, so that finding due work does not require reading the
+    /// whole store.
     pub due_at: Option<UnixSeconds>,
-    /// Whether every record, cipher and stage of the partition is dropped first. Events stay.
+    /// Whether every record, cipher and stage of the partition is dropped first. Events are kept.
     pub erase: bool,
-    /// Records to write, replacing whatever is there.
+    /// The records to write. Each replaces whatever is in its slot.
     pub put: Vec<Put>,
-    /// Records to drop; an absent one is no error.
+    /// The records to drop. An absent one is not an error.
     pub delete: Vec<SlotName>,
-    /// Events to append. A number that is taken refuses the whole batch.
+    /// The events to append. If a number is taken, the whole batch is refused.
     pub events: Vec<StoredEvent>,
-    /// Events to drop: of each chain named, those with a number below this one.
+    /// The events to drop: in each chain named, those with a number below this one.
     pub forget: Vec<(EventChain, EventNumber)>,
     /// A change of the vault, applied after an erase.
     pub vault: Option<VaultWrite>,
 }
 
 impl Write {
-    /// A write of the root alone.
+    /// Creates a write of the root alone.
     #[must_use]
     pub const fn root(revision: Revision, root: Bytes) -> Self {
         Self {
@@ -118,9 +125,10 @@ impl Write {
 
 /// One conditional change of one partition.
 ///
-/// Its only guard is the root's revision. With a [`Write`], the store puts the root under a new revision if and only if
-/// it still has the expected one, and applies all the rest in the same atomic, durable step. Without one, the store only
-/// answers whether the root still has that revision, by a read that sees every commit acknowledged before it began.
+/// Its only guard is the root's revision. With a [`Write`], the store puts the root under a new
+/// revision if and only if it still has the expected one, and applies all the rest in the same
+/// atomic, durable step. Without a write, the store only checks whether the root still has that
+/// revision, by a read that sees every commit acknowledged before it began.
 #[derive(Debug, Clone)]
 pub struct Batch {
     partition: Partition,
@@ -129,15 +137,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch that writes. Public for backends and their conformance tests; services go through the driver.
+    /// Creates a batch that writes. It is public for backends and their conformance tests; services
+    /// use the driver.
     ///
     /// # Errors
-    /// [`BatchError`] if it is not one that every backend can apply.
+    /// Returns [`BatchError`] if not every backend could apply the batch.
     pub fn new(partition: Partition, expect: Option<Revision>, mut write: Write) -> Result<Self, BatchError> {
         if Some(write.revision) == expect || write.revision == Revision::ZERO {
             return Err(BatchError::Revision);
         }
-        // Sorted by slot: backends touch rows in one order, so two batches cannot wait for each other.
+        // Sorted by slot, so that all backends touch rows in the same order and two batches cannot
+        // deadlock.
         write.put.sort_by_key(|put| put.slot);
         write.delete.sort_unstable();
         let mut slots: Vec<SlotName> =
@@ -164,54 +174,55 @@ impl Batch {
         Ok(Self { partition, expect, write: Some(write) })
     }
 
-    /// A batch that only asks whether the root still has this revision (`None`: whether there still is no root).
+    /// Creates a batch that only checks whether the root still has this revision (`None`: whether
+    /// there still is no root).
     #[must_use]
     pub const fn check(partition: Partition, expect: Option<Revision>) -> Self {
         Self { partition, expect, write: None }
     }
 
-    /// The partition.
+    /// Returns the partition.
     #[must_use]
     pub const fn partition(&self) -> &Partition {
         &self.partition
     }
 
-    /// The revision that the root must have; `None`: there must be no root.
+    /// Returns the revision that the root must have. `None`: there must be no root.
     #[must_use]
     pub const fn expect(&self) -> Option<Revision> {
         self.expect
     }
 
-    /// What is written; `None`: nothing, the guard is all.
+    /// Returns what is written, or `None` if the batch only checks its guard.
     #[must_use]
     pub const fn write(&self) -> Option<&Write> {
         self.write.as_ref()
     }
 
-    /// The parts, for a backend that moves them.
+    /// Returns the parts, for a backend that takes ownership of them.
     #[must_use]
     pub fn into_parts(self) -> (Partition, Option<Revision>, Option<Write>) {
         (self.partition, self.expect, self.write)
     }
 }
 
-/// Why a write is no batch.
+/// Why a write is not a valid batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// One slot is put twice, or put and deleted.
+    /// One slot is put twice, or both put and deleted.
     #[error("a batch names one slot twice")]
     TwoWrites,
-    /// The new revision is the one that it replaces, or zero.
+    /// The new revision is the same as the one that it replaces, or it is zero.
     #[error("a batch does not move the root's revision")]
     Revision,
     /// Two events of one chain have the same number.
     #[error("a batch numbers two events of one chain alike")]
     TwoEvents,
-    /// The events of one chain are not numbered one after the other, or one is numbered zero.
+    /// The events of one chain are not numbered consecutively, or one has the number zero.
     #[error("a batch leaves a gap between the events of one chain")]
     EventGap,
-    /// A swap or a promotion of what the same batch erases.
+    /// The batch swaps or promotes a vault that it also erases.
     #[error("a batch erases the vault that it would swap")]
     EraseWithCover,
 }

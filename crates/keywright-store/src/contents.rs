@@ -1,20 +1,20 @@
-//! The contents of a root: what it says of each record.
+//! The contents of a root: its entry for each record.
 
 use keywright_core::UnixSeconds;
 
 use crate::revision::Revision;
 use crate::slot::SlotName;
 
-/// What the contents say of one record.
+/// The root's entry for one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The revision under which the record was last put: it opens under no other.
+    /// The revision under which the record was last written. The record opens under no other.
     pub(crate) revision: Revision,
-    /// From when on it may be missing; `None` for a record that lasts.
+    /// The moment from which the record may be missing; `None` for a record that lasts.
     pub(crate) expiry: Option<UnixSeconds>,
 }
 
-/// What a root says of each record, sorted by slot.
+/// A root's entries for all records, sorted by slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Contents(Vec<(SlotName, Entry)>);
 
@@ -23,7 +23,7 @@ impl Contents {
         Self(Vec::new())
     }
 
-    /// From entries that are sorted by name, with no name twice.
+    /// Takes entries that are sorted by name and have no name twice.
     pub(crate) const fn from_sorted(entries: Vec<(SlotName, Entry)>) -> Self {
         Self(entries)
     }

@@ -1,8 +1,8 @@
-//! The draft: what a step sees of one partition, and where it leaves its next states.
+//! The draft is what a step sees of one partition, and where it leaves the new states.
 //!
-//! A step is a pure, synchronous function over a draft. It reads no clock, draws no hidden randomness, does no I/O.
-//! Whatever it reads cannot change before its batch commits, because the batch's one guard is the root; so steps of
-//! different crates compose.
+//! A step is a pure, synchronous function over a draft. It reads no clock, draws no hidden
+//! randomness and does no I/O. Nothing that it reads can change before its batch commits, because
+//! the batch's one guard is the root. Steps of different crates therefore compose.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,8 @@ mod tentative;
 pub use root::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED};
 pub use tentative::Judged;
 
-/// What steps have left so far. Cloned by [`Draft::judge`] to hold a step's writes back; bodies are shared.
+/// What steps have staged so far. [`Draft::judge`] clones it to hold a step's writes back; bodies
+/// are shared.
 #[derive(Clone)]
 struct Staged {
     state: Option<Root>,
@@ -38,24 +39,27 @@ struct Staged {
     events: Vec<Event>,
     vault: Option<VaultWrite>,
     erase: bool,
-    /// Whether the root must be put even if nothing else is: its state has changed.
+    /// Whether the root must be written even if nothing else is, because its state has changed.
     touched: bool,
-    /// The change that led here, so that a held verdict knows whether it was reached on the present state.
+    /// The change that led to this state, so that a held verdict can tell whether it was reached on
+    /// the present state.
     version: u64,
 }
 
-/// What a draft is given beside the snapshot.
+/// What a draft is given besides the snapshot.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'a> {
     pub(crate) keyring: &'a Keyring,
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) ledger_policy: &'a LedgerPolicy,
     pub(crate) now: UnixSeconds,
-    /// Up to here expired entries may be dropped: the horizon of the store, as this process has last heard of it.
+    /// Entries that expired before this moment may be dropped. It is the store's horizon, as this
+    /// process last read it.
     pub(crate) horizon: UnixSeconds,
-    /// The furthest horizon that this process has heard of: nothing that is written now is swept a day from there.
+    /// The furthest horizon that this process has read. Nothing that is written now is swept within
+    /// a day from it.
     pub(crate) furthest: UnixSeconds,
-    /// The declared kinds of slots; `None` takes any.
+    /// The declared kinds of slots; `None` accepts any kind.
     pub(crate) kinds: Option<&'a SlotKinds>,
 }
 
@@ -66,15 +70,17 @@ pub struct Draft<'a> {
     env: Env<'a>,
     attempt: Revision,
     staged: Staged,
-    /// How many changes were staged, those held back included.
+    /// The number of changes that were staged, including those that were held back.
     versions: u64,
-    /// A grant is on its way: the batch must be committed even if it changes nothing.
+    /// Whether something is granted, so that the batch must be committed even if it changes
+    /// nothing.
     grants: bool,
-    /// Inside a host's own transaction: no guess may be checked here.
+    /// Whether the draft is inside a host's own transaction, where no guess may be checked.
     spending: bool,
-    /// How this attempt gets the partition to itself in this process: only then is a guess compared. `None`: it cannot.
+    /// How this attempt gets exclusive use of the partition in this process, without which no guess
+    /// is compared. `None` if it cannot.
     turn: Option<&'a Turn>,
-    /// For what this attempt seals.
+    /// The nonces for what this attempt seals.
     nonces: Nonces,
     standing: Standing,
 }
@@ -108,73 +114,74 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The same, for an attempt that may take the partition, or has it, and with nonces that were drawn already.
+    /// Returns the draft for an attempt that holds the partition, or may take it, with nonces that
+    /// were drawn already.
     pub(crate) fn with(mut self, turn: &'a Turn, nonces: Nonces) -> Self {
         (self.turn, self.nonces) = (Some(turn), nonces);
         self
     }
 
-    /// The same, for a step inside a host's own transaction: it may spend what was granted, but the guess ledger cannot
-    /// be read, because the host's rollback would erase the charge.
+    /// Returns the draft for a step inside a host's own transaction. It may spend what was granted,
+    /// but the guess ledger cannot be read, because the host's rollback would erase the charge.
     pub(crate) const fn spending(mut self) -> Self {
         self.spending = true;
         self
     }
 
-    /// The partition.
+    /// Returns the partition.
     #[must_use]
     pub const fn partition(&self) -> &Partition {
         self.partition
     }
 
-    /// The revision under which this attempt's batch puts the root: for a record that must name what is put beside it. It
-    /// proves nothing before the commit.
+    /// Returns the revision under which this attempt's batch writes the root, for a record that
+    /// must name what is written beside it. It proves nothing before the commit.
     #[must_use]
     pub const fn attempt(&self) -> Revision {
         self.attempt
     }
 
-    /// The root's revision that this attempt is based on: what a plan made outside the draft is compared with. `None`
-    /// where there is no root yet.
+    /// Returns the root's revision on which this attempt is based, to be compared with that of a
+    /// plan made outside the draft. Returns `None` if there is no root yet.
     #[must_use]
     pub const fn based_on(&self) -> Option<Revision> {
         self.loaded.revision
     }
 
-    /// The one moment at which this attempt is decided.
+    /// Returns the one moment at which this attempt is decided.
     #[must_use]
     pub const fn now(&self) -> UnixSeconds {
         self.env.now
     }
 
-    /// The keyring, for index values.
+    /// Returns the keyring, for index values.
     #[must_use]
     pub const fn keyring(&self) -> &'a Keyring {
         self.env.keyring
     }
 
-    /// Where this attempt draws its randomness.
+    /// Returns the source of this attempt's randomness.
     #[must_use]
     pub const fn entropy(&self) -> &'a dyn Entropy {
         self.env.entropy
     }
 
-    /// The driver's ledger policy, the same for every secret of the server.
+    /// Returns the driver's ledger policy, which is the same for every secret of the server.
     #[must_use]
     pub const fn ledger_policy(&self) -> &'a LedgerPolicy {
         self.env.ledger_policy
     }
 
-    /// Draws `N` bytes that are no secret.
+    /// Draws `N` random bytes that are not secret.
     ///
     /// # Errors
-    /// [`StepError::Entropy`].
+    /// Returns [`StepError::Entropy`] if the generator fails.
     pub fn random<const N: usize>(&self) -> Result<[u8; N], StepError> {
         Ok(keywright_core::random_bytes(self.env.entropy)?)
     }
 
-    /// The tag by which the guess ledger knows a client of this account that came with `credential`: an app token, a login
-    /// token, a network (`docs/security.md` § 6).
+    /// Returns the tag by which the guess ledger identifies a client of this account that presents
+    /// `credential`: an app token, a login token, or a network (`docs/security.md` § 6).
     #[must_use]
     pub fn client_tag(&self, credential: &[u8]) -> ClientTag {
         client_tag(self.env.keyring, self.partition, credential)

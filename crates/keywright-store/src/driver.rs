@@ -1,6 +1,8 @@
-//! The driver: load, step, one compare-and-set, and only then the outcome.
+//! The driver loads, runs the step, commits by one compare-and-set, and only then returns the
+//! outcome.
 //!
-//! Every promise about races and lost replies lives here and in the one guard, for every feature and every backend.
+//! Every promise about races and lost replies is kept here and by the one guard, for every feature
+//! and every backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,12 +30,12 @@ mod strays;
 
 pub use log::{EventCursor, EventPage};
 
-/// How often a step is run again after a conflict before the answer is "busy". In one process conflicts are rare (one
-/// commit per partition at a time), so this bounds a race between servers.
+/// How often a step is run again after a conflict before the answer is "busy". Conflicts are rare
+/// within one process (one commit per partition at a time), so this bounds a race between servers.
 pub const MAX_RERUNS: u32 = 16;
 
-/// How many commits of the owner and of known clients may wait for one partition in one process before the next is told
-/// "busy".
+/// How many commits of the owner and of known clients may wait for one partition in one process
+/// before the next gets the answer "busy".
 pub const MAX_WAITING: usize = 2_048;
 
 /// How many guesses of unknown clients may wait for one partition in one process, behind all others.
@@ -42,32 +44,36 @@ pub const MAX_WAITING_UNKNOWN: usize = 64;
 /// How long events are kept, in seconds, by default: 400 days.
 pub const EVENTS_KEPT: u64 = 400 * 86_400;
 
-/// Hears of every event after the commit that wrote it, and of damaged data: for a log, a metric, a mail to the owner.
+/// Is notified of every event after the commit that wrote it, and of damaged data. Use it for a
+/// log, a metric, or a mail to the owner.
 ///
-/// Called on the request's path, so it must return quickly and must not use the driver.
+/// It is called on the request's path, so it must return quickly and must not use the driver.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// An event was written.
+    /// Called after an event was written.
     fn event(&self, account: &AccountId, event: &SecurityEvent);
 
-    /// A partition's data is damaged, lost or altered; the request was denied. An operator must see to it.
+    /// Called when a partition's data is damaged, lost or altered, and the request was denied. An
+    /// operator must look into it.
     fn damage(&self, partition: &Partition, error: &StepError) {
         let _ = (partition, error);
     }
 }
 
-/// How long a commit may take before its answer is no longer waited for, in seconds. What became of it is settled then.
+/// How long the driver waits for the answer to a commit, in seconds. After that, it finds out what
+/// became of the commit.
 pub const COMMIT_SECONDS: u64 = 2;
 
-/// How long a load may take before its answer is no longer waited for, in seconds: as long as a commit.
+/// How long the driver waits for a load, in seconds: as long as for a commit.
 pub const LOAD_SECONDS: u64 = COMMIT_SECONDS;
 
-/// Waits, by the runtime's own timer: this crate knows no runtime. With tokio it is one line around `tokio::time::sleep`.
+/// Waits by means of the runtime's own timer, because this crate depends on no runtime. With tokio,
+/// it is one line around `tokio::time::sleep`.
 pub trait Timer: std::fmt::Debug + Send + Sync {
-    /// Ends after `duration`.
+    /// Completes after `duration`.
     fn wait(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
 
-/// Runs steps on a store. Cheap to clone; one per server.
+/// Runs steps on a store. It is cheap to clone; a server needs one.
 #[derive(Clone)]
 pub struct Driver {
     parts: Arc<Parts>,
@@ -85,13 +91,13 @@ struct Parts {
     deadline: Option<(Arc<dyn Timer>, Duration)>,
     load_deadline: Option<(Arc<dyn Timer>, Duration)>,
     locks: Arc<PartitionLocks>,
-    /// The store's horizon as it was last heard.
+    /// The store's horizon, as it was last read.
     horizon: AtomicU64,
-    /// The furthest horizon that this process has heard of.
+    /// The furthest horizon that this process has read.
     furthest: AtomicU64,
 }
 
-/// Puts a [`Driver`] together.
+/// Builds a [`Driver`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct DriverBuilder {
@@ -109,70 +115,78 @@ pub struct DriverBuilder {
 }
 
 impl DriverBuilder {
-    /// The generator that steps draw from. Default: the operating system's.
+    /// Sets the generator that steps draw from. The default is the operating system's.
     pub fn entropy(mut self, entropy: Arc<dyn Entropy + Send + Sync>) -> Self {
         self.entropy = entropy;
         self
     }
 
-    /// The clock. Default: the system's.
+    /// Sets the clock. The default is the system's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The one ledger policy of the server, for every secret. Default: [`LedgerPolicy::default`].
+    /// Sets the server's one ledger policy, for every secret. The default is
+    /// [`LedgerPolicy::default`].
     pub fn ledger_policy(mut self, policy: LedgerPolicy) -> Self {
         self.ledger_policy = policy;
         self
     }
 
-    /// The kinds of slots that a crate declares; call it for each. From the first call on, a root that names another kind
-    /// denies. Without any call all kinds are taken as they come.
+    /// Adds the kinds of slots that a crate declares; call it once for each crate. After the first
+    /// call, a root that lists any undeclared kind denies. Without any call, all kinds are
+    /// accepted.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.kinds.get_or_insert_with(|| SLOT_KINDS.to_vec()).extend_from_slice(kinds);
         self
     }
 
-    /// Who hears of events and damage. Default: nobody.
+    /// Sets the observer of events and damage. There is none by default.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// How long events are kept, in seconds: what is older may be missing at the old end of a log. Default [`EVENTS_KEPT`].
+    /// Sets how long events are kept, in seconds. Older ones may be missing at the old end of a
+    /// log. The default is [`EVENTS_KEPT`].
     pub const fn events_kept(mut self, seconds: u64) -> Self {
         self.events_kept = seconds;
         self
     }
 
-    /// Gives up waiting for a commit after `limit` ([`COMMIT_SECONDS`] is a good one), so that a store that hangs does not
-    /// hold an account for ever; what became of the commit is settled then. Default: no limit, for want of a timer.
+    /// Sets how long to wait for a commit; [`COMMIT_SECONDS`] is a good limit. A store that hangs
+    /// then does not hold an account forever. After the limit, the driver finds out what became of
+    /// the commit. There is no limit by default, because there is no timer.
     pub fn commit_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
         self.deadline = Some((timer, limit));
         self
     }
 
-    /// Gives up waiting for a load after `limit` ([`LOAD_SECONDS`] is a good one): the answer is then
-    /// [`LoadError::TimedOut`], nothing is counted or written, and a partition that was held for it is free. It holds for each
-    /// load of records and of events; an act that needs several, because others commit beside it, may take as many times as
-    /// long. What a service reads of a vault by itself has no limit: it may be large. Default: none, for want of a timer.
+    /// Sets how long to wait for a load; [`LOAD_SECONDS`] is a good limit. After the limit the
+    /// result is [`LoadError::TimedOut`], nothing is counted or written, and a partition that was
+    /// held for the load is released.
+    ///
+    /// The limit applies to each load of records and of events. An operation that needs several
+    /// loads, because others commit at the same time, may take as many times as long. What a
+    /// service reads of a vault by itself has no limit, because it may be large. There is no limit
+    /// by default, because there is no timer.
     pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
         self.load_deadline = Some((timer, limit));
         self
     }
 
-    /// How many commits may wait for one partition: of known clients, and of unknown ones. Defaults [`MAX_WAITING`] and
-    /// [`MAX_WAITING_UNKNOWN`].
+    /// Sets how many commits may wait for one partition: those of known clients, and those of
+    /// unknown ones. The defaults are [`MAX_WAITING`] and [`MAX_WAITING_UNKNOWN`].
     pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
         self.max_waiting = (known, unknown);
         self
     }
 
-    /// The driver.
+    /// Builds the driver.
     ///
     /// # Errors
-    /// [`SlotKindsError`] if the declared kinds do not go together.
+    /// Returns [`SlotKindsError`] if the declared kinds do not fit together.
     pub fn build(self) -> Result<Driver, SlotKindsError> {
         let kinds = self
             .kinds
@@ -205,7 +219,7 @@ impl DriverBuilder {
 keywright_core::redacted_debug!(DriverBuilder { store, .. });
 
 impl Driver {
-    /// Begins to put a driver together.
+    /// Returns a builder of a driver over a store and a keyring.
     pub fn builder(store: Arc<dyn RecordStore>, keyring: Arc<Keyring>) -> DriverBuilder {
         DriverBuilder {
             store,
@@ -222,7 +236,8 @@ impl Driver {
         }
     }
 
-    /// A driver over a store, with the default policy and any kind of slot: for tests and small tools.
+    /// Creates a driver over a store, with the default policy and any kind of slot. It is for tests
+    /// and small tools.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn new(
@@ -236,67 +251,70 @@ impl Driver {
         builder.build().expect("a driver without declared kinds")
     }
 
-    /// The store.
+    /// Returns the store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn RecordStore> {
         &self.parts.store
     }
 
-    /// The keyring.
+    /// Returns the keyring.
     #[must_use]
     pub fn keyring(&self) -> &Arc<Keyring> {
         &self.parts.keyring
     }
 
-    /// The source of randomness.
+    /// Returns the source of randomness.
     #[must_use]
     pub fn entropy(&self) -> &Arc<dyn Entropy + Send + Sync> {
         &self.parts.entropy
     }
 
-    /// The clock.
+    /// Returns the clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.parts.clock
     }
 
-    /// The one ledger policy.
+    /// Returns the ledger policy.
     #[must_use]
     pub fn ledger_policy(&self) -> &LedgerPolicy {
         &self.parts.ledger_policy
     }
 
-    /// How long events are kept, in seconds.
+    /// Returns how long events are kept, in seconds.
     #[must_use]
     pub fn events_kept(&self) -> u64 {
         self.parts.events_kept
     }
 
-    /// The tag by which the guess ledger knows a client of an account: whoever comes with `credential` (an app token, a
-    /// login token; for a log-in without one, its network) is known at a secret once it has passed it.
+    /// Returns the tag by which the guess ledger identifies a client of an account. `credential` is
+    /// an app token, a login token, or, for a log-in without one, the network. A client is known
+    /// for a secret once it has passed it.
     #[must_use]
     pub fn client_tag(&self, account: &AccountId, credential: &[u8]) -> ClientTag {
         client_tag(&self.parts.keyring, &account.into(), credential)
     }
 
-    /// Tells the driver where the store's horizon stands. Housekeeping calls it after each round; until then no expired
-    /// entry is dropped from a root. Entries are dropped by the last horizon alone, which may lie before an earlier one; a
-    /// partition that is to be swept is kept for a day by the furthest.
+    /// Sets the store's horizon. Housekeeping calls this after each round; until the first call, no
+    /// expired entry is dropped from a root.
+    ///
+    /// Entries are dropped by the most recent horizon alone, even if it is before an earlier one. A
+    /// partition that is to be swept is kept until a day after the furthest horizon.
     pub fn set_horizon(&self, horizon: UnixSeconds) {
         self.parts.horizon.store(horizon.get(), Ordering::Relaxed);
         self.parts.furthest.fetch_max(horizon.get(), Ordering::Relaxed);
     }
 
-    /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request.
-    /// Calling it again is harmless.
+    /// Creates an account's records. Call it at sign-up, and at the first request of accounts that
+    /// are older than Keywright. Calling it again is harmless.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the account could not be created.
     pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             if draft.exists() {
                 if draft.root()?.erased || draft.is_empty_but_for_due() {
-                    // It was erased, and is wanted again.
+                    // The account was erased, and is wanted again.
                     draft.make_permanent()?;
                 }
                 return Ok(AccountCreation::AlreadyExists);
@@ -306,13 +324,17 @@ impl Driver {
         self.transact(&account.into(), &[], step).await
     }
 
-    /// Drops everything that is kept about an account but its security log and what the host still owes (a notice, say), and
-    /// voids whatever was made for it. The log goes when it is old enough, and with it the account's last trace, unless the
-    /// account is used again: [`ensure_account`](Self::ensure_account) and the first record that anything stores for it keep
-    /// it for good. An account that does not exist is left as it is.
+    /// Erases everything about an account except its security log and its due work (a notice, for
+    /// example), and voids whatever was made for it. An account that does not exist is left as it
+    /// is.
+    ///
+    /// The log is removed when it is old enough, and with it the account's last trace, unless the
+    /// account is used again. [`ensure_account`](Self::ensure_account), or the first record that is
+    /// stored for the account, keeps it permanently.
     ///
     /// # Errors
-    /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
+    /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
+    /// may be erased; call this again.
     pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             match draft.root() {
@@ -326,14 +348,16 @@ impl Driver {
         self.transact(&account.into(), &[DUE.name()], step).await
     }
 
-    /// Runs a step on one partition, commits what it leaves, and only then gives its outcome out, with everything
-    /// [`Tentative`](crate::Tentative) in it released. `slots` are what the step is known to need: name them all, and one
-    /// load does.
+    /// Runs a step on one partition, commits the result, and only then returns the step's outcome,
+    /// with every [`Tentative`](crate::Tentative) in it released. `slots` are the slots that the
+    /// step is known to need. If all of them are named, one load is enough.
     ///
-    /// The step may run several times; it must be pure. A step that changes and grants nothing commits nothing.
+    /// The step may run several times; it must be pure. A step that changes and grants nothing
+    /// commits nothing.
     ///
     /// # Errors
-    /// [`TransactError`]. Each of them denies; none says that a change was refused when it may have happened.
+    /// Returns [`TransactError`]. The caller must deny on any error. No error claims that a change
+    /// was refused when it may have happened.
     pub async fn run<T, F>(
         &self,
         partition: &Partition,
@@ -348,10 +372,11 @@ impl Driver {
         Ok(outcome.release(&receipt)?)
     }
 
-    /// As [`run`](Self::run), for an outcome of any type in which nothing is tentative.
+    /// Runs a step as [`run`](Self::run) does, for an outcome of any type in which nothing is
+    /// tentative.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// Returns the errors of [`run`](Self::run).
     pub async fn transact<T, F>(&self, partition: &Partition, slots: &[SlotName], step: F) -> Result<T, TransactError>
     where
         T: Send,
@@ -360,11 +385,12 @@ impl Driver {
         self.attempt(partition, slots, step).await.map(|(outcome, _)| outcome)
     }
 
-    /// Looks at one partition without waiting for anybody and without a commit. What comes back may be old when it
-    /// arrives: decide nothing by it that a commit does not decide again.
+    /// Reads one partition without waiting for others and without a commit. The result may be
+    /// outdated when it is returned: base no decision on it that a commit does not check again.
     ///
     /// # Errors
-    /// [`TransactError`]; [`StepError::Misuse`] if the step changes or grants something.
+    /// Returns [`TransactError`] if the partition cannot be read, with [`StepError::Misuse`] if the
+    /// step changes or grants something.
     pub async fn observe<T, F>(&self, partition: &Partition, slots: &[SlotName], look: F) -> Result<T, TransactError>
     where
         T: Send,
@@ -373,19 +399,20 @@ impl Driver {
         self.look(partition, slots, look).await
     }
 
-    /// The names of all slots that a partition's root lists: for upkeep.
+    /// Returns the names of all slots that a partition's root lists. This is for upkeep.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the partition cannot be read.
     pub async fn slots_of(&self, partition: &Partition) -> Result<Vec<SlotName>, TransactError> {
         let loaded = self.load(partition, &[]).await?;
         Ok(loaded.root.contents.keys().copied().collect())
     }
 
-    /// Seals anew what is not under the newest key, in one commit. Returns whether there was anything to do.
+    /// Seals everything again that is not under the newest key, in one commit. Returns whether
+    /// there was anything to do.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the commit failed.
     pub async fn reseal(&self, partition: &Partition) -> Result<bool, TransactError> {
         let slots = self.slots_of(partition).await?;
         let step = |draft: &mut Draft<'_>| match draft.root() {
@@ -397,10 +424,10 @@ impl Driver {
         self.transact(partition, &slots, step).await
     }
 
-    /// Whether everything in a partition, its root included, is sealed under the newest key.
+    /// Whether everything in a partition, including its root, is sealed under the newest key.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the partition cannot be read.
     pub async fn is_sealed_newest(&self, partition: &Partition) -> Result<bool, TransactError> {
         let slots = self.slots_of(partition).await?;
         let loaded = self.load(partition, &slots).await?;
@@ -438,9 +465,9 @@ impl Driver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it was there, or it was not")]
 pub enum AccountCreation {
-    /// The account's records were made.
+    /// The account's records were created.
     Created,
-    /// They were there already, and are left as they are.
+    /// The records existed already, and are left as they are.
     AlreadyExists,
 }
 
@@ -448,7 +475,7 @@ pub enum AccountCreation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it was there, or it was not")]
 pub enum Erasure {
-    /// Everything but the security log is dropped.
+    /// Everything except the security log and the due work was dropped.
     Erased,
     /// The account has no records.
     NoAccount,
@@ -456,15 +483,16 @@ pub enum Erasure {
 
 keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 
-/// Why there is no outcome. Every one of them denies.
+/// Why there is no outcome. The caller must deny on each of these.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactError {
-    /// Too many wait for this partition, or other servers were faster too often. Nothing was counted or written; try
-    /// again.
+    /// Too many commits wait for this partition, or other servers were faster too often. Nothing
+    /// was counted or written; try again.
     #[error("the account is busy")]
     Busy,
-    /// **Perhaps** it happened. Nothing is granted; a change must be answered as unknown, never as refused.
+    /// The change **may** have happened. Nothing is granted. A change must be answered as unknown,
+    /// never as refused.
     #[error("it is unknown whether the change happened")]
     Unknown(#[source] BoxError),
     /// The store could not be read. Nothing was counted or written.
@@ -479,23 +507,25 @@ pub enum TransactError {
     /// The clock cannot be used.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// The generator failed.
+    /// The random number generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The step kept a tentative value from an earlier run: a mistake of its author.
+    /// The step kept a tentative value from an earlier run, which is a programming error.
     #[error(transparent)]
     WrongReceipt(#[from] WrongReceipt),
 }
 
 impl TransactError {
-    /// Whether nothing was counted or written because somebody or something else took too long, so that the same may well
-    /// succeed in a moment: [`Busy`](Self::Busy), or a load that was given up. To be answered with 503 and `Retry-After`.
+    /// Whether nothing was counted or written because something took too long, so that the same
+    /// request may well succeed in a moment: [`Busy`](Self::Busy), or a load that was given up.
+    /// Answer it with 503 and `Retry-After`.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(self, Self::Busy | Self::Load(LoadError::TimedOut))
     }
 
-    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    /// Whether it reports that stored data is damaged, lost or altered, so that an operator must
+    /// look into it.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {

@@ -1,7 +1,9 @@
-//! Due work: what the host must still do after a commit, written by that same commit. Done at once, deleted when done,
-//! tried again with growing pauses. So the host's methods must be idempotent.
+//! Due work: what the host must still do after a commit, recorded by that same commit. It is done
+//! immediately, deleted when done, and tried again with growing pauses if it fails. The host's
+//! methods must therefore be idempotent.
 //!
-//! [`DueWork::run`] does it, outside of any commit: a host method may use the driver on the same account.
+//! [`DueWork::run`] does the work outside of any commit, so a host method may use the driver on the
+//! same account.
 
 use keywright_core::UnixSeconds;
 
@@ -17,18 +19,18 @@ pub use list::{
 };
 pub use work::{Attempt, DueWork, OnFailure, Worked};
 
-/// The most tasks an account can owe, but for the [`RESERVED`] ones. More means that the host has been failing for long; a
-/// further act is refused.
+/// The most due tasks of an account, apart from the [`RESERVED`] ones. More means that the host has
+/// been failing for long; a further operation is refused.
 pub const MAX_DUE: usize = 64;
 
-/// So many more, for work that must not fail for want of room ([`NewTask::reserved`]): an erasure, and whatever it makes due
-/// itself.
+/// The number of further places for work that must not fail for lack of space
+/// ([`NewTask::reserved`]): an erasure, and whatever it makes due itself.
 pub const RESERVED: usize = 16;
 
-/// The most bytes of a task's detail.
+/// The largest detail of a task, in bytes.
 pub const MAX_DETAIL: usize = 4_096;
 
-/// What is to be done, and for how long.
+/// A task to be added: what is to be done, and until when.
 #[derive(Clone)]
 #[must_use = "a task is added by `add`"]
 pub struct NewTask<'n> {
@@ -42,55 +44,59 @@ pub struct NewTask<'n> {
 }
 
 impl<'n> NewTask<'n> {
-    /// A task that is kept until it is done. `name` carries the adding crate's prefix.
+    /// Creates a task that is kept until it is done. `name` has the prefix of the crate that adds
+    /// it.
     pub const fn new(name: &'n str, detail: Vec<u8>) -> Self {
         Self { name, detail, until: None, evictable: false, blocking: false, at_most: usize::MAX, reserved: false }
     }
 
-    /// Not worth doing from `until` on.
+    /// Sets the moment from which the task is no longer worth doing.
     pub const fn until(mut self, until: UnixSeconds) -> Self {
         self.until = Some(until);
         self
     }
 
-    /// Evicted first when the list is full: for what anybody can ask for.
+    /// Lets the task be evicted first when the list is full. This is for tasks that anybody can
+    /// request.
     pub const fn evictable(mut self) -> Self {
         self.evictable = true;
         self
     }
 
-    /// Until it is done, requests of the account are answered "busy" by every protocol that is served, also by those that
-    /// know nothing of it: nothing may be stored beside data that is being erased. If nobody serves the task any more, the
-    /// account stays busy.
+    /// Blocks the account until the task is done: every protocol that is served answers its
+    /// requests with "busy", including those that know nothing of the task. Nothing may be stored
+    /// beside data that is being erased. If no process runs the task any more, the account stays
+    /// busy.
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;
         self
     }
 
-    /// At most `most` tasks of this name: where so many are due, the oldest gives way to this one. For notices: whoever
-    /// was told of the last few need not be told of each before them, and an undeliverable one must not fill the list.
+    /// Allows at most `most` tasks of this name; beyond that, the oldest is replaced by this one.
+    /// This is for notices: somebody who received the last few need not receive each one before
+    /// them, and undeliverable ones must not fill the list.
     pub const fn at_most(mut self, most: usize) -> Self {
         self.at_most = most;
         self
     }
 
-    /// May take one of the [`RESERVED`] places where [`MAX_DUE`] tasks are due. For what must not fail for want of room,
-    /// and of which there cannot be many at a time.
+    /// Lets the task take one of the [`RESERVED`] places if [`MAX_DUE`] tasks are due. This is for
+    /// tasks that must not fail for lack of space, and of which there cannot be many at a time.
     pub const fn reserved(mut self) -> Self {
         self.reserved = true;
         self
     }
 }
 
-// Without the detail: it may hold the token of a link.
+// The detail is left out, because it may hold the token of a link.
 keywright_core::redacted_debug!(NewTask<'_> { name, until, .. });
 
-/// Adds a task to the batch that makes it necessary, claimed by whoever commits that batch: do it at once after the
-/// commit. Returns the task.
+/// Adds a task to the batch that makes it necessary, and returns it. The task is claimed by the
+/// caller, who should do it immediately after the commit.
 ///
 /// # Errors
-/// [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due, none may be evicted, and no place is [reserved](RESERVED) for it;
-/// else as reading does.
+/// Returns [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due, none may be evicted, and no
+/// place is [reserved](RESERVED) for the task. Otherwise returns the errors of [`Draft::read`].
 pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError> {
     if new.detail.len() > MAX_DETAIL {
         return Err(StepError::Misuse("a due task's detail is too long"));
@@ -130,46 +136,50 @@ pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError
     Ok(task)
 }
 
-/// What the account owes, oldest first.
+/// Returns the account's due tasks, oldest first.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     let now = draft.now();
     Ok(read(draft)?.tasks.into_iter().filter(|task| !task.is_over(now)).collect())
 }
 
-/// When somebody should look at the account's due work next, as the sealed root says; `None` if nothing is due. It needs
-/// no slot. The hint in the root's row says the same in clear, for an index: whoever writes the database can change the
-/// hint, but not this.
+/// Returns when the account's due work should next be checked, according to the sealed root, or
+/// `None` if nothing is due. It needs no slot.
+///
+/// The hint in the root's row has the same value in clear, for an index. Somebody who can write to
+/// the database can change the hint, but not this.
 #[must_use]
 pub const fn due_at(draft: &Draft<'_>) -> Option<UnixSeconds> {
     draft.due_at()
 }
 
-/// Whether something is due that is the caller's own by its name, that nobody is at and whose pause is over.
+/// Whether any of the caller's own tasks is due, unclaimed and past its pause. `own` selects them
+/// by name.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn has_unclaimed(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<bool, StepError> {
     let now = draft.now();
     Ok(pending(draft)?.iter().any(|task| own(&task.name) && task.is_free(now)))
 }
 
-/// Claims every task that is the caller's own by its name, that nobody is at and whose pause is over, and returns them: do
-/// them after the commit, then [`complete`] or [`release`] each. Never claim another part's work: its owner could not get
-/// at it.
+/// Claims each of the caller's own tasks that is unclaimed and past its pause, and returns them.
+/// `own` selects them by name. Do them after the commit, then [`complete`] or [`release`] each.
+/// Never claim another crate's work: its owner could not get at it.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn claim(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<Vec<DueTask>, StepError> {
     claim_where(draft, |task, now| own(&task.name) && task.is_free(now))
 }
 
-/// As [`claim`], whatever pauses there are: at the start of a server everything due is tried at once.
+/// Claims tasks as [`claim`] does, but without regard to pauses: at the start of a server,
+/// everything due is tried immediately.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn claim_now(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<Vec<DueTask>, StepError> {
     claim_where(draft, |task, _| own(&task.name))
 }
@@ -194,11 +204,11 @@ fn claim_where(
     Ok(claimed)
 }
 
-/// Gives claims back after a failure: each is tried again after a pause that grows with its failures. A task that somebody
-/// else has claimed since is left to them.
+/// Returns claims after a failure. Each task is tried again after a pause that grows with its
+/// failures. A task that was claimed by somebody else since is left to them.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepError> {
     let now = draft.now();
     let mut list = read(draft)?;
@@ -212,10 +222,10 @@ pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepErr
     if released { write(draft, list) } else { Ok(()) }
 }
 
-/// Gives claims back that were not tried: whoever comes next may do them at once.
+/// Returns claims on tasks that were not tried. The next worker may do them immediately.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepError> {
     let mut list = read(draft)?;
     let mut returned = false;
@@ -226,11 +236,11 @@ pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepEr
     if returned { write(draft, list) } else { Ok(()) }
 }
 
-/// Claims a task once more that is still under the same claim, so that others respect it for as long again. `None` if it
-/// went to somebody else, or was struck: do not do it.
+/// Renews the caller's claim on a task, so that others respect it for as long again. Returns `None`
+/// if somebody else has claimed the task or it was completed. Do not do it then.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn claim_again(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<Option<DueTask>, StepError> {
     let now = draft.now();
     let mut list = read(draft)?;
@@ -243,11 +253,11 @@ pub fn claim_again(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<Option<Du
     Ok(Some(again))
 }
 
-/// Strikes a task that was done. Returns whether it was still there under this claim: somebody who has claimed it since
-/// does it again, and strikes it then.
+/// Removes a task that was done. Returns whether it was still there under this claim. If somebody
+/// has claimed it since, they do it again and remove it then.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepError> {
     let mut list = read(draft)?;
     let before = list.tasks.len();
@@ -256,7 +266,8 @@ pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepEr
         return Ok(false);
     }
     if list.tasks.is_empty() {
-        // An account that owes nothing has no list: an erased one is then as empty as it should be.
+        // An account without due work has no list, so an erased account is then as empty as it
+        // should be.
         draft.delete(DUE)?;
         draft.set_due_at(None);
     } else {
@@ -269,7 +280,7 @@ fn read(draft: &mut Draft<'_>) -> Result<DueList, StepError> {
     Ok(draft.read(DUE)?.unwrap_or_default())
 }
 
-/// Puts the list, settled, and notes beside the root when somebody should look at it next.
+/// Puts the list, settled, and records beside the root when it should next be checked.
 fn write(draft: &mut Draft<'_>, mut list: DueList) -> Result<(), StepError> {
     let now = draft.now();
     list.tasks.iter_mut().for_each(|task| task.settle(now));

@@ -1,7 +1,7 @@
-//! Judging a guess: admit, compare, then charge or forgive, in one draft. Every crate that checks a secret goes through
-//! here, so no secret is charged in two ways.
+//! Judging a guess: admit it, compare it, then charge or forgive it, in one draft. Every crate that
+//! checks a secret uses this module, so no secret is charged in two ways.
 //!
-//! The ledger's policy is the driver's, one for the whole server: [`Draft::ledger_policy`].
+//! The driver has one ledger policy for the whole server: [`Draft::ledger_policy`].
 
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
@@ -17,30 +17,31 @@ pub(crate) mod ledger;
 
 pub use ledger::LEDGER;
 
-/// A guess was denied. Fields: `secret`, `reason` (`wrong` or `replayed`), `earlier`: how many alike were counted since
-/// the last such event without being told.
+/// A guess was denied. Its fields are `secret`, `reason` (`wrong` or `replayed`) and `earlier`: how
+/// many such denials were only counted since the last such event.
 pub static GUESS_DENIED: EventKind = EventKind::denial("guess_denied", "a guess was denied");
-/// Guesses are refused, unseen, until a moment. Fields: `secret`, `until`.
+/// Guesses are refused, unchecked, until a moment. Its fields are `secret` and `until`.
 pub static GUESSES_PAUSED: EventKind = EventKind::denial("guesses_paused", "guesses are refused for a while");
-/// Guesses of unknown clients are refused until somebody lets them in. Field: `secret`.
+/// Guesses of unknown clients are refused until somebody admits them. Its field is `secret`.
 pub static GUESSES_SHUT: EventKind =
     EventKind::denial("guesses_shut", "guesses of unknown clients are refused until the account is unlocked");
-/// Waits and limits were lifted by an explicit act. Field: `secret`.
+/// Waits and limits were lifted by an explicit act. Its field is `secret`.
 pub static GUESSES_UNLOCKED: EventKind =
     EventKind::change("guesses_unlocked", Severity::Notice, "waits and limits of a secret were lifted");
-/// One named client was let in for a few tries. Fields: `secret`, `until`.
+/// One named client was admitted for a few tries. Its fields are `secret` and `until`.
 pub static CLIENT_ADMITTED: EventKind =
     EventKind::change("client_admitted", Severity::Notice, "a client was let in for a few tries");
 
-/// What comparing a guess has found.
+/// The result of comparing a guess.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the three ways a comparison ends; a new one must be handled everywhere")]
 pub enum Comparison<T> {
-    /// It is right.
+    /// The guess is right.
     Right(T),
-    /// It is wrong: charged.
+    /// The guess is wrong, and is charged.
     Wrong,
-    /// It matches something already spent: denied, not charged, told at most once an hour.
+    /// The guess matches something that was spent already. It is denied but not charged, and is
+    /// reported at most once an hour.
     Replayed,
 }
 
@@ -48,21 +49,21 @@ pub enum Comparison<T> {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the four ways an attempt ends; a new one must be handled everywhere")]
 pub enum AttemptOutcome<T> {
-    /// The guess was right; the client is known from now on.
+    /// The guess was right. The client is known from now on.
     Right(T),
-    /// It was wrong and is charged.
+    /// The guess was wrong and is charged.
     Wrong(Charge),
-    /// It was spent before; not charged.
+    /// The guess was spent before. It is not charged.
     Replayed,
-    /// It was not looked at.
+    /// The guess was not checked.
     Refused(Refusal),
 }
 
-/// Looks at a guess if the ledger admits it, and books the verdict. `compare` must run in constant time and change nothing
-/// unless it returns [`Comparison::Right`].
+/// Checks a guess if the ledger admits it, and records the verdict. `compare` must run in constant
+/// time and change nothing unless it returns [`Comparison::Right`].
 ///
 /// # Errors
-/// [`StepError`]: nothing is charged.
+/// Returns [`StepError`] if the step cannot decide. Nothing is charged then.
 pub fn check<'a, T>(
     draft: &mut Draft<'a>,
     attempt: &Attempt,
@@ -77,7 +78,8 @@ pub fn check<'a, T>(
     let (policy, now) = (draft.ledger_policy(), draft.now());
     match compare(draft)? {
         Comparison::Right(value) => {
-            // Also where the ledger stays as it is: a right guess counts only on a ledger that still stands.
+            // Even if the ledger does not change: a right guess counts only if the ledger is still
+            // current.
             draft.grant();
             let forgiven = ledger.forgive(policy, &admitted, now);
             if flush(draft, &mut ledger) || forgiven {
@@ -98,12 +100,12 @@ pub fn check<'a, T>(
     }
 }
 
-/// Begins an attempt at a secret that the **host** will judge, slowly and outside of any commit: the first of two commits.
-/// Attempts that are not judged yet are counted, so that parallel guesses cannot outrun the limit; one whose verdict never
-/// comes is charged.
+/// Begins an attempt at a secret that the **host** will judge, slowly and outside of any commit.
+/// This is the first of two commits. Unjudged attempts are counted, so that parallel guesses cannot
+/// outrun the limit. One whose verdict never comes is charged.
 ///
 /// # Errors
-/// [`StepError`]: nothing is begun.
+/// Returns [`StepError`] if the step cannot decide. Nothing is begun then.
 pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingGuess, Refusal>, StepError> {
     let (mut ledger, admission) = admit(draft, attempt)?;
     match admission {
@@ -117,10 +119,12 @@ pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingG
     }
 }
 
-/// Books the host's verdict "wrong": the second commit. `None` if the attempt was charged already, or its secret is gone.
+/// Records the host's verdict "wrong", in the second commit. Returns `None` if the attempt was
+/// charged already, or its secret is gone.
 ///
 /// # Errors
-/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+/// Returns [`StepError`] if the step cannot decide. The attempt then stays unjudged, and is charged
+/// when its time is over.
 pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Option<Charge>, StepError> {
     let mut ledger = read(draft)?;
     let charge = ledger.settle_wrong(draft.ledger_policy(), pending, draft.now());
@@ -130,11 +134,13 @@ pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Opt
     Ok(charge)
 }
 
-/// Books the host's verdict "right", in the commit that grants. Returns whether it still counts: `false` means that the
-/// attempt was charged in time, or that the secret was changed since it was begun. **Grant nothing then.**
+/// Records the host's verdict "right", in the commit that grants. Returns whether it still counts.
+/// `false` means that the attempt was charged because its time was over, or that the secret was
+/// changed since it was begun. **Grant nothing then.**
 ///
 /// # Errors
-/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+/// Returns [`StepError`] if the step cannot decide. The attempt then stays unjudged, and is charged
+/// when its time is over.
 #[must_use = "a verdict that came too late grants nothing"]
 pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, StepError> {
     let mut ledger = read(draft)?;
@@ -147,11 +153,13 @@ pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<boo
     Ok(counts)
 }
 
-/// Takes a guess back that the host has **not looked at**, because it is busy: it is not charged. Returns whether there was
-/// anything to take back: `false` means that it was charged in time, or that its secret is gone.
+/// Withdraws a guess that the host has **not checked**, because it is busy. The guess is not
+/// charged. Returns whether there was anything to withdraw: `false` means that it was charged
+/// because its time was over, or that its secret is gone.
 ///
 /// # Errors
-/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+/// Returns [`StepError`] if the step cannot decide. The attempt then stays unjudged, and is charged
+/// when its time is over.
 pub fn withdraw(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, StepError> {
     let mut ledger = read(draft)?;
     let withdrawn = ledger.withdraw(draft.ledger_policy(), pending, draft.now());
@@ -161,25 +169,26 @@ pub fn withdraw(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, S
     Ok(withdrawn)
 }
 
-/// How the client of a guess stands in a queue: known ones come first.
+/// Returns the standing of a guess's client in a queue. Known clients come first.
 #[must_use]
 pub const fn standing(admitted: &AdmittedAttempt) -> Standing {
     if admitted.is_known() || admitted.is_admitted() { Standing::Known } else { Standing::Unknown }
 }
 
-/// What a guess would be refused with now, by a mere look that changes nothing.
+/// Returns the refusal that a guess would get now. This is a read that changes nothing.
 ///
 /// # Errors
-/// [`StepError`]; the caller denies.
+/// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.
 pub fn peek_refusal(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal>, StepError> {
     Ok(read(draft)?.peek(draft.ledger_policy(), attempt, draft.now()))
 }
 
-/// What every guess is refused with now, to be answered before one is looked at. Unlike [`peek_refusal`] it settles a
-/// moment from the future, once: a wait that was told after the clock went back ends when it was said to.
+/// Returns the refusal that every guess gets now, to be answered before one is checked. Unlike
+/// [`peek_refusal`], it also clamps and stores a moment that lies too far in the future. That
+/// happens once: a wait that was reported after the clock went back ends when it was said to end.
 ///
 /// # Errors
-/// [`StepError`]; the caller denies.
+/// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.
 pub fn refuse(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal>, StepError> {
     Ok(match admit(draft, attempt)?.1 {
         Admission::Open(_) => None,
@@ -187,11 +196,12 @@ pub fn refuse(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal
     })
 }
 
-/// Notes that a secret was changed: its guesses start anew, its known clients stay known, and those who made the change
-/// are known from the start. Call it in the commit that stores the new secret.
+/// Records that a secret was changed. The counts of its guesses start over, its known clients stay
+/// known, and those that made the change are known from the start. Call it in the commit that
+/// stores the new secret.
 ///
 /// # Errors
-/// [`StepError`]: nothing is noted.
+/// Returns [`StepError`] if the step cannot decide. Nothing is recorded then.
 pub fn renew(
     draft: &mut Draft<'_>,
     secret: SecretKind,
@@ -204,32 +214,34 @@ pub fn renew(
     draft.put(LEDGER, &ledger)
 }
 
-/// Gives the client of an attempt another tag, in the commit that replaces the credential which named it: whatever the
-/// ledger knows of it goes on. Only for a request that the old credential has authenticated.
+/// Gives the client of an attempt another tag, in the commit that replaces the credential which
+/// identified it. Everything that the ledger knows about the client is kept. Call it only for a
+/// request that the old credential has authenticated.
 ///
 /// # Errors
-/// [`StepError`]: it keeps its old tag.
+/// Returns [`StepError`] if the step cannot decide. The client then keeps its old tag.
 pub fn rename_client(draft: &mut Draft<'_>, attempt: &Attempt, to: ClientTag) -> Result<(), StepError> {
     let mut ledger = read(draft)?;
     let renamed = ledger.rename_client(draft.ledger_policy(), attempt, to, draft.now());
     if renamed { draft.put(LEDGER, &ledger) } else { Ok(()) }
 }
 
-/// Drops a secret's entry, because the secret is gone.
+/// Removes a secret's entry, because the secret is gone.
 ///
 /// # Errors
-/// [`StepError`]: nothing is dropped.
+/// Returns [`StepError`] if the step cannot decide. Nothing is removed then.
 pub fn forget(draft: &mut Draft<'_>, secret: SecretKind) -> Result<(), StepError> {
     let mut ledger = read(draft)?;
     if ledger.forget(secret) { draft.put(LEDGER, &ledger) } else { Ok(()) }
 }
 
-/// Lifts waits, streaks and levels of a secret. Only by an explicit act that the caller has proven: of the operator, or of
-/// a session of the account with a fresh proof of the same or a stronger factor. Returns whether there was anything to
-/// lift.
+/// Lifts the waits, streaks and levels of a secret. Returns whether there was anything to lift.
+///
+/// Call it only for an explicit act that the caller has proven: an act of the operator, or of a
+/// session of the account with a fresh proof of the same or a stronger factor.
 ///
 /// # Errors
-/// [`StepError`]: nothing is lifted.
+/// Returns [`StepError`] if the step cannot decide. Nothing is lifted then.
 pub fn unlock(draft: &mut Draft<'_>, secret: SecretKind, generation: Generation) -> Result<bool, StepError> {
     let mut ledger = read(draft)?;
     let lifted = ledger.unlock(draft.ledger_policy(), secret, generation, draft.now());
@@ -240,11 +252,11 @@ pub fn unlock(draft: &mut Draft<'_>, secret: SecretKind, generation: Generation)
     Ok(lifted)
 }
 
-/// Lifts waits, streaks and levels of every secret of the account: an operator's act. Returns those of which there was
-/// anything to lift.
+/// Lifts the waits, streaks and levels of every secret of the account. This is an operator's act.
+/// Returns the secrets that had anything to lift.
 ///
 /// # Errors
-/// [`StepError`]: nothing is lifted.
+/// Returns [`StepError`] if the step cannot decide. Nothing is lifted then.
 pub fn unlock_all(draft: &mut Draft<'_>) -> Result<Vec<SecretName>, StepError> {
     let mut ledger = read(draft)?;
     let lifted = ledger.unlock_all(draft.ledger_policy(), draft.now());
@@ -257,11 +269,12 @@ pub fn unlock_all(draft: &mut Draft<'_>) -> Result<Vec<SecretName>, StepError> {
     Ok(lifted)
 }
 
-/// Lets one named client in: ten tries in an hour, at most three times a day and account. By a click in a mail, by a session
-/// with a fresh proof, for TOTP also by a recovery code.
+/// Admits one named client: ten tries in an hour, at most three times a day per account. Call it
+/// after a click in a mail, for a session with a fresh proof, and, for TOTP, also after a recovery
+/// code.
 ///
 /// # Errors
-/// [`StepError`]: nobody is let in.
+/// Returns [`StepError`] if the step cannot decide. Nobody is admitted then.
 pub fn admit_client(
     draft: &mut Draft<'_>,
     secret: SecretKind,
@@ -279,32 +292,34 @@ pub fn admit_client(
             draft.put(LEDGER, &ledger)?;
             draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
         }
-        // A refusal writes nothing, but for a moment from the future that is settled once.
+        // A refusal writes nothing, except for a moment too far in the future, which is clamped
+        // once.
         ClientAdmission::TooMany { .. } if went_back => draft.put(LEDGER, &settled)?,
         ClientAdmission::TooMany { .. } => {}
     }
     Ok(admission)
 }
 
-/// What an unlock mail's link carries, and for how long it works.
+/// What the link of an unlock mail carries, and for how long it works.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MailTicket {
-    /// What [`unlock_mail_clicked`] takes: only the link may reveal it.
+    /// The ticket that [`unlock_mail_clicked`] requires. Only the link may reveal it.
     pub ticket: [u8; 16],
-    /// The end of the link, when the next mail may go. Keep the mail due until then
-    /// ([`NewTask::until`](crate::due::NewTask::until)): one that is dropped earlier would be missed for the rest of the
-    /// pause.
+    /// The moment at which the link expires and the next mail may be sent. Keep the mail due until
+    /// then ([`NewTask::until`](crate::due::NewTask::until)). If it is dropped earlier, the owner
+    /// lacks it for the rest of the pause.
     pub until: UnixSeconds,
 }
 
 keywright_core::redacted_debug!(MailTicket { until, .. });
 
-/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some`, with what the mail's link carries,
-/// if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
+/// Whether the owner should get a mail, because somebody locks out new clients. Returns `Some` with
+/// what the mail's link carries if a mail may be sent now. The same commit must make the mail due
+/// ([`crate::due::add`]).
 ///
 /// # Errors
-/// [`StepError`]: no mail.
+/// Returns [`StepError`] if the step cannot decide. No mail is sent then.
 pub fn unlock_mail(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
@@ -321,10 +336,11 @@ pub fn unlock_mail(
     Ok(Some(MailTicket { ticket, until }))
 }
 
-/// Lets a client in by the link of an unlock mail: `None` if the link's time is over or it was never sent.
+/// Admits a client by the link of an unlock mail. Returns `None` if the link has expired or was
+/// never sent.
 ///
 /// # Errors
-/// [`StepError`]: nobody is let in.
+/// Returns [`StepError`] if the step cannot decide. Nobody is admitted then.
 pub fn unlock_mail_clicked(
     draft: &mut Draft<'_>,
     secret: SecretKind,
@@ -343,7 +359,7 @@ pub fn unlock_mail_clicked(
         admit_client(draft, secret, generation, tag).map(Some)
     })?;
     match judged.outcome() {
-        // The click is not used up by an account that has had its admissions for now.
+        // If the account has used up its admissions for now, the click is not used up.
         Some(refused @ ClientAdmission::TooMany { .. }) => {
             let refused = *refused;
             if went_back {
@@ -362,7 +378,7 @@ fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {
 fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admission), StepError> {
     let mut ledger = read(draft)?;
     let admission = ledger.admit(draft.ledger_policy(), attempt, draft.now());
-    // A refusal writes nothing, but for a moment from the future that is settled once.
+    // A refusal writes nothing, except for a moment too far in the future, which is clamped once.
     if let Admission::Refused(refusal) = &admission
         && refusal.changed()
     {
@@ -371,13 +387,14 @@ fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admis
     Ok((ledger, admission))
 }
 
-/// Sees that nobody else commits to the account while the guess is compared. Known clients come first.
+/// Ensures that nobody else commits to the account while the guess is compared. Known clients come
+/// first.
 fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepError> {
     draft.admit_guess(standing(admitted))
 }
 
-/// Tells the denials that were only counted and whose hour is over. Returns whether there were any: then the ledger must
-/// be put.
+/// Emits the denials that were only counted and whose hour is over. Returns whether there were any,
+/// in which case the ledger must be put.
 fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
     let untold = ledger.take_untold(draft.now());
     for told in &untold {
@@ -399,7 +416,8 @@ fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge)
     Ok(())
 }
 
-/// Tells a denial, unless one like it was told within the hour; then it is only counted.
+/// Emits a denial, unless a similar one was reported within the hour, in which case it is only
+/// counted.
 fn tell(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, told: Told) {
     if let Tell::Now { earlier } = ledger.tell(secret, told, draft.now()) {
         draft.event(denied(secret.name(), told, earlier));

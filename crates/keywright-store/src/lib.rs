@@ -1,11 +1,13 @@
-//! The storage port of Keywright: one compare-and-set per commit, the draft, the driver, and a memory store.
+//! The storage port of Keywright: one compare-and-set per commit, the draft, the driver, and a
+//! memory store.
 //!
-//! A security decision is a pure step over a draft of one account's records. The driver loads the records, runs the
-//! step, commits what it leaves by one compare-and-set of the account's root record, and only then lets the outcome out.
-//! So whatever a step grants is granted at most once, by one server or by a hundred, on any store that keeps the port's
-//! few promises.
+//! A security decision is a pure step over a draft of one account's records. The driver loads the
+//! records, runs the step, and commits the result by one compare-and-set of the account's root
+//! record. Only then does it return the outcome. Whatever a step grants is therefore granted at
+//! most once, by one server or by a hundred, on any store that keeps the port's few promises.
 //!
-//! This crate never decides anything itself, never verifies a secret, and hands a backend only sealed bodies.
+//! This crate makes no decision itself, never verifies a secret, and passes only sealed bodies to a
+//! backend.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +31,7 @@
 //! driver.transact(&account, &[VOUCHER.name()], |draft| draft.put(VOUCHER, &Voucher { spent: false })).await?;
 //!
 //! let redeem = async || {
-//!     // What is tentative comes out only after the commit.
+//!     // A tentative value is released only after the commit.
 //!     driver.run(&account, &[VOUCHER.name()], |draft| match draft.read(VOUCHER)? {
 //!         Some(Voucher { spent: false }) => {
 //!             draft.put(VOUCHER, &Voucher { spent: true })?; // a spent state, never a mere delete
@@ -46,21 +48,26 @@
 //! ```
 //!
 //! # Map
-//! - [`RecordStore`], [`VaultStore`], [`Upkeep`]: what a backend implements. `keywright-store-conformance` tests it.
-//! - [`Slot`], [`SlotFamily`], [`Record`]: what a crate declares to keep something in an account.
-//! - [`Draft`], [`Tentative`], [`Release`]: what a step sees and leaves.
-//! - [`Driver`], [`Observer`], [`MemoryStore`]: what runs it.
-//! - [`guess`]: the one way a guess is judged. [`due`]: the host's work after a commit.
-//! - [`names`]: unique names, without a commit that crosses partitions.
+//! - [`RecordStore`], [`VaultStore`] and [`Upkeep`] are the traits that a backend implements.
+//!   `keywright-store-conformance` tests it.
+//! - [`Slot`], [`SlotFamily`] and [`Record`] are what a crate declares to keep something in an
+//!   account.
+//! - [`Draft`], [`Tentative`] and [`Release`] are what a step reads and writes.
+//! - [`Driver`] and [`Observer`] run steps. [`MemoryStore`] is a store in memory.
+//! - [`guess`] is the one way in which a guess is judged.
+//! - [`due`] is the work that the host must do after a commit.
+//! - [`names`] keeps names unique without a commit that crosses partitions.
 //!
 //! # What the root proves
-//! The root record is the account's sealed table of contents: it names every record with the revision under which it was
-//! put, and the heads of both chains of events. A record that was dropped, added, moved or put back by somebody who writes
-//! the database without the keyring is noticed at its next use, and denies.
+//! The root record is the account's sealed table of contents. It lists every record with the
+//! revision under which it was written, and the heads of both chains of events. If somebody who can
+//! write to the database, but lacks the keyring, drops, adds, moves or puts back a record, the next
+//! use of that record notices it and denies.
 //!
 //! # What it does not promise
-//! A store that replicates asynchronously can revive a spent code after a failover. Who can write the database without
-//! the keyring can put a **whole** account back to an earlier state, or delete it whole.
+//! A store that replicates asynchronously can revive a spent code after a failover. Somebody who
+//! can write to the database without the keyring can put a **whole** account back to an earlier
+//! state, or delete it as a whole.
 #![forbid(unsafe_code)]
 
 mod batch;

@@ -1,4 +1,4 @@
-//! What a load found, with the root opened: the snapshot that a draft is made over.
+//! The result of a load, with the root opened: the snapshot on which a draft is based.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,11 @@ use crate::step_error::{Damage, StepError};
 /// One snapshot of a partition.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The root's revision; `None` where there is none.
+    /// The root's revision; `None` if there is no root.
     pub(crate) revision: Option<Revision>,
     pub(crate) root: RootRecord,
     pub(crate) records: BTreeMap<SlotName, Option<Bytes>>,
-    /// Whether rows lie there although there is no root, or a blank one.
+    /// Whether there are rows although there is no root, or only a blank one.
     pub(crate) orphans: bool,
     /// Whether the root is sealed under the newest key.
     pub(crate) is_current: bool,
@@ -28,17 +28,18 @@ pub(crate) struct Loaded {
     pub(crate) opened: Opened,
 }
 
-/// A record's body in clear: read from a snapshot, or written and not sealed yet.
+/// A record's body in clear. It was read from a snapshot, or written and not sealed yet.
 #[derive(Clone)]
 pub(crate) struct PlainBody {
     pub(crate) schema: u16,
     pub(crate) body: Arc<PlainBytes>,
     pub(crate) expiry: Option<UnixSeconds>,
-    /// The kind that it was put as; `None` for one that was opened, and is only sealed anew.
+    /// The kind as which it was put; `None` for one that was opened and is only sealed again.
     pub(crate) kind: Option<SlotKind>,
 }
 
-/// Records in clear: a step that is run again on the same snapshot does not open them again. Wiped with the snapshot.
+/// Records in clear, so that a step that runs again on the same snapshot does not open them again.
+/// They are wiped with the snapshot.
 #[derive(Default)]
 pub(crate) struct Opened(Mutex<BTreeMap<SlotName, PlainBody>>);
 
@@ -55,7 +56,7 @@ impl Opened {
 keywright_core::redacted_debug!(Opened);
 
 impl Loaded {
-    /// Opens a snapshot. `slots` are those that were asked for.
+    /// Opens a snapshot. `slots` are those that were requested.
     pub(crate) fn open(
         keyring: &Keyring,
         kinds: Option<&SlotKinds>,
@@ -93,7 +94,7 @@ impl Loaded {
     }
 }
 
-/// Opens a root's body under its row's revision.
+/// Opens a root's body under the revision of its row.
 pub(crate) fn open_root(
     keyring: &Keyring,
     partition: &Partition,

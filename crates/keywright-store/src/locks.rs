@@ -1,5 +1,6 @@
-//! One commit per partition at a time, in one process: a hot account neither starves nor floods the store with
-//! conflicts. Bounded and fair: known clients first, unknown ones in a bounded share of the queue.
+//! One commit per partition at a time within one process, so that a busy account is neither starved
+//! nor floods the store with conflicts. The queue is bounded and fair: known clients come first,
+//! and unknown ones have a bounded share of it.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -10,14 +11,14 @@ use futures_channel::oneshot;
 
 use crate::partition::Partition;
 
-/// Who waits for a partition. Decided by the guess ledger, in the step.
+/// The kind of client that waits for a partition. The guess ledger decides it, in the step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// The owner's acts, and guesses of known clients.
+    /// The owner's operations, and guesses of known clients.
     #[default]
     Known,
-    /// Guesses of unknown clients: they wait behind all others, in a bounded share of the queue.
+    /// Guesses of unknown clients, which wait behind all others in a bounded share of the queue.
     Unknown,
 }
 
@@ -41,11 +42,11 @@ impl PartitionLocks {
     }
 
     fn queues(&self) -> MutexGuard<'_, HashMap<Partition, Queue>> {
-        // Every change is whole before anything can panic.
+        // Every change is complete before anything can panic.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partition, if nobody holds it.
+    /// Locks the partition if nobody holds it.
     pub(crate) fn try_acquire(self: &Arc<Self>, partition: &Partition) -> Option<PartitionGuard> {
         let mut queues = self.queues();
         if queues.contains_key(partition) {
@@ -56,7 +57,7 @@ impl PartitionLocks {
         Some(PartitionGuard { locks: Arc::clone(self), partition: partition.clone() })
     }
 
-    /// Waits for the partition; `None` at once if too many wait.
+    /// Waits for the partition. Returns `None` immediately if too many are waiting.
     pub(crate) async fn acquire(self: &Arc<Self>, partition: &Partition, standing: Standing) -> Option<PartitionGuard> {
         let waiting = {
             let mut queues = self.queues();
@@ -71,7 +72,7 @@ impl PartitionLocks {
                         Standing::Known => (&mut queue.known, self.most_known),
                         Standing::Unknown => (&mut queue.unknown, self.most_unknown),
                     };
-                    // Those who gave up while waiting leave their place.
+                    // Waiters that gave up leave the queue.
                     line.retain(|waiter| !waiter.is_canceled());
                     if line.len() >= most {
                         return None;
@@ -86,7 +87,8 @@ impl PartitionLocks {
     }
 }
 
-/// How an attempt gets its partition to itself: it has it already, or takes it if nobody does.
+/// How an attempt gets exclusive use of its partition: it already has it, or takes it if nobody
+/// does.
 pub(crate) struct Turn {
     locks: Arc<PartitionLocks>,
     guard: Cell<Option<PartitionGuard>>,
@@ -105,7 +107,7 @@ impl Turn {
         is_held
     }
 
-    /// What the attempt had, or has taken.
+    /// Returns the guard that the attempt had, or has taken.
     pub(crate) fn into_guard(self) -> Option<PartitionGuard> {
         self.guard.into_inner()
     }
@@ -117,7 +119,8 @@ impl fmt::Debug for PartitionLocks {
     }
 }
 
-/// The right to commit to one partition, until it is dropped. Held for a commit, never across a host's method.
+/// The right to commit to one partition, until it is dropped. It is held for a commit, never while
+/// a host's method runs.
 pub(crate) struct PartitionGuard {
     locks: Arc<PartitionLocks>,
     partition: Partition,
@@ -140,7 +143,7 @@ impl Drop for PartitionGuard {
             };
             next
         };
-        // If the waiter has gone just now, the guard comes back and its own drop looks for the next.
+        // If the waiter has just gone, the guard comes back, and its own drop finds the next one.
         let _ = next.send(Self { locks: Arc::clone(&self.locks), partition: self.partition.clone() });
     }
 }
@@ -169,7 +172,7 @@ mod tests {
             assert!(locks.acquire(&b, Standing::Known).await.is_some(), "another partition is not delayed");
             drop(first);
             assert!(second.await.is_some());
-            // Who gives up while waiting leaves no place taken.
+            // A waiter that gives up does not keep its place.
             let held = locks.try_acquire(&a).unwrap();
             let mut waiting = Box::pin(locks.acquire(&a, Standing::Known));
             assert!(poll_once(waiting.as_mut()).await.is_none());

@@ -1,4 +1,4 @@
-//! A store in memory: for tests, and for servers whose accounts live as long as the process.
+//! A store in memory, for tests and for servers whose accounts live as long as the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
@@ -43,21 +43,22 @@ struct Stage {
     purge_after: UnixSeconds,
 }
 
-/// Everything in one process, nothing on disk.
+/// A store that keeps everything in the process and nothing on disk.
 #[derive(Default)]
 pub struct MemoryStore {
     tables: Mutex<Tables>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        // Every change is made after every check, by code that does not panic: a poisoned table is still whole.
+        // Every change is made after every check, by code that does not panic, so a poisoned table
+        // is still consistent.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,7 +76,7 @@ impl Tables {
             return Err(CommitError::Conflict);
         }
         let Some(write) = write else { return Ok(()) };
-        // Whatever can refuse comes before the first change.
+        // Every check that can refuse comes before the first change.
         let taken = |event: &StoredEvent| {
             self.events
                 .get(&(partition.clone(), event.chain))
@@ -136,14 +137,15 @@ impl Tables {
         }
     }
 
-    /// The vault as it will be; a conflict if a swap is not an exact cover, or a stage is not what was checked.
+    /// Returns the vault as it will be, or a conflict if a swap is not an exact cover or a stage is
+    /// not the one that was checked.
     fn plan_vault(
         &self,
         partition: &Partition,
         erase: bool,
         write: &VaultWrite,
     ) -> Result<BTreeMap<CipherId, Row>, CommitError> {
-        // An erase comes first: what it drops is owned no more.
+        // An erase comes first, so what it drops no longer counts.
         let owned = self.ciphers.get(partition).filter(|_| !erase);
         match write {
             VaultWrite::Edit { put, delete } => {
@@ -223,7 +225,7 @@ impl Tables {
         let cutoff = horizon.minus(age);
         let mut forgotten = 0;
         for numbers in self.events.values_mut() {
-            // Only from the old end, and never the newest.
+            // Events are dropped only from the old end, and never the newest.
             while forgotten < u64::from(limit)
                 && numbers.len() > 1
                 && let Some(oldest) = numbers.first_entry().filter(|oldest| oldest.get().at < cutoff)
@@ -254,7 +256,7 @@ fn exact(
     if !owned.keys().eq(next.keys()) {
         return Err(CommitError::Conflict);
     }
-    // The notes stay: who swaps sends texts alone.
+    // The notes are kept, because a client that swaps sends only the texts.
     let keep_note = |row: Row, old: &Row| {
         let marks = RowMarks { note: old.marks.note, ..row.marks };
         Row { marks, note: old.note.clone(), ..row }

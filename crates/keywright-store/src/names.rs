@@ -1,17 +1,21 @@
 //! Unique names (an e-mail address, a login name) without a commit that crosses partitions.
 //!
-//! An account's partition and a name's may lie on different shards, so no batch can change both. Three commits do, and
-//! whoever stops between two of them strands nobody:
+//! An account's partition and a name's may lie on different shards, so no batch can change both.
+//! Three commits do it, and a process that stops between two of them blocks nobody:
 //!
-//! 1. The account notes an intent: [`intend`], a pure step. It draws a ticket that is never used again.
-//! 2. The name's own partition is made to say {account, ticket}: `Names::claim`.
-//! 3. The account takes the name, only if its intent still stands: [`take`], a pure step. It composes with what the name is
-//!    taken for (a new credential, say) and with [`release`] of the old name, in **one** batch.
+//! 1. The account records an intent with [`intend`], a pure step. It draws a ticket that is never
+//!    used again.
+//! 2. `Names::claim` writes {account, ticket} to the name's own partition.
+//! 3. The account takes the name with [`take`], a pure step, but only if its intent is still
+//!    current. The step composes with what the name is taken for (a new credential, for example)
+//!    and with [`release`] of the old name, in **one** batch.
 //!
-//! Whoever finds a name held by another looks there. Owned: it is taken. Only intended: the taker first cancels that
-//! intent, by a commit in the holder's partition that judges it there, and only then replaces the claim. So a claim
-//! never goes while its intent or ownership stands, and of all accounts at most one owns a name. An intent is no
-//! reservation: of two that race, the one that claims later may win; the other's [`take`] says no.
+//! A client that finds a name held by another account checks that account. If the account owns the
+//! name, the name is taken. If the account only intends to take it, the client first cancels that
+//! intent, by a commit in the holder's partition that checks it there, and only then replaces the
+//! claim. A claim is therefore never removed while its intent or ownership is current, and of all
+//! accounts at most one owns a name. An intent is not a reservation: if two accounts race, the one
+//! that claims later may win; [`take`] then returns `false` to the other.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,13 +33,13 @@
 //! driver.ensure_account(&account).await?;
 //! let partition = Partition::account(&account);
 //!
-//! // 1: the account notes what it is about to do.
+//! // 1: the account records its intent.
 //! let step = |draft: &mut Draft<'_>| names::intend(draft, &address);
 //! let intent = driver.run(&partition, &[NAMES.name()], step).await?.ok_or("owned already")?;
-//! // 2: the name says who.
+//! // 2: the name's partition records the claim.
 //! let ClaimOutcome::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
 //! assert_eq!(service.find(&address).await?, None, "a claim is not yet ownership");
-//! // 3: the account takes it, together with whatever it is taken for.
+//! // 3: the account takes the name, together with what it is taken for.
 //! assert!(driver.run(&partition, &[NAMES.name()], |draft| names::take(draft, &claimed)).await?);
 //! assert_eq!(service.find(&address).await?, Some(account));
 //! # Ok(())
@@ -44,21 +48,23 @@
 //! ```
 //!
 //! # What a crash leaves behind
-//! | it stops | it leaves | who wants the name next |
+//! | it stops | it leaves | the next account that wants the name |
 //! |---|---|---|
-//! | after 1 | an intent, one of at most [`MAX_INTENDED`] | takes it: nothing says otherwise |
-//! | after 2 | an intent, and a claim that nobody believes | cancels the intent, replaces the claim |
+//! | after 1 | an intent, one of at most [`MAX_INTENDED`] | takes it: nothing contradicts it |
+//! | after 2 | an intent, and a claim without ownership | cancels the intent, replaces the claim |
 //! | after an intent of another was cancelled | the other's claim, which can come to nothing | replaces it |
-//! | after 3, which released an old name | the old name's claim, which nobody believes | replaces it |
+//! | after 3, which released an old name | the old name's claim, which is void | replaces it |
 //! | after an account was erased | its claims, likewise | replaces them |
 //!
-//! An account that owned an old name owns it until the very commit that takes the new one. A reply that is lost is a stop
-//! like any other: what it was about either stands or does not, and every call can be made again.
+//! An account that owned an old name owns it until the very commit that takes the new one. A lost
+//! reply is a stop like any other: the change either happened or did not, and every call can be
+//! repeated.
 //!
 //! # What it does not do
-//! It does not know texts: canonicalise the name first. It does not tell the loser of a race who won. It does not hide by
-//! its timing whether a name is claimed: `Names::find` looks at a second partition only if so.
-//! Who can write the database without the keyring can make an account lose its names, as it can delete the account.
+//! It does not canonicalise names; do that first. It does not tell the loser of a race who won. It
+//! does not hide by its timing whether a name is claimed: `Names::find` reads a second partition
+//! only if it is. Somebody who can write to the database without the keyring can make an account
+//! lose its names, just as they can delete the account.
 
 use keywright_core::{AccountId, UnixSeconds};
 
@@ -73,24 +79,26 @@ use list::{ClaimState, Entry, EntryState, Ticket};
 pub use list::{Intent, MAX_INTENDED, MAX_OWNED, NAMES, NameIndex, NameList};
 pub use service::{ClaimOutcome, MAX_OVERTAKEN, Names};
 
-/// Proof that the name's partition said {account, ticket} after the intent was committed. Only `Names::claim` makes it.
+/// Proof that the name's partition contained {account, ticket} after the intent was committed. Only
+/// `Names::claim` creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed(Intent);
 
 impl Claimed {
-    /// The intent that was claimed for.
+    /// Returns the intent for which the name was claimed.
     #[must_use]
     pub const fn intent(&self) -> &Intent {
         &self.0
     }
 }
 
-/// A name that an account has given up. Only the receipt of that commit gives it out, so no claim goes before that.
+/// A name that an account has given up. Only the receipt of that commit releases it, so no claim is
+/// dropped before the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released(Intent);
 
 impl Released {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> &NameIndex {
         self.0.name()
@@ -107,11 +115,12 @@ impl NameList {
     }
 }
 
-/// Notes that the account is about to take a name. `None` if it owns the name already. A second intent for one name
-/// replaces the first; beyond [`MAX_INTENDED`] the oldest goes.
+/// Records that the account is about to take a name. Returns `None` if it owns the name already. A
+/// second intent for one name replaces the first; beyond [`MAX_INTENDED`] the oldest is dropped.
 ///
 /// # Errors
-/// [`StepError::NoAccount`] outside an account; else as reading does.
+/// Returns [`StepError::NoAccount`] outside an account's partition. Otherwise returns the errors of
+/// [`Draft::read`].
 pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentative<Intent>>, StepError> {
     let account = account(draft)?;
     let mut list = NameList::read(draft)?;
@@ -128,20 +137,23 @@ pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentativ
     Ok(Some(draft.tentative(intent)))
 }
 
-/// Makes the name the account's own, if the intent still stands. `false`: somebody was faster, or the intent was dropped;
-/// nothing is changed, and the caller changes nothing either. Asked again after it was granted, it is granted.
+/// Makes the name the account's own, if the intent is still current. Returns `false` if somebody
+/// was faster, or the intent was dropped. Nothing is changed then, and the caller must change
+/// nothing either. A repeated call after success succeeds again.
 ///
 /// # Errors
-/// [`StepError::Misuse`] for what another account has claimed, or beyond [`MAX_OWNED`]; else as reading does.
+/// Returns [`StepError::Misuse`] for a name that another account has claimed, or beyond
+/// [`MAX_OWNED`]. Otherwise returns the errors of [`Draft::read`].
 pub fn take(draft: &mut Draft<'_>, claimed: &Claimed) -> Result<bool, StepError> {
     take_as(draft, claimed, None)
 }
 
-/// The same, for an account that has not proven itself yet: from `until` on (by the clock of the server that looks) a
-/// taker may evict it, unless [`make_permanent`] came first.
+/// Makes the name the account's own as [`take`] does, but provisionally, for an account that has
+/// not proven itself yet. From `until` on (by the clock of the server that checks), another account
+/// that takes the name may evict it, unless [`make_permanent`] came first.
 ///
 /// # Errors
-/// As [`take`].
+/// Returns the errors of [`take`].
 pub fn take_provisional(draft: &mut Draft<'_>, claimed: &Claimed, until: UnixSeconds) -> Result<bool, StepError> {
     take_as(draft, claimed, Some(until))
 }
@@ -172,11 +184,11 @@ fn take_as(
     Ok(true)
 }
 
-/// Ends the provisional time: the account has proven itself. `false` if it does not own the name, because it was evicted
-/// or never had it.
+/// Ends the provisional time, because the account has proven itself. Returns `false` if it does not
+/// own the name, because it was evicted or never had it.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
     let mut list = NameList::read(draft)?;
     let Some(entry) = list.entries.iter_mut().find(|entry| entry.name == *name && entry.is_owned()) else {
@@ -190,27 +202,29 @@ pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, S
     Ok(true)
 }
 
-/// Whether the account owns the name, provisionally or for good. Ask it in the commit that acts on a look-up.
+/// Whether the account owns the name, provisionally or permanently. Check this in the commit that
+/// acts on a look-up.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn owns(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
     Ok(NameList::read(draft)?.of(name).is_some_and(Entry::is_owned))
 }
 
-/// The names that the account owns, those taken first first.
+/// Returns the names that the account owns, in the order in which they were taken.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn owned(draft: &mut Draft<'_>) -> Result<Vec<NameIndex>, StepError> {
     Ok(NameList::read(draft)?.entries.iter().filter(|entry| entry.is_owned()).map(|entry| entry.name).collect())
 }
 
-/// Gives a name up, owned or only intended. `None` if it is neither. From the commit on the name is free; hand what the
-/// receipt releases to `Names::drop_claim`, which tidies up.
+/// Gives up a name that the account owns or intends to take. Returns `None` if it does neither. The
+/// name is free from the commit on. Pass the released value to `Names::drop_claim`, which tidies
+/// up.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn release(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentative<Released>>, StepError> {
     let account = account(draft)?;
     let mut list = NameList::read(draft)?;
@@ -220,10 +234,11 @@ pub fn release(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentati
     Ok(Some(draft.tentative(released)))
 }
 
-/// Gives all names up: before [`Draft::erase`], which drops the list and would leave the claims to the next taker.
+/// Gives up all names. Call it before [`Draft::erase`], which drops the list and would leave the
+/// claims to the next taker.
 ///
 /// # Errors
-/// As reading does.
+/// Returns the errors of [`Draft::read`].
 pub fn release_all(draft: &mut Draft<'_>) -> Result<Tentative<Vec<Released>>, StepError> {
     let account = account(draft)?;
     let list = NameList::read(draft)?;
@@ -238,11 +253,12 @@ fn account(draft: &Draft<'_>) -> Result<AccountId, StepError> {
     draft.partition().as_account().ok_or(StepError::NoAccount)
 }
 
-/// What a taker ends in the holder's partition.
+/// What another account's claim ends in the holder's partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evicted {
-    /// An intent. The account may be in use under another name; or it may be all that a crashed registration has left.
+    /// An intent. The account may be in use under another name, or the intent may be all that a
+    /// crashed registration left behind.
     Intent,
     /// A provisional ownership whose time had run out.
     Provisional,
@@ -250,7 +266,7 @@ pub enum Evicted {
 
 fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<ClaimState, StepError> {
     match draft.root() {
-        // The account never was, or is gone with all its records.
+        // The account never existed, or is gone with all its records.
         Err(StepError::NoAccount) => return Ok(ClaimState::Void),
         root => root?,
     };
@@ -259,8 +275,8 @@ fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Cl
     Ok(entry.map_or(ClaimState::Void, |entry| entry.holding(draft.now())))
 }
 
-/// Ends what may be ended, in the holder's partition, and says how the holder stood. `orphan` is what else that commit
-/// does with the account.
+/// Ends the holder's state, in the holder's partition, if it may be ended. Returns the state that
+/// the holder was in. `orphan` is what else that commit does with the account.
 fn evict(
     draft: &mut Draft<'_>,
     name: &NameIndex,

@@ -1,4 +1,4 @@
-//! What one attempt draws from the operating system: its revision and its nonces, with one call.
+//! The revision and the nonces of one attempt, drawn from the operating system with one call.
 
 use std::cell::RefCell;
 
@@ -6,23 +6,26 @@ use keywright_core::{Entropy, EntropyError, SystemEntropy};
 
 use crate::revision::Revision;
 
-/// Bytes of a nonce.
+/// The length of a nonce, in bytes.
 const NONCE: usize = 24;
 
-/// Nonces that are drawn beside a revision: for the root and three records, more than most batches put.
+/// The bytes of the nonces that are drawn together with a revision: for the root and three records,
+/// more than most batches put.
 const BESIDE: usize = 4 * NONCE;
 
-/// The nonces of one batch, from the operating system and never from the step's generator: one that repeats itself must
-/// not repeat a nonce. Drawn together, because each call to the system costs as much as sealing a small record. None is
-/// kept from one attempt to the next: what a copied process or virtual machine has in hand is drawn no earlier than the
-/// revision of its attempt.
+/// The nonces of one batch. They come from the operating system and never from the step's
+/// generator: a generator that repeats itself must not repeat a nonce.
+///
+/// They are drawn together, because each call to the system costs as much as sealing a small
+/// record. None is kept from one attempt to the next, so a copied process or virtual machine holds
+/// none that was drawn earlier than the revision of its attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces(RefCell<Drawn>);
 
 #[derive(Debug)]
 struct Drawn {
     bytes: [u8; BESIDE],
-    /// How many of them, from the front, are not given away yet.
+    /// How many of them, counted from the front, are unused.
     left: usize,
 }
 
@@ -33,7 +36,7 @@ impl Default for Drawn {
 }
 
 impl Nonces {
-    /// A fresh revision and the nonces beside it.
+    /// Draws a fresh revision and the nonces that go with it.
     pub(crate) fn draw() -> Result<(Revision, Self), EntropyError> {
         let drawn: [u8; 16 + BESIDE] = keywright_core::random_bytes(&SystemEntropy)?;
         let (mut revision, mut bytes) = ([0; 16], [0; BESIDE]);
@@ -59,7 +62,7 @@ impl Entropy for Nonces {
         let rest = drawn.left.saturating_sub(out.len());
         let taken = drawn.bytes.get_mut(rest..).and_then(|bytes| bytes.get_mut(..out.len())).ok_or(EntropyError)?;
         out.copy_from_slice(taken);
-        // What was given away cannot be given again.
+        // A nonce that was handed out cannot be handed out again.
         taken.fill(0);
         drawn.left = rest;
         Ok(())
@@ -80,7 +83,7 @@ mod tests {
             for length in [24, 24, 24, 16, 24, 24, 200, 24, 24, 24, 24, 24] {
                 let mut out = vec![0; length];
                 nonces.fill(&mut out).unwrap();
-                // In pieces of eight: 10⁴ random ones meet with 2⁻³⁸.
+                // In pieces of eight bytes: 10⁴ random ones collide with a probability of 2⁻³⁸.
                 for piece in out.chunks(8) {
                     assert!(seen.insert(piece.to_vec()), "a byte was given twice");
                 }

@@ -1,4 +1,4 @@
-//! The partition: the unit of one commit. An account, a name, or the server.
+//! The partition is the unit of one commit: an account, a name, or the server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,39 +6,42 @@ use std::sync::Arc;
 
 use keywright_core::{AccountId, ClientTag, Keyring};
 
-/// What one batch can change. Every table's primary key begins with it, so one account sits on one shard.
+/// What one batch can change. Every table's primary key begins with it, so one account is on one
+/// shard.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(Arc<str>);
 
 impl Partition {
-    /// An account.
+    /// Returns an account's partition.
     #[must_use]
     pub fn account(account: &AccountId) -> Self {
         Self(format!("a/{account}").into())
     }
 
-    /// A name that must be unique (an address, a login name), by its index value: never by the text itself.
+    /// Returns the partition of a name that must be unique (an address, a login name). It is
+    /// identified by its index value, never by the text itself.
     #[must_use]
     pub fn name(index: &[u8; 32]) -> Self {
         Self(format!("n/{}", hex::encode(index)).into())
     }
 
-    /// The server: what all accounts share.
+    /// Returns the server's partition, for what all accounts share.
     #[must_use]
     pub fn server() -> Self {
         Self("s/".into())
     }
 
-    /// The text that a backend stores: `a/` and the account's id, `n/` and 64 hex digits, or `s/`. At most 192 bytes.
+    /// Returns the text that a backend stores: `a/` and the account's id, `n/` and 64 hex digits,
+    /// or `s/`. It has at most 192 bytes.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0
     }
 
-    /// Reads [`key`](Self::key) back.
+    /// Parses a [`key`](Self::key).
     ///
     /// # Errors
-    /// [`UnknownPartition`] if it is none of the three.
+    /// Returns [`UnknownPartition`] if the key has none of the three forms.
     pub fn parse(key: &str) -> Result<Self, UnknownPartition> {
         let known = match key.split_at_checked(2) {
             Some(("a/", id)) => AccountId::new(id).is_ok(),
@@ -58,13 +61,14 @@ impl Partition {
         self.0.starts_with("a/")
     }
 
-    /// The account, if it is one.
+    /// Returns the account, if this is an account's partition.
     #[must_use]
     pub fn as_account(&self) -> Option<AccountId> {
         self.0.strip_prefix("a/").and_then(|id| AccountId::new(id).ok())
     }
 
-    /// What sealing authenticates: the bare id of an account; for the others the key behind a NUL, which no id has.
+    /// Returns the label that sealing authenticates: for an account its bare id, and for the others
+    /// the key after a NUL, which no id contains.
     pub(crate) fn seal_label(&self) -> Cow<'_, [u8]> {
         match self.0.strip_prefix("a/") {
             Some(id) => Cow::Borrowed(id.as_bytes()),
@@ -90,12 +94,13 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// A text that names no partition: a row of a newer version, or damage.
+/// A stored text names no partition. It is a row of a newer version, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored partition has no known form")]
 pub struct UnknownPartition;
 
-/// The tag by which the guess ledger of a partition knows a client that came with `credential`.
+/// Returns the tag by which a partition's guess ledger identifies a client that presents
+/// `credential`.
 pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &[u8]) -> ClientTag {
     ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
 }

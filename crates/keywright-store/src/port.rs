@@ -1,8 +1,9 @@
-//! The storage port. Object safe; no method has a default body, because each one carries a part of the promise.
+//! The storage port. It is object safe. No method has a default body, because each one carries a
+//! part of the promise.
 //!
-//! To write a backend: keep a table of roots (partition, revision, body, two hints), one of records (partition, slot,
-//! body, purge hint) and one of events; apply a [`Batch`] as one compare-and-set of the root; then run
-//! `keywright-store-conformance` against it.
+//! To write a backend, keep a table of roots (partition, revision, body, two hints), one of records
+//! (partition, slot, body, purge hint) and one of events. Apply a [`Batch`] as one compare-and-set
+//! of the root. Then run `keywright-store-conformance` against the backend.
 
 use std::fmt;
 use std::future::Future;
@@ -23,32 +24,37 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Any error, with its source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// Records under one guard per partition. Per partition a backend is strictly serialisable, and durable before it answers.
+/// Stores records under one guard per partition. For each partition, a backend is strictly
+/// serialisable, and durable before it answers.
 pub trait RecordStore: fmt::Debug + Send + Sync {
-    /// The root and the slots asked for, in order, all from **one snapshot** that includes every commit acknowledged
-    /// before the call: never from a replica. It never filters by age.
+    /// Loads the root and the requested slots, in order, all from **one snapshot** that includes
+    /// every commit acknowledged before the call. It must not read from a replica, and it never
+    /// filters by age.
     ///
     /// # Errors
-    /// [`LoadError`]; the caller denies.
+    /// Returns [`LoadError`] if the load failed. The caller must deny.
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
         slots: &'a [SlotName],
     ) -> BoxFuture<'a, Result<Snapshot, LoadError>>;
 
-    /// One compare-and-set of the root, and with it everything else in the batch; durable before it answers. Without a
-    /// write it answers whether the root still has that revision, as of a moment after the call began. By value, so that
-    /// it can cross to a writer thread. Never retries by itself. Dropping the future does not undo it.
+    /// Applies one compare-and-set of the root, together with everything else in the batch. It is
+    /// durable before this returns. For a batch without a write, this checks whether the root still
+    /// has that revision, as of a moment after the call began.
+    ///
+    /// The batch is passed by value, so that it can be sent to a writer thread. This never retries
+    /// by itself. Dropping the future does not undo the commit.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// Returns [`CommitError`] if the batch was not applied, or if that is unknown.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>>;
 
-    /// Events of one chain, newest first, those with a number below `before`, at most `limit`, with the root's revision of
-    /// the same snapshot.
+    /// Loads events of one chain, newest first: those with a number below `before`, at most
+    /// `limit`, with the root's revision from the same snapshot.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
@@ -58,25 +64,28 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<StoredEvents, LoadError>>;
 }
 
-/// The vault: rows too many for one record. Writes ride in a [`Batch`]; staging is unguarded, its promotion is not.
+/// Stores the vault, which has too many rows for one record. Writes are part of a [`Batch`].
+/// Staging is unguarded; promoting a stage is not.
 pub trait VaultStore: RecordStore {
-    /// The marks of every row, with the root's revision, from one snapshot.
+    /// Loads the marks of every row, with the root's revision, from one snapshot.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>>;
 
-    /// Rows, with the root's revision, from one snapshot.
+    /// Loads rows, with the root's revision, from one snapshot.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>>;
 
-    /// Keeps rows under a stage id, replacing those of the same id: an upload can be resumed or repeated. Their notes are
-    /// not kept. A partition without a root takes none: they would lie there as rows that lost it.
+    /// Keeps rows under a stage id, replacing those of the same id, so that an upload can be
+    /// resumed or repeated. Their notes are not kept. A partition without a root accepts no stage,
+    /// because its rows would look like rows that lost their root.
     ///
     /// # Errors
-    /// [`CommitError`]; [`CommitError::Conflict`] if the partition has no root.
+    /// Returns [`CommitError`] if nothing was staged, or if that is unknown; it is
+    /// [`CommitError::Conflict`] if the partition has no root.
     fn stage<'a>(
         &'a self,
         account: &'a Partition,
@@ -85,30 +94,33 @@ pub trait VaultStore: RecordStore {
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Drops a stage and its rows at once; an unknown one is no error. As unguarded as [`stage`](Self::stage): only for one
-    /// that no record names any more.
+    /// Drops a stage and its rows immediately. An unknown stage is not an error. This is as
+    /// unguarded as [`stage`](Self::stage), so use it only for a stage that no record names any
+    /// more.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// Returns [`CommitError`] if nothing was dropped, or if that is unknown.
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one. A row with a column of an unknown form is
-    /// listed under the mark [`Mark::UNREADABLE`]: one such row must not keep the others, nor the account, from being read.
+    /// Lists every (id, text mark) of a stage, sorted by id. The list of an unknown stage is empty.
+    /// A row with a column of an unknown form is listed under the mark [`Mark::UNREADABLE`],
+    /// because one such row must not keep the others, or the account, from being read.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn staged<'a>(
         &'a self,
         account: &'a Partition,
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>>;
 
-    /// The texts of a stage, sorted by id: at most `limit` of those behind `after`, from the first if that is `None`; empty
-    /// for an unknown one. Whoever promotes a stage opens them first. A row with a column of an unknown form is shown under the
-    /// mark [`Mark::UNREADABLE`], without a text.
+    /// Loads the texts of a stage, sorted by id: at most `limit` of those after `after`, or from
+    /// the first if that is `None`. The result for an unknown stage is empty. A promotion opens the
+    /// texts first. A row with a column of an unknown form is returned under the mark
+    /// [`Mark::UNREADABLE`], without a text.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn staged_texts<'a>(
         &'a self,
         account: &'a Partition,
@@ -118,62 +130,71 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>>;
 }
 
-/// How far the horizon moves in one round, in seconds: a day. A clock that runs ahead by years deletes a day's worth.
+/// How far the horizon moves in one round, in seconds: a day. If a clock runs ahead by years, only
+/// a day's worth is deleted.
 pub const HORIZON_STEP: u64 = 86_400;
 
-/// Housekeeping, never on a request's path.
+/// Housekeeping, which never happens on a request's path.
 ///
-/// What is swept is decided by the store's own **horizon**, not by a clock: it follows the clock by at most
-/// [`HORIZON_STEP`] a round, and comes back with it at once. A clock that once ran ahead leaves nothing behind.
+/// What is swept is decided by the store's own **horizon**, not by a clock. The horizon follows the
+/// clock by at most [`HORIZON_STEP`] each round, and moves back with it immediately. A clock that
+/// once ran ahead thus has no lasting effect.
 pub trait Upkeep: fmt::Debug + Send + Sync {
-    /// The horizon; `None` if it was never moved.
+    /// Returns the horizon, or `None` if it was never moved.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if it cannot be read.
     fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>>;
 
-    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, and returns it: a horizon that lies beyond
-    /// `now` comes back to it. Where it was never moved, it starts at the smaller of `now` and a day beyond the newest event
-    /// of the store, or at `now` where there is none. A stored horizon that is no moment counts as one never moved.
+    /// Moves the horizon to the smaller of `now` and a day beyond its present value, and returns
+    /// it. A horizon beyond `now` thus comes back to `now`.
+    ///
+    /// If it was never moved, it starts at the smaller of `now` and a day beyond the newest event
+    /// of the store, or at `now` if there is no event. A stored horizon that is not a valid time
+    /// counts as one that was never moved.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// Returns [`CommitError`] if it was not moved, or if that is unknown.
     fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>>;
 
-    /// Drops at most `limit` records, stages and whole partitions whose `purge_after` lies before the horizon. Each is
-    /// judged as it is at the moment in which it is deleted, in one atomic step; a partition goes with everything in it.
-    /// Returns how many were dropped.
+    /// Drops at most `limit` records, stages and whole partitions whose `purge_after` is before the
+    /// horizon. Each is checked as it is at the moment in which it is deleted, in one atomic step.
+    /// A partition is dropped with everything in it. Returns how many were dropped.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// Returns [`CommitError`] if the sweep failed, or if that is unknown.
     fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
 
-    /// Drops at most `limit` events that are more than `age` seconds older than the horizon: only from the old end of their
-    /// chain, and never the newest of a chain. Returns how many were dropped.
+    /// Drops at most `limit` events that are more than `age` seconds older than the horizon. It
+    /// drops only from the old end of a chain, and never a chain's newest event. Returns how many
+    /// were dropped.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// Returns [`CommitError`] if no event was dropped, or if that is unknown.
     fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
 
-    /// At most `limit` partitions with a `due_at` at or before `before`, the earliest first, without reading the others.
+    /// Lists at most `limit` partitions with a `due_at` at or before `before`, the earliest first,
+    /// without reading the others.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>>;
 
-    /// Partitions that have any row (root, record, event, cipher or stage), in the order of their keys' bytes, those after
-    /// `after`, at most `limit`.
+    /// Lists the partitions that have any row (root, record, event, cipher or stage), in the order
+    /// of their keys' bytes: at most `limit` of those after `after`.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>>;
 
-    /// The slots of a partition in which a record lies, whatever its root names, with the root's revision of the same
-    /// snapshot: in the order of their printed forms' bytes, those after `after`, at most `limit`. What loads name comes from
-    /// roots; only this finds a record that somebody has added.
+    /// Lists the slots of a partition that hold a record, whatever its root lists, with the root's
+    /// revision from the same snapshot. They are in the order of their printed forms' bytes: at
+    /// most `limit` of those after `after`. Loads request only slots that a root lists, so only
+    /// this finds a record that somebody has added.
     ///
     /// # Errors
-    /// [`LoadError`]; [`LoadError::Corrupt`] for a record in a slot of no known form.
+    /// Returns [`LoadError`] if the load failed, with [`LoadError::Corrupt`] for a record in a slot
+    /// of an unknown form.
     fn slots<'a>(
         &'a self,
         partition: &'a Partition,
@@ -182,33 +203,33 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<StoredSlots, LoadError>>;
 }
 
-/// What a load found, from one snapshot.
+/// The result of a load, from one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct Snapshot {
     /// The root.
     pub root: Option<Stored>,
-    /// The bodies of the slots asked for, in that order.
+    /// The bodies of the requested slots, in the order of the request.
     pub records: Vec<Option<Bytes>>,
     /// The newest number of each chain of events.
     pub newest: Newest,
-    /// Whether the partition has any row beside its root: a record, an event, a cipher, a stage. Where it has no root, or
-    /// one in which nothing is, that is damage.
+    /// Whether the partition has any row besides its root: a record, an event, a cipher, or a
+    /// stage. If it has no root, or an empty one, that is damage.
     pub has_rows: bool,
 }
 
-/// The newest number of each chain of events; 0 where a chain has none.
+/// The newest number of each chain of events; 0 for a chain without events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct Newest {
-    /// Of changes and grants.
+    /// The newest number of the chain of changes and grants.
     pub changes: EventNumber,
-    /// Of denials.
+    /// The newest number of the chain of denials.
     pub denials: EventNumber,
 }
 
 impl Newest {
-    /// The newest number of a chain.
+    /// Returns the newest number of a chain.
     #[must_use]
     pub const fn of(&self, chain: EventChain) -> EventNumber {
         match chain {
@@ -218,27 +239,27 @@ impl Newest {
     }
 }
 
-/// The slots in which records of a partition lie, and the root's revision of the same snapshot.
+/// The slots of a partition that hold records, and the root's revision from the same snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct StoredSlots {
-    /// The root's revision; `None` where there is no root.
+    /// The root's revision; `None` if there is no root.
     pub root: Option<Revision>,
     /// The slots, in the order of their printed forms' bytes.
     pub slots: Vec<SlotName>,
 }
 
-/// A page of events, newest first, and the root's revision of the same snapshot.
+/// A page of events, newest first, and the root's revision from the same snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct StoredEvents {
-    /// The root's revision; `None` where there is no root.
+    /// The root's revision; `None` if there is no root.
     pub root: Option<Revision>,
     /// The events.
     pub events: Vec<StoredEvent>,
 }
 
-/// A load that failed. Nothing was learned; the caller denies.
+/// A load failed. Nothing was learned; the caller must deny.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -248,23 +269,24 @@ pub enum LoadError {
     /// A row has a form that this version does not know.
     #[error("the store holds a row of an unknown form")]
     Corrupt(#[source] BoxError),
-    /// It took too long: the driver has given it up ([`load_limit`](crate::DriverBuilder::load_limit)), or the backend has
-    /// by itself. Try again.
+    /// The load took too long: the driver ([`load_limit`](crate::DriverBuilder::load_limit)) or the
+    /// backend itself gave it up. Try again.
     #[error("the store gave no answer in time")]
     TimedOut,
 }
 
-/// A commit that did not happen, or perhaps did.
+/// A commit did not happen, or may have happened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
     /// The root has another revision. Nothing was written; load again.
     #[error("the partition changed since it was loaded")]
     Conflict,
-    /// The store refused. Nothing was written.
+    /// The store refused the commit. Nothing was written.
     #[error("the store refused the commit")]
     Rejected(#[source] BoxError),
-    /// The reply was lost, or the error came from `COMMIT` itself: **perhaps** written.
+    /// The reply was lost, or `COMMIT` itself returned the error: the commit **may** have been
+    /// written.
     #[error("it is unknown whether the commit happened")]
     Unknown(#[source] BoxError),
 }

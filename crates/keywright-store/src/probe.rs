@@ -1,5 +1,6 @@
-//! Roots laid open. For benches: the cost of sealing and opening one with a given number of entries. For tests: what one
-//! says, so that it can be compared with a model's. No part of the API.
+//! Access to the content of roots. Benches measure the cost of sealing and opening a root with a
+//! given number of entries. Tests compare a root's content with that of a model. This is not part
+//! of the API.
 
 use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
@@ -12,7 +13,7 @@ use crate::root::{Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
 use crate::step_error::StepError;
 
-/// A root in clear, and where it belongs.
+/// A root in clear, and the place to which it belongs.
 #[derive(Debug)]
 pub struct Sample {
     keyring: Keyring,
@@ -22,10 +23,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A root of `entries` records under one account.
+    /// Creates a root of `entries` records under one account.
     ///
     /// # Errors
-    /// If the system's generator fails, or a key ring cannot be made.
+    /// Returns an error if the system's generator fails, or a keyring cannot be created.
     pub fn new(entries: u8) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let mut root = RootRecord::blank();
         root.state = Some(Root::new(&SystemEntropy, UnixSeconds::EPOCH.plus(1_700_000_000))?);
@@ -36,50 +37,50 @@ impl Sample {
             let name = SlotName::new(KindName::new("session"), Some([at; 16]));
             root.contents.insert(name, Entry { revision: Revision::draw()?, expiry: Some(UnixSeconds::MAX) });
         }
-        // As that of an account which was made and has had no denial.
+        // As that of an account which was created and has had no denial.
         root.chain_mut(EventChain::Changes).append(UnixSeconds::EPOCH.plus(1_700_000_000), b"{}");
         let partition = Partition::account(&keywright_core::AccountId::new("user-1")?);
         Ok(Self { keyring: Keyring::generate(&SystemEntropy)?, partition, revision: Revision::draw()?, root })
     }
 
-    /// Encodes and seals it.
+    /// Encodes and seals the root.
     ///
     /// # Errors
-    /// [`StepError`].
+    /// Returns [`StepError`] if it cannot be sealed.
     pub fn seal(&self) -> Result<bytes::Bytes, StepError> {
         let label = self.partition.seal_label();
         let context = SealContext::new(&label, ROOT, self.revision.to_bytes());
         Ok(self.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, self.root.encode())?.into())
     }
 
-    /// Opens and decodes it. Returns how many entries it has.
+    /// Opens and decodes the root. Returns how many entries it has.
     ///
     /// # Errors
-    /// [`StepError`].
+    /// Returns [`StepError`] if it does not open.
     pub fn open(&self, sealed: &bytes::Bytes) -> Result<usize, StepError> {
         open_root(&self.keyring, &self.partition, self.revision, sealed).map(|root| root.contents.len())
     }
 }
 
-/// What a sealed root says.
+/// The content of a sealed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "no part of the API")]
 pub struct RootView {
     /// The revisions before its own, newest first.
     pub recent: Vec<Revision>,
-    /// Every record that it names, with the revision under which it was put and its expiry.
+    /// Every record that it lists, with the revision under which it was written and its expiry.
     pub contents: Vec<(SlotName, Revision, Option<UnixSeconds>)>,
-    /// From when on the whole partition may be swept.
+    /// The moment from which the whole partition may be swept.
     pub expires: Option<UnixSeconds>,
     /// The newest number of each chain of events.
     pub newest: Newest,
 }
 
 impl RootView {
-    /// Opens a root's body under its row's revision.
+    /// Opens a root's body under the revision of its row.
     ///
     /// # Errors
-    /// [`StepError`] if it does not open.
+    /// Returns [`StepError`] if it does not open.
     pub fn open(
         keyring: &Keyring,
         partition: &Partition,
@@ -94,10 +95,10 @@ impl RootView {
     }
 }
 
-/// Opens a record's body, put under this revision, and decodes it.
+/// Opens a record's body that was written under this revision, and decodes it.
 ///
 /// # Errors
-/// [`StepError`] if it does not open.
+/// Returns [`StepError`] if it does not open.
 pub fn open_record<R: crate::record::Record>(
     keyring: &Keyring,
     partition: &Partition,

@@ -1,18 +1,19 @@
-//! What a body is before it is sealed: a versioned value in the `postcard` encoding.
+//! The content of a body before it is sealed: a versioned value in the `postcard` encoding.
 
 use keywright_core::PlainBytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value that fills a slot. Its schema is authenticated with the sealed body.
+/// A value that a slot can hold. Its schema is authenticated with the sealed body.
 pub trait Record: Serialize + DeserializeOwned {
-    /// The version of the encoding that this type writes, from 1 on.
+    /// The version of the encoding that this type writes, counted from 1.
     const SCHEMA: u16;
 
-    /// Reads a body that was written under `schema`. A type that has older versions overrides this and upgrades them.
+    /// Decodes a body that was written under `schema`. A type that has older versions overrides
+    /// this and upgrades them.
     ///
     /// # Errors
-    /// [`RecordError`]; the caller denies.
+    /// Returns [`RecordError`] if the body is not a record of this type. The caller must deny.
     fn decode(schema: u16, body: &[u8]) -> Result<Self, RecordError> {
         if schema != Self::SCHEMA {
             return Err(RecordError);
@@ -24,12 +25,13 @@ pub trait Record: Serialize + DeserializeOwned {
     }
 }
 
-/// A body that opened but is no record of its type: a newer version wrote it.
+/// A body opened but is not a record of its type, because a newer version wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a record's body has an unknown form")]
 pub struct RecordError;
 
-/// The encoded body, in a buffer that is sized once (a growing one would leave copies of secrets) and wiped.
+/// Returns the encoded body in a buffer that is wiped. The buffer is sized once, because a growing
+/// one would leave copies of secrets.
 pub(crate) fn encode<R: Record>(record: &R) -> Result<PlainBytes, RecordError> {
     let size = postcard::experimental::serialized_size(record).map_err(|_| RecordError)?;
     let mut body = PlainBytes::zeroed(size);
@@ -37,8 +39,9 @@ pub(crate) fn encode<R: Record>(record: &R) -> Result<PlainBytes, RecordError> {
     if used == size { Ok(body) } else { Err(RecordError) }
 }
 
-/// For `#[serde(with = "keywright_store::secret_field")]`: a [`SecretBytes`](keywright_core::SecretBytes) inside a
-/// record that is sealed whole. Secrets are not `Serialize`, so that each such field is a place to audit.
+/// For `#[serde(with = "keywright_store::secret_field")]`: a
+/// [`SecretBytes`](keywright_core::SecretBytes) inside a record that is sealed as a whole. Secrets
+/// are not `Serialize`, so that each such field is easy to find in an audit.
 pub mod secret_field {
     use std::fmt;
 
@@ -49,7 +52,7 @@ pub mod secret_field {
     /// Writes the bytes.
     ///
     /// # Errors
-    /// The serializer's own.
+    /// Returns the serializer's own errors.
     pub fn serialize<S: Serializer, const N: usize>(secret: &SecretBytes<N>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(secret.expose())
     }
@@ -57,7 +60,7 @@ pub mod secret_field {
     /// Reads exactly `N` bytes.
     ///
     /// # Errors
-    /// The deserializer's own, or a wrong length.
+    /// Returns the deserializer's own errors, or an error for a wrong length.
     pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(from: D) -> Result<SecretBytes<N>, D::Error> {
         struct Bytes<const N: usize>;
         impl<'de, const N: usize> Visitor<'de> for Bytes<N> {

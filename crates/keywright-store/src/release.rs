@@ -3,7 +3,8 @@
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
-/// A value that exists only if a commit happens. Only the driver gives it out, after the commit that it was staged for.
+/// A value that exists only if a commit happens. Only the driver releases it, after the commit for
+/// which it was staged.
 #[must_use = "a tentative value comes out of the driver after its commit"]
 pub struct Tentative<T> {
     value: T,
@@ -15,15 +16,15 @@ impl<T> Tentative<T> {
         Self { value, attempt }
     }
 
-    /// Turns the value into another that is just as tentative.
+    /// Turns the value into another that is also tentative.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Tentative<U> {
         Tentative { value: f(self.value), attempt: self.attempt }
     }
 
-    /// Two values of one attempt as one.
+    /// Combines two values of one attempt.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] if they are of two attempts.
+    /// Returns [`StepError::Misuse`] if they belong to different attempts.
     pub fn zip<U>(self, other: Tentative<U>) -> Result<Tentative<(T, U)>, StepError> {
         if self.attempt != other.attempt {
             return Err(StepError::Misuse("values of two attempts"));
@@ -31,7 +32,7 @@ impl<T> Tentative<T> {
         Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
     }
 
-    /// The value, for this attempt alone.
+    /// Returns the value to this attempt alone.
     pub(crate) fn of_attempt(&self, attempt: Revision) -> Option<&T> {
         (self.attempt == attempt).then_some(&self.value)
     }
@@ -39,7 +40,8 @@ impl<T> Tentative<T> {
 
 keywright_core::redacted_debug!(impl[T] Tentative<T>);
 
-/// Proof that one attempt was committed. Made by the driver, and seen only by implementations of [`Release`].
+/// Proof that one attempt was committed. The driver creates it, and only implementations of
+/// [`Release`] see it.
 #[derive(Debug)]
 pub struct Receipt {
     attempt: Revision,
@@ -51,15 +53,16 @@ impl Receipt {
     }
 }
 
-/// A receipt of another commit: a step kept a tentative value from an earlier run.
+/// The receipt is of another commit: a step kept a tentative value from an earlier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a tentative value belongs to another commit")]
 pub struct WrongReceipt;
 
-/// An outcome that the driver releases after the commit: it replaces each [`Tentative`] inside by its value.
+/// An outcome that the driver releases after the commit. Releasing replaces each [`Tentative`]
+/// inside by its value.
 ///
-/// Implement it for an outcome enum by releasing the tentative fields and passing the rest on; for outcomes without any,
-/// use [`released_as_is!`](crate::released_as_is).
+/// For an outcome enum, implement it by releasing the tentative fields and passing the rest on. For
+/// outcomes without any, use [`released_as_is!`](crate::released_as_is).
 ///
 /// ```
 /// use keywright_store::{Receipt, Release, Tentative, WrongReceipt};
@@ -77,13 +80,13 @@ pub struct WrongReceipt;
 /// }
 /// ```
 pub trait Release {
-    /// What comes out.
+    /// The outcome after its release.
     type Released;
 
     /// Releases what is tentative.
     ///
     /// # Errors
-    /// [`WrongReceipt`] if something tentative belongs to another attempt.
+    /// Returns [`WrongReceipt`] if something tentative belongs to another attempt.
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt>;
 }
 
@@ -122,7 +125,7 @@ impl<A: Release, B: Release, C: Release> Release for (A, B, C) {
     }
 }
 
-/// A value without anything tentative inside, handed through a [`Release`] as it is.
+/// A value with nothing tentative inside, which passes through [`Release`] unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a transparent wrapper")]
 pub struct Plain<T>(pub T);

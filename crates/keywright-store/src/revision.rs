@@ -1,35 +1,38 @@
-//! Revisions: what the one guard of every commit compares.
+//! Revisions, which the one guard of every commit compares.
 
 use std::fmt;
 
 use keywright_core::{EntropyError, SystemEntropy, random_bytes};
 use serde::{Deserialize, Serialize};
 
-/// The revision of a partition's root: 128 random bits, drawn afresh for every attempt. Never reused, so a partition that
-/// was changed and changed back does not satisfy an old guard, and after a lost reply "did mine happen?" has an answer.
+/// The revision of a partition's root: 128 random bits, drawn afresh for every attempt.
+///
+/// A revision is never reused. A partition that was changed and changed back therefore does not
+/// satisfy an old guard, and after a lost reply it can be determined whether the commit happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Revision([u8; 16]);
 
 impl Revision {
-    /// What stands for "there is no root" wherever revisions are listed.
+    /// Stands for "there is no root" wherever revisions are listed.
     pub const ZERO: Self = Self([0; 16]);
 
-    /// Draws one from the operating system, whatever generator a step is given: a generator that repeats itself (a seeded
-    /// test, a cloned virtual machine with a generator of its own) must not repeat a revision.
+    /// Draws a revision from the operating system, whichever generator a step is given. A generator
+    /// that repeats itself (a seeded test, or a cloned virtual machine with a generator of its own)
+    /// must not repeat a revision.
     ///
     /// # Errors
-    /// [`EntropyError`] if the system's generator fails.
+    /// Returns [`EntropyError`] if the system's generator fails.
     pub fn draw() -> Result<Self, EntropyError> {
         random_bytes(&SystemEntropy).map(Self)
     }
 
-    /// From its stored bytes.
+    /// Returns the revision with these stored bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// Returns the revision's bytes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
@@ -44,45 +47,48 @@ impl fmt::Debug for Revision {
     }
 }
 
-/// How many revisions before its own a root remembers.
+/// How many revisions before its own a root records.
 pub const RECENT: usize = 16;
 
-/// The revisions that a root has had before its own, newest first. Every put of a root pushes the one that it replaces,
-/// the put of a fence too; the creation of a root pushes [`Revision::ZERO`].
+/// The revisions that a root has had before its own, newest first. Every write of a root, including
+/// that of a fence, adds the revision that it replaces. The creation of a root adds
+/// [`Revision::ZERO`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recent(Vec<Revision>);
 
 impl Recent {
-    /// None yet.
+    /// Creates an empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// From a stored list, newest first; `None` if it is longer than [`RECENT`].
+    /// Takes a stored list, newest first. Returns `None` if it is longer than [`RECENT`].
     pub(crate) fn from_newest_first(revisions: Vec<Revision>) -> Option<Self> {
         (revisions.len() <= RECENT).then_some(Self(revisions))
     }
 
-    /// Notes the revision that is being replaced; the oldest beyond [`RECENT`] is forgotten.
+    /// Adds the revision that is being replaced. The oldest beyond [`RECENT`] is dropped.
     pub fn push(&mut self, replaced: Revision) {
         self.0.insert(0, replaced);
         self.0.truncate(RECENT);
     }
 
-    /// The revisions, newest first.
+    /// Returns the revisions, newest first.
     #[must_use]
     pub fn as_slice(&self) -> &[Revision] {
         &self.0
     }
 
-    /// Whether they can be the past of a root of this revision: at most [`RECENT`], all different.
+    /// Whether they can be the past of a root of this revision: there are at most [`RECENT`], and
+    /// all differ.
     pub(crate) fn is_sound(&self, own: Revision) -> bool {
         self.0.len() <= RECENT && (self.differ_at_first_sight(own) || self.differ(own))
     }
 
-    /// Whether ten bits of each already tell all of them apart, as they do for seven roots of eight. Looking for pairs takes
-    /// longer than anything else that is done with a root but its cipher.
+    /// Whether ten bits of each are enough to tell all of them apart, as they are for seven roots
+    /// of eight. Comparing all pairs takes longer than anything else that is done with a root,
+    /// except its cipher.
     fn differ_at_first_sight(&self, own: Revision) -> bool {
         let mut seen = [0_u64; 16];
         self.0.iter().chain([&own]).all(|Revision([word, bit, ..])| {
@@ -106,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Few different bytes, so that first sights and whole revisions meet often.
+        /// Few different bytes, so that ten-bit prefixes and whole revisions collide often.
         #[test]
         fn what_differs_at_first_sight_differs(all in prop::collection::vec([0..3_u8, 0..3_u8, 0..2_u8], 1..18)) {
             let revision = |[a, b, c]: [u8; 3]| {

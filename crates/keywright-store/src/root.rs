@@ -1,4 +1,4 @@
-//! The root: the sealed table of contents of a partition, and what steps see of it.
+//! The root: the sealed table of contents of a partition, and the part of it that steps see.
 
 use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
@@ -11,44 +11,48 @@ use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
 
 mod codec;
 
-/// The largest sealed root that is opened, in bytes: 256 entries of at most 66 bytes, the recent revisions, and room.
+/// The largest sealed root that is opened, in bytes. It holds 256 entries of at most 66 bytes and
+/// the recent revisions, with space to spare.
 pub const MAX_ROOT_BYTES: usize = 32 * 1024;
 
-/// How long after its expiry an entry of the contents is dropped, in seconds. Until then it is left alone, so that
-/// servers whose clocks differ do not drop what others still honour.
+/// How long after its expiry an entry of the contents is dropped, in seconds. Until then it is
+/// kept, so that servers whose clocks differ do not drop what others still accept.
 pub(crate) const PRUNE_AFTER: u64 = 86_400;
 
-/// The most events of the chain of denials.
+/// The most events that the chain of denials keeps.
 pub const MAX_DENIALS: u64 = 1_000;
 
-/// The most events of the chain of changes.
+/// The most events that the chain of changes keeps.
 pub const MAX_CHANGES: u64 = 9_000;
 
-/// How many events are dropped at once when a chain is full, so that not every commit deletes.
+/// How many events are dropped together when a chain is full, so that not every commit has to
+/// delete.
 const FORGET_AT_ONCE: u64 = 64;
 
-/// An account's root, as steps see it. Sessions, tokens, pending confirmations and held batches name the epochs in which
-/// they were made and are void in others, so "end all sessions" is one write.
+/// An account's root, as steps see it. Sessions, tokens, pending confirmations and held batches
+/// record the epochs in which they were made and are void in others, so "end all sessions" is one
+/// write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Root {
-    /// Moved by a change of challenge, password, keys or address, by recovery, by an erase.
+    /// Moved by a change of challenge, password, keys or address, by recovery, and by an erase.
     pub credential_epoch: u64,
     /// Moved by adding, replacing or removing a second factor.
     pub factor_epoch: u64,
     /// Moved by a swap of the vault.
     pub key_epoch: u64,
-    /// When the account's records were made, or last erased.
+    /// When the account's records were created, or last erased.
     pub created: UnixSeconds,
-    /// Whether a host has seeded the account from a file, once.
+    /// Whether a host has seeded the account from a file, which happens once.
     pub seeded: bool,
-    /// Whether its records were dropped for good, and none was put since: see
+    /// Whether the records were dropped for good, and none was put since. See
     /// [`Draft::expire_erased`](crate::Draft::expire_erased).
     pub erased: bool,
 }
 
 impl Root {
-    /// A new root. Epochs start at random numbers: what a lost root had voided never becomes valid again.
+    /// Creates a new root. Epochs start at random numbers, so that nothing that a lost root had
+    /// voided becomes valid again.
     pub(crate) fn new(entropy: &dyn Entropy, now: UnixSeconds) -> Result<Self, EntropyError> {
         let epoch = || keywright_core::random_bytes(entropy).map(u64::from_be_bytes);
         Ok(Self {
@@ -61,14 +65,14 @@ impl Root {
         })
     }
 
-    /// The epochs that bind what is made now.
+    /// Returns the epochs that bind what is made now.
     #[must_use]
     pub const fn epochs(&self) -> Epochs {
         Epochs { credential: self.credential_epoch, factor: self.factor_epoch }
     }
 }
 
-/// The epochs in which something was made. A difference voids it.
+/// The epochs in which something was made. It is void once either differs from the root's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Epochs {
@@ -78,29 +82,29 @@ pub struct Epochs {
     pub factor: u64,
 }
 
-/// One chain of events, as the root vouches for it.
+/// One chain of events, as the root authenticates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chain {
     /// The oldest number that is kept.
     pub(crate) first: EventNumber,
     /// The number of the next event.
     pub(crate) next: EventNumber,
-    /// When the newest was told. Each event says when the one before it was: that tells a reader whether what is missing at
-    /// the old end was old enough to be.
+    /// When the newest event was written. Each event contains the moment of the one before it, from
+    /// which a reader can tell whether what is missing at the old end was old enough to be dropped.
     pub(crate) last: UnixSeconds,
-    /// The head after the newest.
+    /// The head after the newest event.
     pub(crate) head: [u8; 32],
 }
 
 impl Chain {
     pub(crate) const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
 
-    /// When the newest event was told; `None` before the first.
+    /// When the newest event was written; `None` if there is none.
     pub(crate) fn last(&self) -> Option<UnixSeconds> {
         (self.next > 1).then_some(self.last)
     }
 
-    /// Appends an event; returns its number and the head before it.
+    /// Appends an event. Returns its number and the head before it.
     pub(crate) fn append(&mut self, at: UnixSeconds, json: &[u8]) -> (EventNumber, [u8; 32]) {
         let (number, prev) = (self.next, self.head);
         self.head = chain_head(&prev, number, at, json);
@@ -109,7 +113,7 @@ impl Chain {
         (number, prev)
     }
 
-    /// Drops the oldest if there are more than `most`; returns the new oldest number.
+    /// Drops the oldest events if there are more than `most`. Returns the new oldest number.
     fn trim(&mut self, most: u64) -> Option<EventNumber> {
         if self.next.saturating_sub(self.first) <= most {
             return None;
@@ -122,19 +126,19 @@ impl Chain {
 /// The sealed body of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RootRecord {
-    /// What steps see; `None` in a blank root, which only says that a creation did not happen.
+    /// What steps see; `None` in a blank root, which only records that a creation did not happen.
     pub(crate) state: Option<Root>,
     pub(crate) recent: Recent,
     pub(crate) contents: Contents,
     pub(crate) chains: [Chain; 2],
-    /// From when on the whole partition may be swept.
+    /// The moment from which the whole partition may be swept.
     pub(crate) expires: Option<UnixSeconds>,
     /// The earliest due work.
     pub(crate) due_at: Option<UnixSeconds>,
 }
 
 impl RootRecord {
-    /// What an absent root counts as.
+    /// The value that stands for an absent root.
     pub(crate) const fn blank() -> Self {
         Self {
             state: None,
@@ -162,7 +166,7 @@ impl RootRecord {
         }
     }
 
-    /// Drops the oldest events of full chains; returns what a batch must forget.
+    /// Drops the oldest events of full chains. Returns what a batch must forget.
     pub(crate) fn trim_chains(&mut self) -> Vec<(EventChain, EventNumber)> {
         let most = |chain| match chain {
             EventChain::Changes => MAX_CHANGES,
@@ -174,12 +178,13 @@ impl RootRecord {
             .collect()
     }
 
-    /// Whether the newest events of the store are those that this root has seen.
+    /// Returns the first chain whose newest event in the store differs from the one that this root
+    /// records.
     pub(crate) fn tells_newest(&self, newest: &Newest) -> Option<EventChain> {
         EventChain::ALL.into_iter().find(|&chain| self.chain(chain).next.saturating_sub(1) != newest.of(chain))
     }
 
-    /// Whether it is one that this version can have written, under this revision.
+    /// Whether this version can have written the root, under this revision.
     pub(crate) fn is_sound(&self, own: Revision) -> bool {
         self.recent.is_sound(own)
             && self.contents.len() <= usize::from(MAX_SLOTS)
@@ -187,7 +192,8 @@ impl RootRecord {
             && self.chains.iter().all(|chain| chain.first >= 1 && chain.first <= chain.next)
     }
 
-    /// The first slot of a kind that is unknown, or that has more slots than it declares. The contents are sorted by kind.
+    /// Returns the first slot of a kind that is unknown, or that has more slots than it declares.
+    /// The contents are sorted by kind.
     pub(crate) fn undeclared(&self, kinds: &SlotKinds) -> Option<SlotName> {
         let mut run: Option<(KindName, usize)> = None;
         for name in self.contents.keys() {
@@ -223,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_root_of_twenty_entries_stays_inline() {
-        // Beyond 1.9 KB PostgreSQL moves the body out of line: two more rows a commit.
+        // Beyond 1.9 KB PostgreSQL moves the body out of line, which costs two more rows for each
+        // commit.
         let size = with_slots(20).encode().body().len();
         assert!(size < 1_900, "{size} bytes");
     }

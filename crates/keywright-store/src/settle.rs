@@ -1,6 +1,8 @@
-//! Settling a lost reply: what a second look at the root says about a commit whose answer never came.
+//! Settling a lost reply: what another read of the root shows about a commit whose answer never
+//! came.
 //!
-//! A pure function, so that the model checker (`keywright-model`) searches the very code that the driver runs.
+//! It is a pure function, so that the model checker (`keywright-model`) explores the very code that
+//! the driver runs.
 
 use crate::revision::Revision;
 
@@ -8,21 +10,23 @@ use crate::revision::Revision;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the driver must act on every answer")]
 pub enum Settlement {
-    /// It happened.
+    /// The commit happened.
     Landed,
-    /// It has not happened yet, and still can: put the root anew. Once that stands, the attempt can never land.
+    /// The commit has not happened yet, but still can. Write the root again; once that succeeds,
+    /// the attempt can never land.
     Fence,
-    /// It did not happen and never can: the root that it was based on is gone.
+    /// The commit did not happen and never can, because the root on which it was based is gone.
     NeverLanded,
-    /// Too much has happened since to say.
+    /// Too much has happened since to know.
     Unknown,
 }
 
 /// Judges an attempt by the root as it is now (`docs/security.md` § 7).
 ///
-/// `current` is the root's revision and the revisions before it, newest first; `None` where there is no root. `ours` is
-/// the revision that the attempt would have given the root, and `loaded` the one that it replaces. An absent root counts
-/// as [`Revision::ZERO`], which the creation of a root notes among the revisions before its own.
+/// `current` is the root's revision and the revisions before it, newest first, or `None` if there
+/// is no root. `ours` is the revision that the attempt would have given the root, and `loaded` the
+/// one that it replaces. An absent root counts as [`Revision::ZERO`], which the creation of a root
+/// records among the revisions before its own.
 #[must_use]
 pub fn settle(current: Option<(Revision, &[Revision])>, ours: Revision, loaded: Revision) -> Settlement {
     let (revision, recent) = current.unwrap_or((Revision::ZERO, &[]));
@@ -55,7 +59,7 @@ mod tests {
             (Some((loaded, [].as_slice())), loaded, Settlement::Fence),
             (Some((other, [loaded].as_slice())), loaded, Settlement::NeverLanded),
             (Some((other, [].as_slice())), loaded, Settlement::Unknown),
-            // The partition went away altogether: nothing can be said.
+            // The partition is gone altogether, so nothing can be known.
             (None, loaded, Settlement::Unknown),
             // A creation.
             (None, zero, Settlement::Fence),

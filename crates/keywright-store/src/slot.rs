@@ -8,9 +8,9 @@
 //! # #[derive(serde::Serialize, serde::Deserialize)] struct Ticket;
 //! # impl Record for Ticket { const SCHEMA: u16 = 1; }
 //!
-//! /// Must be there once it was written: its loss denies.
+//! /// Must be there once it was written, or the account is denied.
 //! const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
-//! /// At most eight; each may be missing once its time is over. A ninth takes the place of the one that ends first.
+//! /// At most eight; each may be missing once it has expired. A ninth replaces the first to expire.
 //! const TICKETS: SlotFamily<Ticket, Expiring> = SlotFamily::expiring("ticket", 8, Full::EvictsFirstToExpire);
 //!
 //! assert_eq!(VOUCHER.name().to_string(), "voucher");
@@ -23,14 +23,14 @@ use std::marker::PhantomData;
 /// The longest name of a kind, in bytes.
 pub const MAX_KIND_BYTES: usize = 23;
 
-/// The most slots that one partition has, over all kinds. It bounds the root record.
+/// The most slots of one partition, over all kinds. It bounds the root record.
 pub const MAX_SLOTS: u16 = 256;
 
-/// The name of the root record, which is no slot.
+/// The name of the root record, which is not a slot.
 pub(crate) const ROOT: &str = "root";
 
-/// The name of a kind of slot: 1 to 23 characters of `a-z`, `0-9` and `-`. It is a constant of the crate that owns the
-/// kind, so no input ever becomes part of it.
+/// The name of a kind of slot: 1 to 23 characters of `a-z`, `0-9` and `-`. It is a constant of the
+/// crate that owns the kind, so no input ever becomes part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindName {
     bytes: [u8; MAX_KIND_BYTES],
@@ -38,10 +38,11 @@ pub struct KindName {
 }
 
 impl KindName {
-    /// A kind's name.
+    /// Creates a kind's name.
     ///
     /// # Panics
-    /// In a constant, at compile time: if the name has another form, or is `root`.
+    /// Panics if the name has another form, or is `root`. In a constant, that is a compile-time
+    /// error.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         match Self::from_bytes(name.as_bytes()) {
@@ -74,10 +75,10 @@ impl KindName {
         Some(Self { bytes, length })
     }
 
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII gets in.
+        // The name contains only ASCII.
         self.bytes.get(..self.length.into()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
@@ -102,33 +103,33 @@ pub struct SlotName {
 }
 
 impl SlotName {
-    /// A slot by its parts. Services use [`Slot::name`].
+    /// Creates a name from its parts. Services use [`Slot::name`].
     #[must_use]
     pub const fn new(kind: KindName, id: Option<[u8; 16]>) -> Self {
         Self { kind, id }
     }
 
-    /// Before every other name, in their order.
+    /// A name that sorts before every other.
     pub(crate) const fn first() -> Self {
         Self { kind: KindName { bytes: [0; MAX_KIND_BYTES], length: 0 }, id: None }
     }
 
-    /// The kind.
+    /// Returns the kind.
     #[must_use]
     pub const fn kind(&self) -> KindName {
         self.kind
     }
 
-    /// The id within a family.
+    /// Returns the id within a family.
     #[must_use]
     pub const fn id(&self) -> Option<[u8; 16]> {
         self.id
     }
 
-    /// Reads the printed form back.
+    /// Parses the printed form.
     ///
     /// # Errors
-    /// [`UnknownSlot`] for any other text.
+    /// Returns [`UnknownSlot`] for any other text.
     pub fn parse(text: &str) -> Result<Self, UnknownSlot> {
         let (kind, id) = match text.split_once('/') {
             None => (text, None),
@@ -139,11 +140,12 @@ impl SlotName {
             }
         };
         let slot = Self { kind: KindName::from_bytes(kind.as_bytes()).ok_or(UnknownSlot)?, id };
-        // One text per slot: upper-case digits are refused.
+        // There is one text for each slot, so upper-case digits are refused.
         if slot.to_text() == text { Ok(slot) } else { Err(UnknownSlot) }
     }
 
-    /// The printed form, at most 56 bytes: what a backend stores and sealing authenticates.
+    /// Returns the printed form, of at most 56 bytes. A backend stores it, and sealing
+    /// authenticates it.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.to_string()
@@ -167,32 +169,35 @@ impl fmt::Debug for SlotName {
     }
 }
 
-/// A text that names no slot: a row of a newer version, or damage.
+/// A stored text names no slot. It is a row of a newer version, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored slot has no known form")]
 pub struct UnknownSlot;
 
-/// What happens when one more record of a kind is put than a partition may have. Part of the kind's declaration, and carried
-/// out by the draft. None of them ever drops a record that must be there.
+/// What happens when more records of a kind are put than a partition may have. It is part of the
+/// kind's declaration, and the draft applies it. No variant ever drops a record that must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Full {
-    /// The kind has one slot: a put replaces what is in it.
+    /// The kind has one slot, and a put replaces what is in it.
     Replaces,
-    /// Nothing makes room: the step fails with [`StepError::TooManySlots`](crate::StepError::TooManySlots), and writes nothing.
+    /// Nothing is evicted: the step fails with
+    /// [`StepError::TooManySlots`](crate::StepError::TooManySlots), and writes nothing.
     Refuses,
-    /// The record that expires first goes, unread, in the same batch. One that the batch itself puts never does: where all of
-    /// them are, the step fails as with [`Refuses`](Self::Refuses).
-    EvictsFirstToExpire,
-    /// A lasting record of this kind lists the family's members ([`Members`]), and decides whom it leaves out: its own
-    /// unproven ones first, say. Whoever is not listed goes, unread, in the batch that puts the list
-    /// ([`Draft::put_members`](crate::Draft::put_members)). One more without a list that makes room fails as with
+    /// The record that expires first is removed, unread, in the same batch. Records that the batch
+    /// itself puts are never removed. If it puts all of them, the step fails as with
     /// [`Refuses`](Self::Refuses).
+    EvictsFirstToExpire,
+    /// A lasting record of this kind lists the family's members ([`Members`]), and decides which
+    /// ones it leaves out, for example its own unproven ones first. A record that is not listed is
+    /// removed, unread, in the batch that puts the list
+    /// ([`Draft::put_members`](crate::Draft::put_members)). If one more is put without a list that
+    /// makes room, the step fails as with [`Refuses`](Self::Refuses).
     EvictsUnlisted(KindName),
 }
 
 impl Full {
-    /// [`EvictsUnlisted`](Self::EvictsUnlisted), by the slot that holds the list.
+    /// Returns [`EvictsUnlisted`](Self::EvictsUnlisted) for the slot that holds the list.
     #[must_use]
     pub const fn evicts_unlisted<R: Members>(list: Slot<R, Lasting>) -> Self {
         Self::EvictsUnlisted(list.kind.name)
@@ -201,7 +206,7 @@ impl Full {
 
 /// A record that lists the members of a family.
 pub trait Members: crate::record::Record {
-    /// Whether the family's record of this id is one of them.
+    /// Whether the family's record with this id is a member.
     fn lists(&self, id: &[u8; 16]) -> bool;
 }
 
@@ -215,25 +220,25 @@ pub struct SlotKind {
 }
 
 impl SlotKind {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> KindName {
         self.name
     }
 
-    /// How many slots of this kind one partition may have.
+    /// Returns how many slots of this kind one partition may have.
     #[must_use]
     pub const fn most(&self) -> u16 {
         self.most
     }
 
-    /// Whether its records expire, and may be missing.
+    /// Whether records of this kind expire, and may be missing.
     #[must_use]
     pub const fn is_expiring(&self) -> bool {
         self.expiring
     }
 
-    /// What happens when one more is put than that.
+    /// Returns what happens when more than [`most`](Self::most) are put.
     #[must_use]
     pub const fn full(&self) -> Full {
         self.full
@@ -245,19 +250,20 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// How long the records of a kind are there.
+/// How long the records of a kind exist.
 pub trait Lifetime: sealed::Sealed {
-    /// Whether they expire.
+    /// Whether the records expire.
     const EXPIRING: bool;
 }
 
-/// Records that must be there once they were written: their loss is an integrity error, which denies.
+/// Records that must be there once they were written. Their loss is an integrity error, which
+/// denies.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
 pub enum Lasting {}
 
-/// Records with an expiry, whose absence denies more than their presence: sessions, tokens, step-ups, pending things. One
-/// that is missing reads as absent.
+/// Records with an expiry, whose absence denies more than their presence: sessions, tokens,
+/// step-ups, pending things. A missing one reads as absent.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
 pub enum Expiring {}
@@ -271,7 +277,8 @@ impl Lifetime for Expiring {
     const EXPIRING: bool = true;
 }
 
-/// A typed slot: what it holds is known at compile time, so a record in another's slot does not compile.
+/// A typed slot. The type of its record is known at compile time, so putting a record in another's
+/// slot does not compile.
 pub struct Slot<T, L = Lasting> {
     kind: SlotKind,
     id: Option<[u8; 16]>,
@@ -287,7 +294,8 @@ impl<T, L> Clone for Slot<T, L> {
 impl<T, L> Copy for Slot<T, L> {}
 
 impl<T> Slot<T, Lasting> {
-    /// A slot whose record must be there once it was written. `kind` is as [`KindName::new`] wants it.
+    /// Declares a slot whose record must be there once it was written. `kind` must satisfy
+    /// [`KindName::new`].
     #[must_use]
     pub const fn lasting(kind: &'static str) -> Self {
         let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: false, full: Full::Replaces };
@@ -296,7 +304,7 @@ impl<T> Slot<T, Lasting> {
 }
 
 impl<T> Slot<T, Expiring> {
-    /// A slot whose record has an expiry. `kind` is as [`KindName::new`] wants it.
+    /// Declares a slot whose record has an expiry. `kind` must satisfy [`KindName::new`].
     #[must_use]
     pub const fn expiring(kind: &'static str) -> Self {
         let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: true, full: Full::Replaces };
@@ -305,13 +313,13 @@ impl<T> Slot<T, Expiring> {
 }
 
 impl<T, L> Slot<T, L> {
-    /// The slot's name: what a load asks for.
+    /// Returns the slot's name, by which it is loaded.
     #[must_use]
     pub const fn name(&self) -> SlotName {
         SlotName { kind: self.kind.name, id: self.id }
     }
 
-    /// The declared kind, for a driver's list of kinds.
+    /// Returns the declared kind, for a driver's list of kinds.
     #[must_use]
     pub const fn kind(&self) -> SlotKind {
         self.kind
@@ -324,7 +332,7 @@ impl<T, L> fmt::Debug for Slot<T, L> {
     }
 }
 
-/// Slots of one kind, told apart by an id of 16 bytes.
+/// Slots of one kind, distinguished by an id of 16 bytes.
 pub struct SlotFamily<T, L = Lasting> {
     kind: SlotKind,
     holds: PhantomData<fn() -> (T, L)>,
@@ -339,8 +347,8 @@ impl<T, L> Clone for SlotFamily<T, L> {
 impl<T, L> Copy for SlotFamily<T, L> {}
 
 impl<T> SlotFamily<T, Lasting> {
-    /// At most `most` records that must be there once they were written. None of them is ever evicted: one more is
-    /// [refused](Full::Refuses).
+    /// Declares at most `most` records that must be there once they were written. None of them is
+    /// ever evicted: one more is [refused](Full::Refuses).
     #[must_use]
     pub const fn lasting(kind: &'static str, most: u16) -> Self {
         let kind = SlotKind { name: KindName::new(kind), most, expiring: false, full: Full::Refuses };
@@ -349,10 +357,11 @@ impl<T> SlotFamily<T, Lasting> {
 }
 
 impl<T> SlotFamily<T, Expiring> {
-    /// At most `most` records with an expiry, and what makes room for one more.
+    /// Declares at most `most` records with an expiry, and how room is made for one more.
     ///
     /// # Panics
-    /// In a constant, at compile time: for [`Full::Replaces`], which is for a kind of one slot.
+    /// Panics for [`Full::Replaces`], which is for a kind of one slot. In a constant, that is a
+    /// compile-time error.
     #[must_use]
     pub const fn expiring(kind: &'static str, most: u16, full: Full) -> Self {
         #[expect(clippy::panic, reason = "kinds are constants: this fails the build, not a server")]
@@ -364,13 +373,13 @@ impl<T> SlotFamily<T, Expiring> {
 }
 
 impl<T, L> SlotFamily<T, L> {
-    /// The slot of an id.
+    /// Returns the slot with an id.
     #[must_use]
     pub const fn at(&self, id: [u8; 16]) -> Slot<T, L> {
         Slot { kind: self.kind, id: Some(id), holds: PhantomData }
     }
 
-    /// The declared kind.
+    /// Returns the declared kind.
     #[must_use]
     pub const fn kind(&self) -> SlotKind {
         self.kind
@@ -383,24 +392,25 @@ impl<T, L> fmt::Debug for SlotFamily<T, L> {
     }
 }
 
-/// The kinds of slots that a server knows. A root record that names another denies: a newer version wrote it.
+/// The kinds of slots that a server knows. A root record that lists another one denies, because a
+/// newer version wrote it.
 #[derive(Debug, Clone, Default)]
 pub struct SlotKinds {
     kinds: Vec<SlotKind>,
 }
 
 impl SlotKinds {
-    /// No kinds yet.
+    /// Creates an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self { kinds: Vec::new() }
     }
 
-    /// Adds the kinds of a crate; a kind that is known already, declared alike, is no error.
+    /// Adds the kinds of a crate. Adding a kind again with the same declaration is not an error.
     ///
     /// # Errors
-    /// [`SlotKindsError`] if a kind is declared in two ways, if one is listed by a record that is not declared beside it, or
-    /// if there are more than [`MAX_SLOTS`] in all.
+    /// Returns [`SlotKindsError`] if a kind is declared in two ways, if one is listed by a record
+    /// that is not declared beside it, or if there are more than [`MAX_SLOTS`] slots in all.
     pub fn add(&mut self, kinds: &[SlotKind]) -> Result<(), SlotKindsError> {
         for kind in kinds {
             match self.find(kind.name) {
@@ -420,21 +430,22 @@ impl SlotKinds {
         if sum > MAX_SLOTS { Err(SlotKindsError::TooMany(sum)) } else { Ok(()) }
     }
 
-    /// The kind of this name.
+    /// Returns the kind with this name.
     #[must_use]
     pub fn find(&self, name: KindName) -> Option<SlotKind> {
         self.kinds.iter().copied().find(|kind| kind.name == name)
     }
 }
 
-/// Why kinds cannot be used together. Checked when a server is built.
+/// Why kinds cannot be used together. This is checked when a server is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlotKindsError {
     /// Two crates declare one kind in two ways.
     #[error("the kind of slot `{0}` is declared in two ways")]
     DeclaredTwice(KindName),
-    /// The record that lists the members of this kind is not declared, or is none of one lasting slot.
+    /// The record that lists the members of this kind is not declared, or does not have a single
+    /// lasting slot.
     #[error("the kind of slot `{0}` is listed by a record that is not declared")]
     NoList(KindName),
     /// The sum over all kinds is above [`MAX_SLOTS`].
@@ -456,7 +467,7 @@ mod tests {
         assert_eq!(kinds.add(&[other]), Err(SlotKindsError::DeclaredTwice(one.name())));
         let many = SlotFamily::<u8, Expiring>::expiring("many", 256, Full::Refuses).kind();
         assert_eq!(kinds.add(&[many]), Err(SlotKindsError::TooMany(257)));
-        // Whoever makes room must be declared, and must be there for good.
+        // A kind that makes room must be declared, and must be lasting.
         for list in [
             None,
             Some(Slot::<u8, Expiring>::expiring("list").kind()),

@@ -8,19 +8,19 @@ use crate::batch::BatchError;
 use crate::locks::Standing;
 use crate::slot::SlotName;
 
-/// Why a step could not decide. The caller denies; nothing was counted and nothing written.
+/// Why a step could not decide. The caller must deny; nothing was counted or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// The step needs slots that were not named: the driver loads them and runs the step again.
+    /// The step needs slots that were not named. The driver loads them and runs the step again.
     #[error("records were not loaded: {}", Listed(.0))]
     NotLoaded(Vec<SlotName>),
-    /// A guess may be judged now, but only while nobody else commits to the partition: the driver takes the partition and
-    /// runs the step again. Pass it on.
+    /// A guess may be judged now, but only while nobody else commits to the partition. The driver
+    /// takes the partition and runs the step again. Pass it on.
     #[error("a guess is judged in a commit of its own")]
     NeedsPartition(Standing),
-    /// A body does not open: damaged, moved, put back from an earlier revision, or sealed under a key that the keyring
-    /// lacks. It is never taken for absent.
+    /// A body does not open: it is damaged, was moved or put back from an earlier revision, or is
+    /// sealed under a key that the keyring lacks. It never counts as absent.
     #[error(transparent)]
     Open(OpenError),
     /// A body opened but has an unknown form.
@@ -29,76 +29,79 @@ pub enum StepError {
     /// A record could not be encoded.
     #[error("the record `{0}` cannot be encoded")]
     Encode(SlotName),
-    /// What the root vouches for and what the store holds are not the same.
+    /// The records that the root lists and those in the store are not the same.
     #[error(transparent)]
     Damaged(Damage),
-    /// The root names a kind of slot that this server does not know, or more slots of a kind than it declares: a newer
-    /// version wrote it.
+    /// The root lists a kind of slot that this server does not know, or more slots of a kind than
+    /// it declares. A newer version wrote it.
     #[error("the root names `{0}`, which this server does not declare, or not so often")]
     UndeclaredSlot(SlotName),
-    /// One more slot of a kind than it declares was put, and nothing makes room for it: see [`Full`](crate::Full).
+    /// More slots of a kind were put than it declares, and nothing makes room for them. See
+    /// [`Full`](crate::Full).
     #[error("there is no room for the record `{0}`")]
     TooManySlots(SlotName),
-    /// The account's records were never made.
+    /// The account's records were never created.
     #[error("the account has no records")]
     NoAccount,
     /// The account's records exist already.
     #[error("the account has records already")]
     AccountExists,
-    /// The host owes [`MAX_DUE`](crate::due::MAX_DUE) tasks.
+    /// The account has [`MAX_DUE`](crate::due::MAX_DUE) due tasks already.
     #[error("too much of the host's work is still due")]
     TooMuchDue,
-    /// A guess must be checked in a commit of its own.
+    /// A guess was to be checked inside a host's transaction, but needs a commit of its own.
     #[error("a guess cannot be checked inside a host's transaction")]
     GuessInHostTransaction,
-    /// The generator failed.
+    /// The random number generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
     /// Sealing failed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A step built no valid batch.
+    /// A step produced an invalid batch.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A step's author made a mistake.
+    /// A step contains a programming error.
     #[error("misuse: {0}")]
     Misuse(&'static str),
-    /// A domain crate could not wrap a key; with sound primitives and inputs this does not happen.
+    /// A domain crate could not wrap a key. This does not happen with sound primitives and inputs.
     #[error("a key could not be wrapped")]
     Crypto,
 }
 
 impl StepError {
-    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    /// Whether it reports that stored data is damaged, lost or altered, so that an operator must
+    /// look into it.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Open(_) | Self::Decode(_) | Self::Damaged(_) | Self::UndeclaredSlot(_))
     }
 }
 
-/// What the root vouches for and the store does not hold, or the other way round: lost, altered or half-restored data.
+/// A difference between the root and the rest of the store: data was lost, altered or only partly
+/// restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// A record is missing that must be there, or is there although the root does not name it.
+    /// A record is missing that must be there, or is there although the root does not list it.
     #[error("the record `{0}` and the root disagree: a record was lost, added or put back")]
     Record(SlotName),
     /// The root opens but cannot have been written by this version.
     #[error("the root record has an impossible form")]
     Root,
-    /// Rows lie in a partition that has no root, or a blank one.
+    /// There are rows in a partition that has no root, or a blank one.
     #[error("the partition has rows but no root record")]
     Orphans,
     /// A row of the partition has a form in which no row is ever written.
     #[error("a row of the partition has an unknown form")]
     Form,
-    /// A chain of events is not the one that the root vouches for.
+    /// A chain of events is not the one that the root authenticates.
     #[error("the chain of {0:?} and the root disagree: events were lost, altered or added, or the root was put back")]
     Events(EventChain),
-    /// The rows of a vault are not those that its head vouches for.
+    /// The rows of a vault are not those that its head authenticates.
     #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
     Vault,
-    /// The store answered something that was not asked.
+    /// The store returned a different number of slots than was requested.
     #[error("the store answered another number of slots than it was asked for")]
     Answer,
 }

@@ -1,5 +1,6 @@
-//! The vault: an account's ciphers, which are too many for one record. Rows are opaque here; what opens them, and what
-//! proves that none is missing, lives above, in the crate that owns the vault's head.
+//! The vault: an account's ciphers, which are too many for one record. Rows are opaque here. The
+//! keys that open them, and the proof that none is missing, belong to the crate that owns the
+//! vault's head.
 
 use std::fmt;
 
@@ -7,24 +8,26 @@ use bytes::Bytes;
 
 use crate::revision::Revision;
 
-/// The id of a cipher: 16 bytes, a UUID as a rule.
+/// The id of a cipher: 16 bytes, usually a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct CipherId(pub [u8; 16]);
 
-/// What tells one stored version of a row's part from another: 16 random bytes of the driver's, drawn anew at each write.
+/// Distinguishes the stored versions of a part of a row: 16 random bytes that the driver draws
+/// afresh at each write.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct Mark(pub [u8; 16]);
 
 impl Mark {
-    /// The mark under which a backend lists a row that it cannot read. Nobody draws it (2⁻¹²⁸ a try), nothing is sealed under
-    /// it, and no digest vouches for it: whoever meets it knows that the row was damaged, and denies.
+    /// The mark under which a backend lists a row that it cannot read. Nobody draws it (2⁻¹²⁸ a
+    /// try), nothing is sealed under it, and no digest authenticates it. A reader that sees it
+    /// knows that the row was damaged, and must deny.
     pub const UNREADABLE: Self = Self([0; 16]);
 }
 
-/// The client's envelope nonce, padded with zeros to 16 bytes, or a digest where a format has none. It serves the checks
-/// for unchanged texts and reused nonces, and authenticates nothing.
+/// The client's envelope nonce, padded with zeros to 16 bytes, or a digest if a format has none. It
+/// is used to check for unchanged texts and reused nonces, and authenticates nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct ClientNonce(pub [u8; 16]);
@@ -61,7 +64,7 @@ pub struct RowMarks {
     pub nonce: ClientNonce,
 }
 
-/// One cipher: its marks, its sealed text, and what its application notes beside it.
+/// One cipher: its marks, its sealed text, and its application's note.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it from a row")]
 pub struct Row {
@@ -69,13 +72,14 @@ pub struct Row {
     pub marks: RowMarks,
     /// The sealed text, byte for byte as it was committed.
     pub text: Bytes,
-    /// The application's note (a kind, times), sealed too. An edit writes it; a swap and a promotion leave the one that
-    /// is there, because who re-encrypts a vault sends texts alone.
+    /// The application's note (a kind, times), which is sealed too. An edit writes it. A swap and a
+    /// promotion keep the existing one, because a client that re-encrypts a vault sends only the
+    /// texts.
     pub note: Bytes,
 }
 
 impl Row {
-    /// The id.
+    /// Returns the cipher's id.
     #[must_use]
     pub const fn id(&self) -> CipherId {
         self.marks.id
@@ -106,32 +110,35 @@ impl fmt::Debug for StagedText {
     }
 }
 
-/// Rows of one write. Ids are distinct; a backend refuses a write whose are not.
+/// The rows of one write. Their ids are distinct; a backend refuses a write in which they are not.
 pub type Rows = Vec<Row>;
 
-/// A change of the vault. It rides in a batch, whose guard is the root: two changes never pass each other.
+/// A change of the vault. It is part of a batch, whose guard is the root, so changes are applied
+/// one after the other.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_enums, reason = "a backend must handle every vault write there is")]
 pub enum VaultWrite {
-    /// Ordinary edits: rows inserted or replaced, rows deleted (an absent one is no error).
+    /// Ordinary edits: rows are inserted or replaced, and rows are deleted (an absent one is not an
+    /// error).
     Edit {
         /// Rows to insert or replace.
         put: Rows,
         /// Rows to delete.
         delete: Vec<CipherId>,
     },
-    /// Every row's text, text mark and nonce replaced; notes and their marks stay. A conflict unless the ids are
-    /// **exactly** those that the account has.
+    /// Replaces every row's text, text mark and nonce; notes and their marks are kept. It is a
+    /// conflict unless the ids are **exactly** those that the account has.
     Swap {
-        /// The new rows; their notes are not looked at.
+        /// The new rows; their notes are ignored.
         rows: Rows,
     },
-    /// As [`Swap`](Self::Swap), with the rows of a stage, which goes with it. A conflict unless the stage holds exactly
-    /// these (id, text mark) pairs: parts of a stage are unguarded and may come late or twice.
+    /// Replaces the rows as [`Swap`](Self::Swap) does, with those of a stage, which is removed. It
+    /// is a conflict unless the stage holds exactly these (id, text mark) pairs, because the parts
+    /// of a stage are unguarded and may arrive late or twice.
     Promote {
         /// The stage.
         stage: StageId,
-        /// What was checked, sorted by id.
+        /// The pairs that were checked, sorted by id.
         rows: Vec<(CipherId, Mark)>,
     },
 }
@@ -140,7 +147,7 @@ pub enum VaultWrite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct Manifest {
-    /// The root's revision; `None` where there is no root.
+    /// The root's revision; `None` if there is no root.
     pub root: Option<Revision>,
     /// Every cipher, sorted by id.
     pub rows: Vec<RowMarks>,
@@ -150,25 +157,26 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
 pub struct VaultRows {
-    /// The root's revision; `None` where there is no root.
+    /// The root's revision; `None` if there is no root.
     pub root: Option<Revision>,
-    /// The rows that were asked for.
+    /// The requested rows.
     pub rows: Rows,
-    /// The marks of **every** row of the vault, sorted by id, if they were asked for.
+    /// The marks of **every** row of the vault, sorted by id, if they were requested.
     pub marks: Option<Vec<RowMarks>>,
 }
 
-/// Which ciphers to read.
+/// The ciphers to read.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a backend must handle every selection there is")]
 pub enum Which<'a> {
     /// All of them.
     All,
-    /// Those of the list that exist.
+    /// The ciphers of the list that exist.
     Ids {
         /// The ciphers.
         ids: &'a [CipherId],
-        /// Whether the marks of the whole vault come along, from the same snapshot: what proves that no row is missing.
+        /// Whether to include the marks of the whole vault, from the same snapshot. They prove that
+        /// no row is missing.
         with_marks: bool,
     },
 }

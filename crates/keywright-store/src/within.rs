@@ -1,4 +1,5 @@
-//! A step inside a transaction of the host's own: the spending of what was already granted, atomic with the host's change.
+//! A step inside one of the host's own transactions: what was already granted is spent atomically
+//! with the host's change.
 
 use keywright_core::SecurityEvent;
 
@@ -14,39 +15,42 @@ use crate::revision::Revision;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
 
-/// How many rounds of further slots a step may ask for beyond those named.
+/// How many rounds of further slots a step may request beyond those that were named.
 const MAX_EXTRA_LOADS: u32 = 64;
 
-/// What a backend adds for [`Driver::within`]: load and apply on a transaction that the host holds.
+/// What a backend adds for [`Driver::within`]: loading and applying on a transaction that the host
+/// holds.
 pub trait HostTransaction {
-    /// As [`RecordStore::load`](crate::RecordStore::load), inside the transaction.
+    /// Loads as [`RecordStore::load`](crate::RecordStore::load) does, inside the transaction.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// Returns [`LoadError`] if the load failed.
     fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError>;
 
-    /// As [`RecordStore::commit`](crate::RecordStore::commit), inside the transaction and under a savepoint: if it fails,
-    /// nothing of the batch is left there. A batch without a write is a locking read of the root.
+    /// Applies a batch as [`RecordStore::commit`](crate::RecordStore::commit) does, inside the
+    /// transaction and under a savepoint. If it fails, nothing of the batch is left in the
+    /// transaction. A batch without a write is a locking read of the root.
     ///
     /// # Errors
-    /// [`CommitError`]; never [`CommitError::Unknown`], because nothing is committed yet.
+    /// Returns [`CommitError`] if the batch was not applied. It is never [`CommitError::Unknown`],
+    /// because nothing is committed yet.
     fn apply(&mut self, batch: Batch) -> Result<(), CommitError>;
 }
 
 impl Driver {
-    /// Runs a step on one partition inside the **host's** transaction: what was granted is spent if, and only if, the
-    /// host's own change is committed.
+    /// Runs a step on one partition inside the **host's** transaction. What was granted is spent
+    /// if, and only if, the host's own change is committed.
     ///
     /// Only the spending of what is already granted belongs here. The guess ledger cannot be read
-    /// ([`StepError::GuessInHostTransaction`]): the host's rollback would erase the charge. Check guesses first, in their
-    /// own commit.
+    /// ([`StepError::GuessInHostTransaction`]), because the host's rollback would erase the charge.
+    /// Check guesses first, in their own commit.
     ///
-    /// The step may run several times; it must be pure. If this fails, for whatever reason, nothing of it is left in the
-    /// transaction, and the host may go on with it or roll it back. The outcome comes out of [`Spent`] only after the
-    /// host's `COMMIT`.
+    /// The step may run several times; it must be pure. If this fails, for whatever reason, nothing
+    /// of it is left in the transaction, and the host may continue the transaction or roll it back.
+    /// [`Spent`] releases the outcome only after the host's `COMMIT`.
     ///
     /// # Errors
-    /// [`WithinError`]; each of them denies.
+    /// Returns [`WithinError`] if nothing was spent. The caller must deny on each variant.
     pub fn within<T, F>(
         &self,
         transaction: &mut dyn HostTransaction,
@@ -58,7 +62,8 @@ impl Driver {
         T: Release,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
     {
-        // The transaction shows one snapshot: there is no second look to wait for before damage is told.
+        // The transaction shows one snapshot, so damage is reported without waiting for another
+        // read.
         let spent = self.spend(transaction, partition, slots, step);
         match &spent {
             Err(WithinError::Step(error)) => self.report_step(partition, error),
@@ -116,13 +121,14 @@ impl Driver {
 #[must_use = "an outcome comes out after the host's commit"]
 pub struct Spent<T> {
     value: T,
-    /// For the observer, who hears of it after the host's commit.
+    /// The events for the observer, which is notified after the host's commit.
     told: (Driver, Partition, Vec<SecurityEvent>),
 }
 
 impl<T> Spent<T> {
-    /// The outcome. Call this only after the host's `COMMIT` has succeeded; drop it after a rollback, or when the
-    /// `COMMIT` gave an error: then it is unknown, and nothing is granted.
+    /// Returns the outcome. Call this only after the host's `COMMIT` has succeeded. Drop the value
+    /// after a rollback, or if the `COMMIT` returned an error: then the result is unknown, and
+    /// nothing is granted.
     pub fn after_commit(self) -> T {
         let (driver, partition, events) = self.told;
         driver.tell(&partition, &events);
@@ -139,13 +145,13 @@ pub enum WithinError {
     /// The step could not decide.
     #[error(transparent)]
     Step(#[from] StepError),
-    /// The partition changed since it was loaded; begin a new transaction.
+    /// The partition changed since it was loaded. Begin a new transaction.
     #[error("the partition changed since it was loaded")]
     Conflict,
     /// The partition could not be read.
     #[error("the partition cannot be read")]
     Load(#[from] LoadError),
-    /// The transaction did not take the batch, or cannot be used.
+    /// The transaction rejected the batch, or cannot be used.
     #[error("nothing was spent")]
     Failed(#[source] BoxError),
 }

@@ -1,4 +1,4 @@
-//! Opening: a store, its keyring, and the note that keeps the two together.
+//! Opening a store with its keyring, and with the record of keys that ties the two together.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::key_note;
 use crate::port::Store;
 use crate::slots::slot_kinds;
 
-/// How far ahead of this server's clock a fence may lie, in seconds: it may have been set on a machine whose clock is a
-/// little ahead.
+/// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a
+/// machine whose clock is a little ahead.
 const FENCE_SKEW: u64 = 60;
 
 enum Source {
@@ -39,12 +39,12 @@ pub struct Builder {
 }
 
 impl Keywright {
-    /// Begins to open a store.
+    /// Returns a builder that opens a store.
     pub fn builder(store: impl Store + 'static) -> Builder {
         Builder::new(Arc::new(store))
     }
 
-    /// Begins to open a store that the caller goes on using.
+    /// Returns a builder that opens a store which the caller continues to use.
     pub fn builder_shared(store: Arc<dyn Store>) -> Builder {
         Builder::new(store)
     }
@@ -65,47 +65,53 @@ impl Builder {
         }
     }
 
-    /// Where the keyring file is. It is made, with mode 0600, if it is absent **and** the store is empty. Keep it out of
-    /// the database's backups: with a dump alone, nothing that is stored verifies a guess.
+    /// Sets the path of the keyring file. The file is created, with mode 0600, if it is absent
+    /// **and** the store is empty. Keep it out of the database's backups: without it, nothing in a
+    /// dump can be used to verify a guess.
     pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::File(path.into());
         self
     }
 
-    /// A keyring from elsewhere: a secret manager, a test.
+    /// Sets a keyring from elsewhere, such as a secret manager or a test.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.source = Source::Given(keyring);
         self
     }
 
-    /// Another source of randomness; the operating system's by default.
+    /// Sets the source of randomness. The default is the operating system's.
     pub fn entropy(mut self, entropy: impl Entropy + Send + Sync + 'static) -> Self {
         self.entropy = Arc::new(entropy);
         self
     }
 
-    /// Another clock; the system's by default. Shared, so that a test can set it.
+    /// Sets the clock. The default is the system's. It is shared, so that a test can set it.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// How many wrong guesses secrets survive: one policy for the whole server. Default: [`LedgerPolicy::default`].
+    /// Sets how many wrong guesses are checked against a secret, in one policy for the whole
+    /// server. The default is [`LedgerPolicy::default`].
     pub fn ledger_policy(mut self, policy: LedgerPolicy) -> Self {
         self.ledger_policy = policy;
         self
     }
 
-    /// Who hears of every security event after the commit that wrote it, and of damaged data.
+    /// Sets the observer, which is notified of every security event after the commit that wrote it,
+    /// and of damaged data.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// Gives up waiting for a commit after `limit`, by the runtime's timer; what became of it is settled then. Without a
-    /// limit, a store that hangs holds the account of a request for as long as it hangs, and everybody who waits for that
-    /// account with it. [`COMMIT_SECONDS`](keywright_store::COMMIT_SECONDS) is a good limit. Default: none, because this
-    /// crate knows no runtime; with tokio the timer is one line:
+    /// Sets how long to wait for a commit, by the runtime's timer. After `limit`, the driver finds
+    /// out what became of the commit. Without a limit, a store that hangs holds the request's
+    /// account for as long as it hangs, and blocks all other requests for that account.
+    /// [`COMMIT_SECONDS`](keywright_store::COMMIT_SECONDS) is a good limit.
+    ///
+    /// There is no limit by default, because this crate depends on no runtime. With tokio, the
+    /// timer is one line:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -137,26 +143,32 @@ impl Builder {
         self
     }
 
-    /// Gives up waiting for a load after `limit`, by the runtime's timer: the request is answered as busy, to be tried again,
-    /// and nothing is counted or written. Without a limit, a store that hangs holds each request that reads it, and may hold
-    /// an account with it. [`LOAD_SECONDS`](keywright_store::LOAD_SECONDS) is a good limit. Default: none, as for
-    /// [`commit_limit`](Self::commit_limit), which takes the same timer; give both.
+    /// Sets how long to wait for a load, by the runtime's timer. After `limit`, the request is
+    /// answered as busy, to be tried again, and nothing is counted or written. Without a limit, a
+    /// store that hangs holds each request that reads it, and may hold an account with it.
+    /// [`LOAD_SECONDS`](keywright_store::LOAD_SECONDS) is a good limit.
+    ///
+    /// There is no limit by default, as for [`commit_limit`](Self::commit_limit), which takes the
+    /// same timer. Set both.
     pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
         self.load_limit = Some((timer, limit));
         self
     }
 
-    /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
+    /// Adds kinds of slots that the application itself declares. Those of Keywright's own crates
+    /// are known.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
         self
     }
 
-    /// Opens the keyring, sees that it is the one this store was written with, and notes its newest key. Reads one small
-    /// file without giving way to other tasks: meant for a server's start.
+    /// Opens the keyring, checks that it is the one with which this store was written, and records
+    /// its newest key. This reads one small file without yielding to other tasks, so it is meant
+    /// for a server's start.
     ///
     /// # Errors
-    /// [`StartError`]. Nothing is overwritten; an operator must act.
+    /// Returns [`StartError`] if the store cannot be used with this keyring. Nothing is
+    /// overwritten; an operator must act.
     pub async fn open(self) -> Result<Keywright, StartError> {
         let empty = self.store.partitions(None, 1).await.map_err(StartError::Store)?.is_empty();
         let keyring = match self.source {
@@ -186,7 +198,7 @@ impl Builder {
         key_note::note(&driver, empty).await?;
         let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
         if let Some(horizon) = horizon {
-            // It lies in clear in the store: it is believed up to now.
+            // The horizon is in clear in the store, so it is trusted only up to the present.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
         Ok(Keywright::new(driver, self.store, horizon))

@@ -1,4 +1,4 @@
-//! Checking a store: whether everything in it is what the sealed roots vouch for.
+//! Checking a store: whether everything in it is what the sealed roots authenticate.
 
 use std::error::Error;
 use std::fmt;
@@ -8,30 +8,30 @@ use keywright_store::{LoadError, Partition, TransactError};
 
 use crate::housekeeping::{Housekeeping, HousekeepingError, Place};
 
-/// Events that are verified in one go.
+/// How many events are verified at a time.
 const EVENTS: u32 = 256;
 
-/// Ciphers that are opened in one go.
+/// How many ciphers are opened at a time.
 #[cfg(feature = "rekey")]
 const CIPHERS: usize = 64;
 
-/// How often an account is looked at that changes while it is.
+/// How often an account is read again that changes during the check.
 #[cfg(feature = "rekey")]
 const LOOKS: u32 = 8;
 
-/// One stretch of a check.
+/// The result of one part of a check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
-    /// How many partitions were looked at.
+    /// How many partitions were checked.
     pub partitions: u64,
     /// How many records were opened.
     pub records: u64,
     /// How many ciphers were opened.
     pub ciphers: u64,
-    /// What is damaged.
+    /// The partitions in which something is damaged.
     pub damaged: Vec<Damaged>,
-    /// Where to go on; `None` at the end of the store.
+    /// Where to continue; `None` at the end of the store.
     pub next: Option<Place>,
 }
 
@@ -41,11 +41,12 @@ pub struct Checked {
 pub struct Damaged {
     /// The partition: an account, a name, or the server's own records.
     pub partition: Partition,
-    /// What is wrong, each thing once.
+    /// What is wrong, with each fault listed once.
     pub faults: Vec<Fault>,
 }
 
-/// One thing that is damaged, lost or altered. It says which record, chain or cipher it is; it holds nothing of its content.
+/// One thing that is damaged, lost or altered. It identifies the record, chain or cipher, and
+/// contains nothing of its content.
 #[derive(Debug)]
 pub struct Fault(Box<dyn Error + Send + Sync>);
 
@@ -68,13 +69,17 @@ impl Error for Fault {
 }
 
 impl Housekeeping {
-    /// Looks at `limit` partitions after a place: opens the root and every record that it names, looks for records that it does
-    /// not name, verifies both chains of events, and compares each vault with its head and opens its ciphers. Nothing is
-    /// repaired. It holds one page of events or a few
-    /// ciphers at a time, and of a vault the marks of all rows.
+    /// Checks `limit` partitions after a place. For each, it opens the root and every record that
+    /// the root lists, looks for records that it does not list, and verifies both chains of events.
+    /// It also compares each vault with its head and opens the vault's ciphers. Nothing is
+    /// repaired.
+    ///
+    /// It holds one page of events or a few ciphers in memory at a time, and of a vault the marks
+    /// of all rows.
     ///
     /// # Errors
-    /// [`HousekeepingError`] if the store cannot be read; go on from the same place. Damage is no error.
+    /// Returns [`HousekeepingError`] if the store cannot be read. Continue from the same place
+    /// then. Damage is not an error.
     pub async fn check(&self, after: Option<Place>, limit: u32) -> Result<Checked, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut checked = Checked { partitions: 0, records: 0, ciphers: 0, damaged: Vec::new(), next };
@@ -117,12 +122,13 @@ impl Housekeeping {
 
         let vaults = Vaults::new(self.driver.clone(), self.store.clone(), VaultPolicy::default());
         let head = match vaults.head(account).await {
-            // A blank root: a creation that was given up, or an account that was swept since it was listed.
+            // A blank root: a creation that was given up, or an account that was swept after it was
+            // listed.
             Err(VaultError::Transact(TransactError::Step(keywright_store::StepError::NoAccount))) => return Ok(0),
             head => head?,
         };
         let manifest = match vaults.manifest(account).await {
-            // A store that keeps no vaults.
+            // A store without vaults.
             Err(VaultError::Load(LoadError::Failed(_))) if head.is_none() => return Ok(0),
             manifest => manifest?,
         };
@@ -133,7 +139,7 @@ impl Housekeeping {
         drop(manifest);
         let mut opened = 0_u64;
         for ids in ids.chunks(CIPHERS) {
-            // Whoever deleted one meanwhile has changed the head with it.
+            // A cipher that was deleted meanwhile has changed the head too.
             let contents = vaults.read(account, Which::Ids { ids, with_marks: false }).await?;
             let read = contents.map_or(0, |contents| contents.ciphers.len());
             opened = opened.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
@@ -141,7 +147,8 @@ impl Housekeeping {
         Ok(opened)
     }
 
-    /// Sees that an account without a vault has no ciphers: no head vouches for them, so nothing reads them.
+    /// Checks that an account without a vault has no ciphers. No head authenticates them, so
+    /// nothing reads them.
     #[cfg(feature = "rekey")]
     async fn check_for_stray_ciphers(
         &self,
@@ -155,7 +162,8 @@ impl Housekeeping {
                 Err(LoadError::Failed(error)) if error.is::<crate::no_vault::KeepsNone>() => return Ok(()),
                 manifest => manifest.map_err(TransactError::Load)?,
             };
-            // The account's first vault, perhaps, made this moment: what is there is its own then.
+            // The account's first vault may have been created at this very moment; its ciphers then
+            // belong to it.
             if manifest.rows.is_empty() || vaults.head(account).await?.is_some() {
                 return Ok(());
             }
@@ -173,11 +181,11 @@ impl Housekeeping {
     }
 }
 
-/// Why one look at a partition came to nothing.
+/// Why one check of a partition failed.
 enum Failed {
     /// The store could not be read.
     Store(HousekeepingError),
-    /// What is there is damaged.
+    /// The content of the partition is damaged.
     Damaged(Fault),
 }
 
@@ -206,7 +214,8 @@ impl From<keywright_rekey::VaultError> for Failed {
     }
 }
 
-/// Notes damage, unless it was noted before: where the root does not open, nothing of the partition does.
+/// Records damage, unless it was recorded before: if the root does not open, nothing of the
+/// partition does.
 fn found<T>(look: Result<T, Failed>, faults: &mut Vec<Fault>) -> Result<Option<T>, HousekeepingError> {
     match look {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! The front door itself: services, and the few acts that belong to none of them.
+//! The entry point itself: the services, and the few operations that belong to none of them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, 
 use crate::housekeeping::{Housekeeping, Pace};
 use crate::port::Store;
 
-/// A store, opened with its keyring. Cheap to clone; one per server.
+/// A store, opened with its keyring. It is cheap to clone; a server needs one.
 #[derive(Clone)]
 pub struct Keywright {
     driver: Driver,
@@ -19,54 +19,59 @@ pub struct Keywright {
 }
 
 impl Keywright {
-    /// `horizon`: where the store's stands.
+    /// `horizon` is the store's present horizon.
     pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, horizon: Option<UnixSeconds>) -> Self {
         Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
     }
 
-    /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request. The
-    /// services never do that by themselves, because to them a missing account is lost data. Calling it again is harmless.
+    /// Creates an account's records. Call it at sign-up, and at the first request of accounts that
+    /// are older than Keywright. The services never do this by themselves, because to them a
+    /// missing account is lost data. Calling it again is harmless.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the account could not be created.
     pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
         self.driver.ensure_account(account).await
     }
 
-    /// Drops everything that is kept about an account but its security log, and voids whatever was made for it.
+    /// Erases everything about an account except its security log, and voids whatever was made for
+    /// it.
     ///
     /// # Errors
-    /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
+    /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
+    /// may be erased; call this again.
     pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
         self.driver.erase_account(account).await
     }
 
-    /// The client that came with `credential`, for the services that judge its guesses: the bytes of its app token or login
-    /// token, or where a request carries none, of its network (an IPv4 address, an IPv6 /64). Once it has passed a secret it
-    /// is known there, and no stranger's failures hold it up.
+    /// Returns the client that presents `credential`, for the services that judge its guesses.
+    /// `credential` is the bytes of its app token or login token. If a request carries none, it is
+    /// those of its network (an IPv4 address or an IPv6 /64). Once the client has passed a secret,
+    /// it is known for it, and the failures of unknown clients do not hold it up.
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
         Client::credential(self.driver.client_tag(account, credential))
     }
 
-    /// The password challenge.
+    /// Returns the password challenge.
     #[cfg(feature = "challenge")]
     #[must_use]
     pub fn challenges(&self) -> keywright_challenge::Challenges {
         keywright_challenge::Challenges::new(self.driver.clone())
     }
 
-    /// Confirmation of destructive actions, with the default policy.
+    /// Returns the confirmation of destructive actions, with the default policy.
     #[cfg(feature = "confirm")]
     #[must_use]
     pub fn confirmations(&self) -> keywright_confirm::Confirmations {
         keywright_confirm::Confirmations::new(self.driver.clone(), keywright_confirm::ConfirmPolicy::default())
     }
 
-    /// The account protocol of Nextcloud Passwords around a host.
+    /// Returns the account protocol of Nextcloud Passwords, with the host's methods behind it.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's codes are too easy to guess.
+    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's
+    /// codes are too easy to guess.
     #[cfg(feature = "nextcloud")]
     pub fn nextcloud<H: keywright_nextcloud::Host>(
         &self,
@@ -76,20 +81,22 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Time-based codes, recovery codes and step-up, with the default policy.
+    /// Returns time-based codes, recovery codes and step-up, with the default policy.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's ledger policy lets too many guesses
-    /// at codes of six digits through; with the default one this does not happen.
+    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
+    /// ledger policy allows too many guesses at codes of six digits. With the default policy this
+    /// does not happen.
     #[cfg(feature = "twofactor")]
     pub fn two_factor(&self) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
         keywright_twofactor::TwoFactor::new(self.driver.clone(), keywright_twofactor::TwoFactorPolicy::default())
     }
 
-    /// The two-factor wire of Rocket.Chat around a host.
+    /// Returns the two-factor protocol of Rocket.Chat, with the host's methods behind it.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's codes are too easy to guess.
+    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's
+    /// codes are too easy to guess.
     #[cfg(feature = "rocketchat")]
     pub fn rocketchat<H: keywright_rocketchat::Host>(
         &self,
@@ -99,17 +106,19 @@ impl Keywright {
         keywright_rocketchat::RocketChat::new(self.driver.clone(), host, policy)
     }
 
-    /// Vaults of ciphers, read, edited and re-encrypted whole, with the default policy.
+    /// Returns the vaults of ciphers, which are read, edited and re-encrypted as a whole, with the
+    /// default policy.
     #[cfg(feature = "rekey")]
     #[must_use]
     pub fn vaults(&self) -> keywright_rekey::Vaults {
         keywright_rekey::Vaults::new(self.driver.clone(), self.store.clone(), keywright_rekey::VaultPolicy::default())
     }
 
-    /// The account protocol of LibrePass around a host. Makes the server's key pair in a store that has none.
+    /// Returns the account protocol of LibrePass, with the host's methods behind it. Creates the
+    /// server's key pair in a store that has none.
     ///
     /// # Errors
-    /// [`OpenError`](keywright_librepass::OpenError).
+    /// Returns [`OpenError`](keywright_librepass::OpenError) if the protocol cannot be served.
     #[cfg(feature = "librepass")]
     pub async fn librepass<H: keywright_librepass::Host>(
         &self,
@@ -119,11 +128,12 @@ impl Keywright {
         keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
     }
 
-    /// A page of an account's security log of one chain, newest first and verified, from the newest on or from where an
-    /// earlier page ended.
+    /// Returns a page of an account's security log of one chain, newest first and verified. It
+    /// begins at the newest event, or where an earlier page ended.
     ///
     /// # Errors
-    /// [`TransactError`]; damage if an event was altered, dropped or added.
+    /// Returns [`TransactError`] if the log cannot be read. It reports damage if an event was
+    /// altered, dropped or added.
     pub async fn events(
         &self,
         account: &AccountId,
@@ -134,36 +144,38 @@ impl Keywright {
         self.driver.events(account, chain, cursor, limit).await
     }
 
-    /// The newest events of an account, changes and denials, newest first and verified, at most `limit`.
+    /// Returns the newest events of an account, changes and denials, newest first and verified, at
+    /// most `limit`.
     ///
     /// # Errors
-    /// As [`events`](Self::events).
+    /// Returns the errors of [`events`](Self::events).
     pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
         self.driver.recent_events(account, limit).await
     }
 
-    /// Lifts waits and limits of all secrets of an account: an **operator's** act, after seeing to it that it is the owner who
-    /// asks. Returns the secrets of which there was anything to lift.
+    /// Lifts waits and limits of all secrets of an account. This is an **operator's** act, after
+    /// verifying that it is the owner who asks. Returns the secrets that had anything to lift.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if nothing was lifted, or if that is unknown.
     pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
         self.driver.transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
-    /// What runs apart from requests.
+    /// Returns the upkeep that runs apart from requests.
     #[must_use]
     pub fn housekeeping(&self) -> Housekeeping {
         Housekeeping::new(self.driver.clone(), self.store.clone(), Arc::clone(&self.pace))
     }
 
-    /// Runs steps: for records of the host's own, and for services with another policy.
+    /// Returns the driver, which runs steps. Use it for the host's own records, and for services
+    /// with another policy.
     #[must_use]
     pub const fn driver(&self) -> &Driver {
         &self.driver
     }
 
-    /// The store.
+    /// Returns the store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

@@ -1,4 +1,5 @@
-//! What keeps a store tidy, never on a request's path: run it from a timer, with small limits.
+//! The upkeep of a store, which is never on a request's path. Run it from a timer, with small
+//! limits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,77 +11,88 @@ use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, S
 use crate::key_note;
 use crate::port::Store;
 
-/// How many partitions are looked at in one go when all must be.
+/// How many partitions are read at a time when all must be.
 const PAGE: u32 = 256;
 
-/// The least time between two moves of the store's horizon, by a monotonic clock: an hour. A clock that runs ahead moves
-/// the horizon a day for each.
+/// The shortest time between two moves of the store's horizon, by a monotonic clock: an hour. A
+/// clock that runs ahead moves the horizon by a day each time.
 ///
-/// It holds for all processes on one store together: each moves the horizon only after it has stood still under its own eyes
-/// for so long, and by no more than a day from where it saw it. So of many processes whose clocks run ahead, whichever moves
-/// it makes the others rest. Two things go without that rest, because a process cannot know what was before it: at its start
-/// it moves the horizon once, up to its own clock if that is within a day, else by as much as the pause. So a process that is
-/// started over and over moves it an hour each time.
+/// The pause applies to all processes on one store together. Each process moves the horizon only
+/// after it has seen it unchanged for that long, and by no more than a day from where it saw it. If
+/// the clocks of many processes run ahead, the one that moves the horizon thus makes the others
+/// wait.
+///
+/// The first move of a process happens without this pause, because the process cannot know
+/// what happened before its start. It then moves the horizon up to its own clock if that is within
+/// a day, and otherwise by as much as the pause. A process that is restarted over and over
+/// therefore moves it by an hour each time.
 pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// A place in the store where a pass stopped: give it back to go on. It means nothing else, and no harm comes of an old one.
+/// A place in the store where a pass stopped. Pass it to the next call to continue. It has no other
+/// meaning, and an outdated one does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(Partition);
 
-/// A place in the list of due work where a stretch stopped. The list changes while one reads it: what is done leaves it,
-/// what has failed moves back, and more comes. So the place is no position in it; it holds what was passed already.
+/// A place in the list of due work where a pass stopped.
+///
+/// The list changes while it is read: finished work leaves it, failed work moves back, and more is
+/// added. The place is therefore not a position in the list; it holds the accounts that were passed
+/// already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DuePlace(HashSet<Partition>);
 
-/// One stretch of the accounts that are owed work.
+/// One part of the accounts with due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Due {
-    /// The accounts.
+    /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
-    /// Where to go on; `None` at the end.
+    /// Where to continue; `None` at the end.
     pub next: Option<DuePlace>,
 }
 
-/// One stretch of a pass over all accounts, those of it that are owed work.
+/// One part of a pass over all accounts: those in it that have due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Owed {
-    /// The accounts.
+    /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
-    /// Accounts whose root does not open. Nothing can be done for them; an operator must see to them.
+    /// The accounts whose root does not open. Nothing can be done for them; an operator must look
+    /// into them.
     pub unreadable: Vec<AccountId>,
-    /// Where to go on; `None` at the end of the store.
+    /// Where to continue; `None` at the end of the store.
     pub next: Option<Place>,
 }
 
-/// One stretch of a re-sealing pass.
+/// One part of a pass that seals records again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// How many partitions were sealed anew.
+    /// How many partitions were sealed again.
     pub resealed: u64,
-    /// Partitions with something that does not open. They were left as they are; an operator must see to them.
+    /// The partitions with something that does not open. They were left as they are; an operator
+    /// must look into them.
     pub unreadable: Vec<Partition>,
-    /// Where to go on; `None` at the end of the store.
+    /// Where to continue; `None` at the end of the store.
     pub next: Option<Place>,
 }
 
-/// Where the store's horizon stands: up to here things that are over are swept.
+/// The store's horizon: what expired before it is swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Horizon {
     /// The horizon.
     pub at: UnixSeconds,
-    /// Whether the clock stands more than a day beyond it: it was off for long, or it runs ahead. Worth a warning.
+    /// Whether the clock is more than a day ahead of the horizon. Either the server was off for
+    /// long, or its clock runs ahead. This is worth a warning.
     pub clock_is_ahead: bool,
 }
 
-/// Whether the keys before the newest can go.
+/// Whether the keys before the newest can be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retirement {
-    /// Nothing is sealed under these any more: they may be taken out of the keyring file.
+    /// Nothing is sealed under these keys any more. They may be removed from the keyring file.
     Retired(Vec<KeyId>),
     /// Something in a partition is still sealed under an older key.
     InUse(Partition),
@@ -98,25 +110,28 @@ pub struct Housekeeping {
 #[derive(Debug)]
 pub(crate) struct Pace {
     started: Instant,
-    /// When this process has moved it.
+    /// When this process last moved it.
     moved: Option<Instant>,
-    /// Where it was seen last, and since when it stands there: since the start, or since it was seen to have moved.
+    /// The horizon that was last seen. `since` is the start, or when the horizon was seen to have
+    /// moved.
     stands: Option<UnixSeconds>,
     since: Instant,
 }
 
 impl Pace {
-    /// `stands`: where the horizon stands at the start.
+    /// `stands` is the horizon at the start.
     pub(crate) const fn new(started: Instant, stands: Option<UnixSeconds>) -> Self {
         Self { started, moved: None, stands, since: started }
     }
 
-    /// To which moment the horizon may be moved from `stands` at this instant, by a clock that shows `now`; `None` if not at
-    /// all. Never further than a day beyond `stands`: a process that moves it at the same instant does not add to it.
+    /// Returns the moment to which the horizon may be moved from `stands` at this instant, by a
+    /// clock that shows `now`, or `None` if it may not be moved. It is never further than a day
+    /// beyond `stands`, so that a process which moves it at the same instant does not add to it.
     ///
-    /// The first move of a process that is younger than the pause, where it does not lead to the present, goes by no more
-    /// than the pause itself: a server that is started again and again does not move it a day each time, and a job that is
-    /// run now and then does not stand still.
+    /// If a process is younger than the pause, and its first move does not reach the present, that
+    /// move is no longer than the pause itself. A server that is restarted again and again thus
+    /// does not move the horizon by a day each time, and a job that runs now and then still moves
+    /// it.
     fn goal(&mut self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> Option<UnixSeconds> {
         if stands != self.stands {
             // Another process has moved it.
@@ -134,7 +149,7 @@ impl Pace {
         }
     }
 
-    /// This process has moved it.
+    /// Records that this process has moved it.
     const fn arrived(&mut self, instant: Instant, at: UnixSeconds) {
         (self.stands, self.since) = (Some(at), instant);
     }
@@ -145,13 +160,15 @@ impl Housekeeping {
         Self { driver, store, pace }
     }
 
-    /// Moves the store's horizon towards the present: forward by at most a day a call and at most once in
-    /// [`HORIZON_PAUSE`], whichever process does it, back at once, if it lies beyond the present. Call it once a round, before the
-    /// sweeps. They obey the horizon, so a clock that runs ahead by years deletes a day's worth, and leaves nothing behind
-    /// when it is set right.
+    /// Moves the store's horizon towards the present. It moves forward by at most a day per call,
+    /// and at most once in [`HORIZON_PAUSE`], whichever process does it. If it is beyond the
+    /// present, it moves back immediately. Call this once each round, before the sweeps.
+    ///
+    /// The sweeps obey the horizon. A clock that runs ahead by years therefore deletes only a day's
+    /// worth, and has no lasting effect once it is corrected.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if the horizon could not be read or moved.
     pub async fn move_horizon(&self) -> Result<Horizon, HousekeepingError> {
         let now = self.driver.clock().now()?;
         let stands = stored_horizon(&*self.store).await?;
@@ -175,7 +192,7 @@ impl Housekeeping {
             let mut pace = pace();
             match (pace.goal(instant, now, stands), stands) {
                 (None, Some(stands)) => return Ok(stands),
-                // Taken before the move: two rounds at once must not move it twice.
+                // Taken before the move, because two concurrent rounds must not move it twice.
                 (goal, _) => (pace.moved.replace(instant), goal.unwrap_or(now)),
             }
         };
@@ -185,7 +202,7 @@ impl Housekeeping {
                 Ok(at)
             }
             Err(error) => {
-                // What did not move need not rest. What perhaps did, must.
+                // A horizon that did not move need not pause. One that may have moved must.
                 if !matches!(error, CommitError::Unknown(_)) {
                     pace().moved = before;
                 }
@@ -194,8 +211,8 @@ impl Housekeeping {
         }
     }
 
-    /// A horizon beyond the present is what a clock that ran ahead has left, or somebody who writes the store: it comes back
-    /// before anything is dropped by it.
+    /// A horizon beyond the present was left by a clock that ran ahead, or set by somebody who
+    /// writes to the store. It is moved back before anything is dropped by it.
     async fn take_back_horizon(&self) -> Result<(), HousekeepingError> {
         let now = self.driver.clock().now()?;
         if stored_horizon(&*self.store).await?.is_some_and(|stands| stands > now) {
@@ -204,31 +221,33 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Drops at most `limit` records, uploads and never-verified accounts that were over before the horizon. Returns how
-    /// many. A horizon beyond the present is moved back first.
+    /// Drops at most `limit` records, uploads and never-verified accounts that expired before the
+    /// horizon. Returns how many. A horizon beyond the present is moved back first.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if the sweep failed.
     pub async fn sweep(&self, limit: u32) -> Result<u64, HousekeepingError> {
         self.take_back_horizon().await?;
         Ok(self.store.sweep(limit).await?)
     }
 
     /// Drops at most `limit` security events that are older than the driver keeps them
-    /// ([`Driver::events_kept`]), counted back from the horizon. Returns how many. A horizon beyond the present is moved back
-    /// first.
+    /// ([`Driver::events_kept`]), counted back from the horizon. Returns how many. A horizon beyond
+    /// the present is moved back first.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if no event was dropped, or if that is unknown.
     pub async fn forget_events(&self, limit: u32) -> Result<u64, HousekeepingError> {
         self.take_back_horizon().await?;
         Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
     }
 
-    /// Looks at `limit` partitions after a place, and seals anew what is not under the newest key: one guarded commit each.
+    /// Checks `limit` partitions after a place, and seals again what is not under the newest key,
+    /// with one guarded commit for each partition.
     ///
     /// # Errors
-    /// [`HousekeepingError`]; go on from the same place.
+    /// Returns [`HousekeepingError`] if a partition could not be read or written. Continue from the
+    /// same place then.
     pub async fn reseal(&self, after: Option<Place>, limit: u32) -> Result<Resealed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
@@ -242,12 +261,14 @@ impl Housekeeping {
         Ok(pass)
     }
 
-    /// Sees whether the whole store is under the newest key, and if so, strikes the older ones from the note of keys in
-    /// use, so that a keyring without them opens this store. Before: every server must have been started with the new
-    /// keyring, and a [`reseal`](Self::reseal) pass must have come to its end.
+    /// Checks whether the whole store is under the newest key. If it is, removes the older keys
+    /// from the record of keys in use, so that a keyring without them opens this store. Before you
+    /// call this, every server must have been started with the new keyring, and a
+    /// [`reseal`](Self::reseal) pass must have been completed.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if the store could not be read, or the record could not be
+    /// written.
     pub async fn retire_old_keys(&self) -> Result<Retirement, HousekeepingError> {
         let mut after = None;
         loop {
@@ -256,7 +277,8 @@ impl Housekeeping {
                 match self.driver.is_sealed_newest(&partition).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(Retirement::InUse(partition)),
-                    // Whatever does not open may be under an older key: an operator must see to it first.
+                    // A record that does not open may be under an older key, so an operator must
+                    // look into it first.
                     Err(error) if error.is_damage() => return Ok(Retirement::InUse(partition)),
                     Err(error) => return Err(error.into()),
                 }
@@ -271,38 +293,43 @@ impl Housekeeping {
         Ok(Retirement::Retired(retired))
     }
 
-    /// One stretch of the accounts to which the host owes work that may be tried now, the longest overdue first, at most
-    /// `limit`. Looking for them reads an index, not the store. Hand each to the service that does such work,
-    /// `Nextcloud::finish_due` for one, and go on from `next`: an account whose work nobody does must not hide the others.
+    /// Returns some of the accounts with due work that may be tried now, the longest overdue first,
+    /// at most `limit`. Finding them reads an index, not the whole store. Pass each account to the
+    /// service that does such work, such as `Nextcloud::finish_due`, and continue from `next`: an
+    /// account whose work nobody does must not hide the others.
     ///
-    /// Work may be done between two stretches, and others may do and add some meanwhile: a pass visits each account once,
-    /// and leaves out none that was in the list from its beginning to its end. The place grows with what was passed, and
-    /// each stretch reads the index again from its top.
+    /// Work may be done between two calls, and other processes may do and add some meanwhile. A
+    /// pass visits each account once, and leaves out none that was in the list from the beginning
+    /// of the pass to its end. The place grows with the accounts that were passed, and each call
+    /// reads the index again from its top.
     ///
-    /// The index lies in clear. Somebody who writes the database can take an account out of it, or put it at the end, so
-    /// have a [pass over all accounts](Self::owed) now and then; every hour is enough, because that is as long as the pause
-    /// of work that keeps failing.
+    /// The index is in clear. Somebody who can write to the database can remove an account from it,
+    /// or move it to the end. Therefore also run a [pass over all accounts](Self::owed) now and
+    /// then. Every hour is enough, because that is as long as the pause of work that keeps failing.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if the index could not be read.
     pub async fn due(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(self.driver.clock().now()?, after, limit).await
     }
 
-    /// The same for accounts to which the host owes anything, pauses or not: for the start of a server.
+    /// Returns accounts with any due work as [`due`](Self::due) does, without regard to pauses.
+    /// This is for the start of a server.
     ///
     /// # Errors
-    /// [`HousekeepingError`].
+    /// Returns [`HousekeepingError`] if the index could not be read.
     pub async fn due_at_start(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
-    /// Looks at `limit` partitions after a place, and returns the accounts among them to which the host owes anything, as
-    /// their **sealed roots** say: whatever the index of due work holds, because a clock that ran ahead has put work off by
-    /// years, or because somebody has changed the index. It opens the root of every account, one small read for each.
+    /// Checks `limit` partitions after a place, and returns the accounts among them that have due
+    /// work according to their **sealed roots**. It does not depend on the index of due work, in
+    /// which a clock that ran ahead may have postponed work by years, or which somebody may have
+    /// changed. It opens the root of every account, with one small read for each.
     ///
     /// # Errors
-    /// [`HousekeepingError`]; go on from the same place.
+    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same place
+    /// then.
     pub async fn owed(&self, after: Option<Place>, limit: u32) -> Result<Owed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut owed = Owed { accounts: Vec::new(), unreadable: Vec::new(), next };
@@ -322,7 +349,7 @@ impl Housekeeping {
     async fn due_by(&self, now: UnixSeconds, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
         let limit = limit.max(1);
         let DuePlace(mut passed) = after.unwrap_or_else(|| DuePlace(HashSet::new()));
-        // However many of those that were passed still stand before the next ones.
+        // All accounts that were passed may still be before the next ones.
         let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
         let found = self.store.due(now, asked).await?;
         let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= asked);
@@ -350,7 +377,8 @@ impl Housekeeping {
 
 keywright_core::redacted_debug!(Housekeeping { store, .. });
 
-/// The store's horizon. One that cannot be read is no reason to stop: the next move starts it anew.
+/// The store's horizon. One that cannot be read is no reason to stop, because the next move starts
+/// it again.
 pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSeconds>, LoadError> {
     match store.horizon().await {
         Err(LoadError::Corrupt(error)) => {
@@ -361,7 +389,7 @@ pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSecon
     }
 }
 
-/// Upkeep that did not happen. It can be tried again at any time.
+/// Upkeep was not done. It can be tried again at any time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HousekeepingError {
@@ -371,7 +399,7 @@ pub enum HousekeepingError {
     /// The store could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The store did not drop what it should.
+    /// The store did not drop what it should have dropped.
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// A record could not be read or written.
@@ -434,8 +462,9 @@ mod tests {
         }
     }
 
-    /// Processes whose clocks are years ahead, each by its own, that look at the store whenever they like, two of them at
-    /// the very same moment at times: a day an hour at most, all together.
+    /// Processes whose clocks are years ahead, each by a different amount, read the store whenever
+    /// they like, sometimes two of them at the very same moment. All together move it by a day an
+    /// hour at most.
     #[test]
     fn many_processes_that_run_ahead_move_it_no_faster_than_one() {
         let start = Instant::now();
@@ -463,7 +492,7 @@ mod tests {
                     })
                     .collect();
                 for (which, goal) in goals {
-                    // As `Upkeep::move_horizon` has it.
+                    // As `Upkeep::move_horizon` does.
                     horizon = goal.min(horizon.plus(DAY));
                     paces[which as usize].arrived(instant, horizon);
                 }

@@ -1,8 +1,8 @@
-//! The note of the keys in use: one record of the server's partition, written before anything else.
+//! The record of the keys in use, in the server's partition. It is written before anything else.
 //!
-//! It is sealed itself, so a store does not even open it with a wrong keyring; and it names every key, so a keyring that
-//! lost an older one is noticed at the start and not at the first account that needs it. It names the index key too: under
-//! another one every account would look new.
+//! It is sealed itself, so a store does not even open it with a wrong keyring. It lists every key,
+//! so a keyring that lost an older one is noticed at the start, and not at the first account that
+//! needs it. It lists the index key too, because under another one every account would look new.
 
 use keywright_core::KeyId;
 use keywright_store::{Draft, Driver, Partition, Record, Slot, StepError, TransactError};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StartError;
 
-/// The keys in use; in the server's partition.
+/// The slot of the keys in use, in the server's partition.
 pub(crate) const KEYS_IN_USE: Slot<KeysInUse> = Slot::lasting("key-ids");
 
 /// Key ids, oldest first, and the id of the index key.
@@ -31,7 +31,7 @@ enum Noted {
     NoNote,
 }
 
-/// Sees that the keyring has every key in use, and notes its newest.
+/// Checks that the keyring has every key in use, and records its newest.
 pub(crate) async fn note(driver: &Driver, store_is_empty: bool) -> Result<(), StartError> {
     let step = |draft: &mut Draft<'_>| note_in(draft, store_is_empty);
     match driver.transact(&Partition::server(), &[KEYS_IN_USE.name()], step).await {
@@ -67,7 +67,8 @@ fn note_in(draft: &mut Draft<'_>, store_is_empty: bool) -> Result<Noted, StepErr
     Ok(Noted::Yes)
 }
 
-/// Notes that nothing is sealed under any but the newest key. Returns the keys that are no longer in use.
+/// Records that nothing is sealed under any key but the newest. Returns the keys that are no longer
+/// in use.
 pub(crate) fn retire_in(draft: &mut Draft<'_>) -> Result<Vec<KeyId>, StepError> {
     let newest = draft.keyring().key_ids().next().map(KeyId::to_bytes);
     let Some(mut keys) = draft.read(KEYS_IN_USE)? else { return Ok(Vec::new()) };

@@ -1,9 +1,11 @@
-//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a second factor, the
-//! re-encryption of whole vaults, and the wire protocols of real clients, over your own storage. What is granted is
-//! granted at most once, on any store, under any race or crash.
+//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a
+//! second factor, the re-encryption of whole vaults, and the wire protocols of real clients, over
+//! your own storage. Whatever is granted is granted at most once, on any store, under any race or
+//! crash.
 //!
-//! This crate is the front door: it opens a store with its keyring ([`Keywright`]) and hands out the services. It never
-//! logs, never spawns, never binds a port, and has no accounts of its own: you say when one is made.
+//! This crate is the entry point. It opens a store with its keyring ([`Keywright`]) and provides
+//! the services. It never logs, never spawns and never binds a port. It has no accounts of its own:
+//! you decide when one is created.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +23,7 @@
 //! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
 //! // The client sends salts and a secret that it derived from the password, and later the secret alone.
 //! let challenges = keywright.challenges();
-//! let client = keywright.client(&account, b"the app token of the request"); // once right, no stranger holds it up
+//! let client = keywright.client(&account, b"the app token of the request"); // once right, unknown clients cannot delay it
 //! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts, client).await?;
 //! match challenges.verify(&account, &Proof::from_client(&typed)?, client).await? {
 //!     Verification::Granted(_user_key) => println!("welcome"),
@@ -34,7 +36,8 @@
 //! # }
 //! ```
 //!
-//! A confirmed deletion: the function that deletes takes a proof, and only a confirmation makes one.
+//! A confirmed deletion. The function that deletes requires a proof, and only a confirmation
+//! creates one.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -69,11 +72,12 @@
 //! ```
 //!
 //! # In a server
-//! HTTP servers drop a handler's future when its client goes away. Run each request as a task of its own
-//! (`tokio::spawn(next.run(request)).await` in a middleware), so that what follows a commit does not wait for the next
-//! sweep: `keywright-wire`'s documentation has the example, and `account-server` does so.
+//! HTTP servers drop a handler's future when its client disconnects. Run each request as a task of
+//! its own (`tokio::spawn(next.run(request)).await` in a middleware), so that the work after a
+//! commit does not have to wait for the next sweep. `keywright-wire`'s documentation has the
+//! example, and `account-server` does the same.
 //!
-//! An account's life, and who hears of it:
+//! The life of an account, with an observer of its events:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -105,18 +109,26 @@
 //! ```
 //!
 //! # Map
-//! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
-//!   from requests, and a check of everything that is stored.
-//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm), `twofactor`: what is checked. `rekey`: whole vaults, swapped
-//!   all or none. `nextcloud`, `rocketchat`, `librepass`: who asks.
-//! - [`sqlite`](mod@sqlite), [`MemoryStore`]: where it is kept. [`mod@store`]: the port, for a backend of your own.
-//! - [`mod@core`]: time, randomness, secrets, the keyring, the guess ledger.
+//! - [`Keywright`] and [`Builder`] open a store, create the services, read events and unlock
+//!   accounts.
+//! - [`Housekeeping`] is the upkeep that runs apart from requests, and a check of everything that
+//!   is stored.
+//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
+//!   codes.
+//! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
+//! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
+//! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] is the port,
+//!   for a backend of your own.
+//! - [`mod@core`] contains time, randomness, secrets, the keyring and the guess ledger.
 //!
 //! # Features
-//! - `challenge`, `confirm`, `sqlite` (default): the domain and the embedded backend.
-//! - `twofactor`: time-based codes, recovery codes and step-up. `rekey`: vaults of ciphers and their re-encryption.
-//! - `nextcloud`, `rocketchat`, `librepass`: those wires. `tower`: wires as `tower::Service`.
-//! - `client`: the client half of the challenge, and of `rekey` and `librepass` where they are on.
+//! - `challenge`, `confirm` and `sqlite` (default): the domain and the embedded backend.
+//! - `twofactor`: time-based codes, recovery codes and step-up.
+//! - `rekey`: vaults of ciphers and their re-encryption.
+//! - `nextcloud`, `rocketchat` and `librepass`: the protocols of these clients.
+//! - `tower`: the protocols as `tower::Service`.
+//! - `client`: the client half of the challenge, and of `rekey` and `librepass` if they are
+//!   enabled.
 #![forbid(unsafe_code)]
 
 /// The example of the README, compiled and run as a doctest.

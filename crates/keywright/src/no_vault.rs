@@ -6,8 +6,9 @@ use keywright_store::{
     SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
-/// A store that keeps no vaults, where one that does is asked for: it serves challenge, confirmation and two-factor. Every
-/// vault act fails with an error that says so, and writes nothing.
+/// Makes a store without vaults usable where one with vaults is required. It serves challenge,
+/// confirmation and two-factor. Every vault operation fails with an error that says so, and writes
+/// nothing.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -26,7 +27,7 @@ use keywright_store::{
 #[expect(clippy::exhaustive_structs, reason = "a transparent wrapper")]
 pub struct NoVault<S>(pub S);
 
-/// A vault act on a store that keeps none.
+/// A vault operation was tried on a store that keeps no vaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this store keeps no vaults")]
 pub(crate) struct KeepsNone;

@@ -1,11 +1,12 @@
-//! The kinds of slots that the driver is built with.
+//! The kinds of slots with which the driver is built.
 
 use keywright_store::SlotKind;
 
 use crate::key_note;
 
-/// The kinds of slots of every part that is on: how many records of each a partition may have, and what happens when one more
-/// is put. For a driver that is built by hand; [`Keywright`](crate::Keywright) knows them.
+/// Returns the kinds of slots of every enabled part: how many records of each a partition may have,
+/// and what happens when one more is put. This is for a driver that is built by hand;
+/// [`Keywright`](crate::Keywright) knows them.
 #[must_use]
 pub fn slot_kinds() -> Vec<SlotKind> {
     let parts: &[&[SlotKind]] = &[

@@ -1,4 +1,4 @@
-//! The operator's way in, by the front door, for an owner of LibrePass' wire whom strangers have shut out of each secret.
+//! How an operator admits an owner whom unknown clients have locked out of each LibrePass secret.
 #![cfg(feature = "librepass")]
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 

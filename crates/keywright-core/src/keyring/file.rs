@@ -1,4 +1,4 @@
-//! The keyring file: TOML, mode 0600, made once and never replaced by this crate.
+//! The keyring file: TOML with mode 0600. This crate creates it once and never replaces it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use crate::entropy::{Entropy, EntropyError};
 use crate::secret::SecretBytes;
 use crate::time::{TimeError, UnixSeconds};
 
-/// The largest keyring file that is read: some 900 keys.
+/// The largest keyring file that is read, in bytes. It has room for about 900 keys.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
@@ -37,9 +37,9 @@ impl Drop for Parsed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Opened {
-    /// The file was there.
+    /// The file existed.
     Existing,
-    /// The file was made now.
+    /// The file was created by this call.
     Created,
 }
 
@@ -47,7 +47,8 @@ impl Keyring {
     /// Reads a keyring file.
     ///
     /// # Errors
-    /// [`KeyringFileError`]: not there, readable by others, or no keyring. No error quotes the file.
+    /// Returns [`KeyringFileError`] if the file is missing, is readable by others, or is not a
+    /// valid keyring. No error quotes the file.
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
         let mut file = File::open(path)?;
         check_mode(&file)?;
@@ -59,17 +60,20 @@ impl Keyring {
         Self::parse(&text)
     }
 
-    /// Makes a keyring file that must not exist yet: create-new, mode 0600, on disk before this returns. Of two
-    /// processes one makes it, the other gets [`KeyringFileError::Exists`] and reads.
+    /// Creates a keyring file that must not exist yet. It has mode 0600 and is synced to disk
+    /// before this returns. If two processes try, one creates it; the other gets
+    /// [`KeyringFileError::Exists`] and should load it.
     ///
-    /// Call it only beside an **empty** store: a fresh key beside old data opens none of it.
+    /// Call this only beside an **empty** store: a fresh key opens nothing in an existing one.
     ///
     /// # Errors
-    /// [`KeyringFileError`] if it exists, cannot be written, or the generator fails.
+    /// Returns [`KeyringFileError`] if the file exists or cannot be written, or if the generator
+    /// fails.
     pub fn create(path: &Path, entropy: &(impl Entropy + ?Sized)) -> Result<Self, KeyringFileError> {
         let keyring = Self::generate(entropy)?;
         let text = keyring.to_text();
-        // Written beside and linked into place: a reader never sees half a keyring, and an existing one is never lost.
+        // The file is written under another name and then linked into place, so a reader never sees
+        // half a keyring, and an existing one is never lost.
         let mut draft = path.as_os_str().to_owned();
         let mut tag = [0_u8; 8];
         entropy.fill(&mut tag)?;
@@ -88,11 +92,11 @@ impl Keyring {
         }
     }
 
-    /// Reads the keyring file, or makes it if it is absent **and** `store_is_empty`.
+    /// Reads the keyring file, or creates it if it is absent **and** `store_is_empty`.
     ///
     /// # Errors
-    /// [`KeyringFileError::Missing`] if it is absent beside a store that holds data; else as [`load`](Self::load) and
-    /// [`create`](Self::create).
+    /// Returns [`KeyringFileError::Missing`] if the file is absent beside a store that holds data.
+    /// Otherwise it returns the errors of [`load`](Self::load) and [`create`](Self::create).
     pub fn open_or_create(
         path: &Path,
         entropy: &(impl Entropy + ?Sized),
@@ -115,7 +119,8 @@ impl Keyring {
     }
 
     fn parse(text: &str) -> Result<Self, KeyringFileError> {
-        // The parser's message quotes the line it fails at, which may be a key: only its number is kept.
+        // The parser's message quotes the line at which it fails, which may be a key. Only the
+        // line's number is kept.
         let parsed: Parsed = toml::from_str(text).map_err(|error| KeyringFileError::Format {
             line: error.span().map(|span| text.get(..span.start).unwrap_or("").matches('\n').count().saturating_add(1)),
         })?;
@@ -162,7 +167,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The new name itself must survive a crash: the folder is synced too.
+/// Syncs the folder, because the new file name has to survive a crash too.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -185,38 +190,38 @@ fn check_mode(_: &File) -> Result<(), KeyringFileError> {
     Ok(())
 }
 
-/// Why a keyring file cannot be used. None of these quotes the file.
+/// Why a keyring file cannot be used. No variant quotes the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyringFileError {
     /// The file cannot be read or written.
     #[error("the keyring file cannot be used")]
     Io(#[from] io::Error),
-    /// It exists already.
+    /// The file exists already.
     #[error("the keyring file exists already")]
     Exists,
-    /// It is absent, and the store holds data that only its keys open.
+    /// The file is absent, and the store holds data that only its keys open.
     #[error("the keyring file is missing, but the store holds data: restore the file; a new one would open none of it")]
     Missing,
-    /// Others may read it.
+    /// Other users may read the file.
     #[error("the keyring file can be read by others: set its mode to 0600")]
     Mode,
-    /// It is no keyring: broken TOML, an unknown or missing field.
+    /// The file is not a keyring: its TOML is malformed, or a field is unknown or missing.
     #[error("the keyring file is not valid{}", .line.map(|line| std::format!(" (line {line})")).unwrap_or_default())]
     Format {
-        /// The line, from 1, where it is known.
+        /// The line, counted from 1, if it is known.
         line: Option<usize>,
     },
     /// A key is not 64 hex digits.
     #[error("a key in the keyring file is not 64 hex digits")]
     Key,
-    /// The fence is no time.
+    /// The fence is not a valid time.
     #[error("the fence in the keyring file is no time")]
     Fence(#[from] TimeError),
-    /// The keys are no keyring.
+    /// The keys do not form a keyring.
     #[error(transparent)]
     Keys(#[from] KeyringError),
-    /// The generator failed.
+    /// The random number generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }

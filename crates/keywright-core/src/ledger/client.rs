@@ -1,4 +1,4 @@
-//! Who guesses, and at what.
+//! The client that sends a guess, and the secret at which the guess is aimed.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::secret::{Generation, SecretKind};
 
-/// Names a credential or a network: the first 16 bytes of an index HMAC of it. Not a secret, and it does not reveal what
-/// it names.
+/// The name of a credential or a network: the first 16 bytes of an index HMAC of it. It is not a
+/// secret, and it does not reveal what it names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientTag([u8; 16]);
@@ -34,20 +34,23 @@ impl fmt::Debug for ClientTag {
     }
 }
 
-/// Who sent a guess, as far as the request shows: a credential that was issued before (app token, login token; a session
-/// counts as the credential that opened it), the network that it comes from (an IPv4 address, an IPv6 /64), both, or
-/// neither.
+/// The sender of a guess, as far as the request identifies it.
+///
+/// It is identified by a credential that was issued before (an app token or a login token; a
+/// session counts as the credential that opened it), by the network from which it connects (an IPv4
+/// address or an IPv6 /64), by both, or by neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client {
     credential: Option<ClientTag>,
     network: Option<ClientTag>,
     introduced: Option<ClientTag>,
-    /// Whose place the introduced tag takes.
+    /// The client whose place the introduced tag takes.
     replaced: Option<ClientTag>,
 }
 
 impl Client {
-    /// Returns a client of which nothing is known. It is always an unknown client and cannot become known.
+    /// Returns a client about which nothing is known. It is always an unknown client and cannot
+    /// become known.
     #[must_use]
     pub const fn unknown() -> Self {
         Self { credential: None, network: None, introduced: None, replaced: None }
@@ -59,32 +62,37 @@ impl Client {
         Self { credential: Some(tag), network: None, introduced: None, replaced: None }
     }
 
-    /// Returns a client that presents no credential, named for its network.
+    /// Returns a client that presents no credential and is identified by its network.
     #[must_use]
     pub const fn network(tag: ClientTag) -> Self {
         Self { credential: None, network: Some(tag), introduced: None, replaced: None }
     }
 
-    /// Returns this client, on a network. The network counts for admissions, and names the client if it presents no
-    /// credential.
+    /// Returns this client on a network. The network counts for admissions. It also identifies the
+    /// client if that presents no credential.
     #[must_use]
     pub const fn on_network(self, tag: ClientTag) -> Self {
         Self { network: Some(tag), ..self }
     }
 
-    /// Returns this client, with another of its tags that becomes known by the same right guess: the login token that the
-    /// guess is about to obtain, say. It decides nothing about the guess itself.
+    /// Returns this client with another tag that becomes known by the same right guess, for example
+    /// the login token that the guess is about to obtain. The tag has no effect on the guess
+    /// itself.
     ///
-    /// It is a known client like any other. Where there is no place for one more, it takes that of `instead_of`, if that is
-    /// a known client, and else that of the client that was right longest ago: so that log-ins which come again and again
-    /// from one place do not push out those from other places.
+    /// The tag becomes a known client like any other. If there is no free place, it replaces
+    /// `instead_of` if that is a known client, and otherwise the client whose last right guess is
+    /// the oldest. Repeated log-ins from one place therefore do not push out the clients of other
+    /// places.
     #[must_use]
     pub const fn introducing(self, tag: ClientTag, instead_of: Option<ClientTag>) -> Self {
         Self { introduced: Some(tag), replaced: instead_of, ..self }
     }
 
-    /// Returns this client, named for its network as if it presented no credential; a right guess makes the credential known
-    /// too. For a credential that has lost its place, on a network that has one: it must not count for less than nothing.
+    /// Returns this client identified by its network, as if it presented no credential. A right
+    /// guess makes the credential known too.
+    ///
+    /// This is for a credential that has lost its place, on a network that has one: presenting it
+    /// must not be worse than presenting none.
     #[must_use]
     pub const fn by_network(self) -> Self {
         let introduced = match self.introduced {
@@ -94,8 +102,9 @@ impl Client {
         Self { credential: None, introduced, ..self }
     }
 
-    /// Returns the tag by which the client is known, or becomes known with a right guess: its credential's, else its
-    /// network's. A client with an unknown credential is unknown on a known network too.
+    /// Returns the tag by which the client is known, or becomes known with a right guess: its
+    /// credential's tag, or else its network's. A client with an unknown credential is unknown even
+    /// on a known network.
     #[must_use]
     pub const fn tag(&self) -> Option<ClientTag> {
         match self.credential {
@@ -104,13 +113,14 @@ impl Client {
         }
     }
 
-    /// Returns the network's tag.
+    /// Returns the network's tag, if there is one.
     #[must_use]
     pub const fn network_tag(&self) -> Option<ClientTag> {
         self.network
     }
 
-    /// Returns every tag that becomes known by a right guess of this client, each once; [`tag`](Self::tag) is the last.
+    /// Returns every tag that becomes known by a right guess of this client, each once.
+    /// [`tag`](Self::tag) is the last.
     pub fn known_tags(&self) -> impl Iterator<Item = ClientTag> + use<> {
         let tag = self.tag();
         self.introduced.filter(|introduced| tag != Some(*introduced)).into_iter().chain(tag)
@@ -121,13 +131,13 @@ impl Client {
         self.replaced
     }
 
-    /// Whether an admission of `tag` is one of this client.
+    /// Whether an admission of `tag` applies to this client.
     pub(super) fn is_named_by(&self, tag: ClientTag) -> bool {
         self.credential == Some(tag) || self.network == Some(tag)
     }
 }
 
-/// One guess, before it is looked at: at which secret, of which generation, and who sent it.
+/// One guess before it is checked: the secret and its generation, and the client that sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a guess is these three things; callers build it in one expression")]
 pub struct Attempt {
@@ -135,12 +145,12 @@ pub struct Attempt {
     pub secret: SecretKind,
     /// The generation of the secret, from the record that holds it.
     pub generation: Generation,
-    /// Who sent the guess.
+    /// The client that sent the guess.
     pub client: Client,
 }
 
 impl Attempt {
-    /// Returns an attempt.
+    /// Creates an attempt.
     #[must_use]
     pub const fn new(secret: SecretKind, generation: Generation, client: Client) -> Self {
         Self { secret, generation, client }

@@ -1,4 +1,5 @@
-//! The entry of one secret: who is known, who is admitted, which guesses are unjudged, and how each client is judged.
+//! The entry of one secret: its known clients, its admitted clients, its unjudged guesses, and how
+//! each client is judged.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,13 +39,14 @@ pub(super) struct Pending {
 pub(super) struct Entry {
     pub(super) generation: Generation,
     pub(super) unknown: Unknown,
-    /// By their last right guess, the latest last: an order, not a time, so that no clock decides who makes room. Who lacks
-    /// the secret can neither become known, nor push a client out, nor keep a stolen one from growing old.
+    /// In the order of their last right guess, the latest last. This is an order and not a time, so
+    /// that no clock decides which client is replaced. A client that lacks the secret can neither
+    /// become known, nor push a client out, nor keep a stolen one from growing old.
     pub(super) known: Vec<Known>,
     pub(super) admitted: Vec<Admitted>,
     pub(super) pending: Vec<Pending>,
     pub(super) mail: Option<UnlockMail>,
-    /// Not of this generation, but of the secret.
+    /// These counts belong to the secret, not to this generation.
     pub(super) told: Tallies,
 }
 
@@ -61,17 +63,17 @@ impl Entry {
         }
     }
 
-    /// Begins another generation: nothing but the counted denials stays.
+    /// Begins another generation. Only the counted denials are kept.
     pub(super) fn restart(&mut self, generation: Generation) {
         *self = Self { told: self.told, ..Self::new(generation) };
     }
 
-    /// Whether the entry says no more than an absent one.
+    /// Whether the entry holds no more than an absent one would.
     pub(super) fn is_blank(&self) -> bool {
         *self == Self::new(self.generation)
     }
 
-    /// Moves every moment that lies in the future to where it is believed.
+    /// Clamps every moment that lies too far in the future to the latest plausible one.
     pub(super) fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         self.unknown.settle(policy, now);
         for known in &mut self.known {
@@ -89,8 +91,8 @@ impl Entry {
         self.told.settle(now);
     }
 
-    /// Does what time alone does: charges the guesses that were never judged, ends admissions. Also drops the known clients
-    /// that the policy, which may be stricter now, has no place for.
+    /// Applies the passing of time: charges the guesses that were never judged, and ends
+    /// admissions. It also drops the known clients for which a stricter policy has no place.
     pub(super) fn catch_up(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         self.settle(policy, now);
         let late = |pending: &Pending| pending.at.plus(policy.verdict_seconds) <= now;
@@ -120,13 +122,14 @@ impl Entry {
         self.known.iter().map(|known| known.tag).chain(admitted).any(|taken| taken == tag)
     }
 
-    /// The tag of the place that the client does not share with unknown ones.
+    /// The tag of the place that the client does not share with unknown clients.
     pub(super) fn own_place(&self, client: Client) -> Option<ClientTag> {
         let tags = self.known.iter().map(|known| known.tag).filter(|tag| client.tag() == Some(*tag));
         tags.chain(self.admitted.iter().map(|admitted| admitted.tag).filter(|tag| client.is_named_by(*tag))).next()
     }
 
-    /// Returns what the client's next guess counts for, or why it is not looked at. The entry has caught up with `now`.
+    /// Returns what the client's next guess counts for, or why it is not checked. The entry must
+    /// have caught up with `now`.
     pub(super) fn judge(
         &self,
         policy: &LedgerPolicy,
@@ -140,8 +143,8 @@ impl Entry {
         }
         let guessable = strength == Strength::Guessable;
         let known = self.known.iter().find(|known| client.tag() == Some(known.tag));
-        // A known client whose admission is used up is judged as any known client: an admission may name a network, and
-        // the others on it must not hold it up.
+        // A known client whose admission is used up is judged as any known client. An admission may
+        // name a network, and the other clients on it must not cause a known one to wait.
         if let Some(known) = known {
             let place = Place::Known(known.tag);
             return self.judge_failures(policy, &known.failures, &policy.known, guessable, place, now);
@@ -151,7 +154,8 @@ impl Entry {
         if named().next().is_none() {
             return admitted;
         }
-        // No tries are left, or all are in flight. If they end badly, the client is an unknown one after its admissions.
+        // No tries are left, or all are in flight. If all of them are wrong, the client counts as
+        // unknown once its admissions end.
         if let Some(free) = named().filter_map(|admitted| self.verdict_frees(policy, admitted)).min() {
             return Err(Refusal { retry_after: free.since(now), locked: false, unjudged: true, changed: false });
         }
@@ -183,7 +187,8 @@ impl Entry {
         if open && room {
             return Ok(place);
         }
-        // What is told must come true: every unjudged guess may be wrong, and be charged as late as can be.
+        // The reported wait must hold: every unjudged guess may be wrong, and may be charged as
+        // late as is possible.
         let mut worst = *failures;
         for at in in_flight {
             worst.charge(policy, limits, at.plus(policy.verdict_seconds));
@@ -195,13 +200,13 @@ impl Entry {
         Err(Refusal { retry_after, locked, unjudged: open, changed: false })
     }
 
-    /// The tries of an admission that may begin now.
+    /// The number of tries of an admission that may begin now.
     fn tries_free(&self, admitted: &Admitted) -> usize {
         let in_flight = self.in_flight(Place::Admitted(admitted.tag));
         usize::from(admitted.tries).min(MAX_IN_FLIGHT).saturating_sub(in_flight)
     }
 
-    /// When the next verdict frees a try of an admission, wrong as it may be.
+    /// When the next verdict, even a wrong one, frees a try of an admission.
     fn verdict_frees(&self, policy: &LedgerPolicy, admitted: &Admitted) -> Option<UnixSeconds> {
         let place = Place::Admitted(admitted.tag);
         if usize::from(admitted.tries) <= self.in_flight(place) {
@@ -215,7 +220,7 @@ impl Entry {
         self.pending.iter().filter(|pending| pending.place == place).count()
     }
 
-    /// Counts a wrong guess and returns the streak that it makes.
+    /// Counts a wrong guess and returns the resulting streak.
     pub(super) fn charge(&mut self, policy: &LedgerPolicy, place: Place, now: UnixSeconds) -> u16 {
         match place {
             Place::Known(tag) => {
@@ -225,7 +230,7 @@ impl Entry {
                 }
             }
             Place::Admitted(tag) => {
-                // If the admission has ended, the guess was one of its tries all the same.
+                // If the admission has ended, the guess still was one of its tries.
                 let admitted = self.admitted.iter_mut().find(|admitted| admitted.tag == tag);
                 let left = admitted.map_or(0, |admitted| {
                     admitted.tries = admitted.tries.saturating_sub(1);
@@ -240,11 +245,12 @@ impl Entry {
         self.unknown.failures.streak
     }
 
-    /// Books a right guess of the client: it becomes known, its streak ends, and the unknown clients' streak falls.
+    /// Records a right guess of the client: it becomes known, its streak ends, and the unknown
+    /// clients' streak falls.
     pub(super) fn forgive(&mut self, policy: &LedgerPolicy, client: Client, now: UnixSeconds) {
         self.unknown.relax(policy, now);
         if let Some(at) = self.known.iter().position(|known| client.replaced_tag() == Some(known.tag)) {
-            // The first to leave, if one has to.
+            // This client is the first to be replaced, if one has to be.
             self.known.get_mut(..=at).unwrap_or_default().rotate_right(1);
         }
         for tag in client.known_tags() {
@@ -252,7 +258,7 @@ impl Entry {
         }
     }
 
-    /// Makes a client known, as the one that was right last.
+    /// Makes a client known, as the one with the most recent right guess.
     pub(super) fn learn(&mut self, policy: &LedgerPolicy, tag: ClientTag, now: UnixSeconds) {
         let mut failures = Failures::NONE;
         if let Some(at) = self.known.iter().position(|known| known.tag == tag) {
@@ -268,8 +274,8 @@ impl Entry {
         self.known.push(Known { tag, failures });
     }
 
-    /// Gives a client another tag: its place, its admission and its unjudged guesses go on under it. Nothing is done if
-    /// there is a client of that tag already.
+    /// Gives a client another tag. Its place, its admission and its unjudged guesses are kept under
+    /// the new tag. Does nothing if there is a client with that tag already.
     pub(super) fn rename(&mut self, from: ClientTag, to: ClientTag) {
         if self.has(to) {
             return;
@@ -288,7 +294,8 @@ impl Entry {
         }
     }
 
-    /// Removes the client that was right longest ago. Its unjudged guesses count at once, for whoever takes its place.
+    /// Removes the client whose last right guess is the oldest. Its unjudged guesses are counted
+    /// now, against the client that takes its place.
     fn evict(&mut self) -> Option<(Known, usize)> {
         if self.known.is_empty() {
             return None;
@@ -302,20 +309,21 @@ impl Entry {
         Some((leaving, in_flight))
     }
 
-    /// Notes a guess that the host is to judge.
+    /// Records a guess that the host is to judge.
     pub(super) fn begin(&mut self, policy: &LedgerPolicy, place: Place, id: [u8; 8], now: UnixSeconds) {
-        // An id that comes twice would hide a guess: the first one counts as wrong.
+        // A repeated id would hide a guess, so the first guess counts as wrong.
         if let Some(twin) = self.take_pending(id) {
             self.charge(policy, twin.place, now);
         }
-        // `judge` keeps every client at four; a admitted that is used twice does not make a record that cannot be read.
+        // `judge` keeps every client at four. An `AdmittedAttempt` that is used twice must not
+        // result in a record that cannot be read.
         if self.in_flight(place) >= MAX_IN_FLIGHT
             && let Some(at) = self.pending.iter().position(|pending| pending.place == place)
         {
             self.pending.remove(at);
             self.charge(policy, place, now);
         }
-        // So only counted ones can fill the list.
+        // So only counted guesses can fill the list.
         while self.pending.len() >= MAX_PENDING {
             let at = self.pending.iter().position(|pending| pending.place == Place::Counted).unwrap_or(0);
             let oldest = self.pending.remove(at);
@@ -324,7 +332,7 @@ impl Entry {
         self.pending.push(Pending { id, place, at: now });
     }
 
-    /// Takes out the unjudged guess with this id.
+    /// Removes and returns the unjudged guess with this id.
     pub(super) fn take_pending(&mut self, id: [u8; 8]) -> Option<Pending> {
         let at = self.pending.iter().position(|pending| pending.id == id)?;
         Some(self.pending.remove(at))
@@ -334,7 +342,8 @@ impl Entry {
     pub(super) fn admit(&mut self, policy: &LedgerPolicy, tag: ClientTag, now: UnixSeconds) -> UnixSeconds {
         let until = now.plus(ADMISSION_SECONDS);
         self.admitted.retain(|admitted| admitted.tag != tag);
-        // What an earlier admission left unjudged was one of its tries, and takes none of the new ones.
+        // A guess that an earlier admission left unjudged was one of its tries, and uses up none of
+        // the new ones.
         for pending in self.pending.iter_mut().filter(|pending| pending.place == Place::Admitted(tag)) {
             pending.place = Place::Counted;
         }
@@ -342,8 +351,8 @@ impl Entry {
         until
     }
 
-    /// Clears streaks, waits and levels, and the admissions that are used up. Unjudged guesses count as wrong before it.
-    /// Known clients stay known.
+    /// Clears streaks, waits and levels, and the admissions that are used up. Unjudged guesses
+    /// count as wrong first. Known clients stay known.
     pub(super) fn unlock(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         self.unknown = Unknown::NONE;
         for known in &mut self.known {

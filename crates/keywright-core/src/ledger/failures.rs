@@ -1,4 +1,4 @@
-//! The arithmetic of one admitted: streak, wait and level.
+//! The arithmetic of one failure counter: streak, wait and level.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::policy::{FREE_TRIES, Limits, QUIET_SECONDS};
 use crate::ledger::policy::LedgerPolicy;
 use crate::time::UnixSeconds;
 
-/// When a admitted is open, were all its guesses judged.
+/// When a failure counter permits the next guess, assuming that every guess so far is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// From this moment on; one in the past if it is open.
+    /// From this moment on, which is in the past if a guess is permitted now.
     At(UnixSeconds),
-    /// When somebody acts.
+    /// Only once somebody acts.
     Shut,
 }
 
@@ -24,21 +24,21 @@ pub(super) struct Failures {
     pub(super) until: UnixSeconds,
     /// Wrong guesses that have not leaked away, as of `at`.
     pub(super) level: u16,
-    /// Up to here all leaks are taken off.
+    /// The moment up to which all leaks have been subtracted.
     pub(super) at: UnixSeconds,
 }
 
 impl Failures {
     pub(super) const NONE: Self = Self { streak: 0, until: UnixSeconds::EPOCH, level: 0, at: UnixSeconds::EPOCH };
 
-    /// Moves what lies in the future to where it is believed: a wait is at most its own length away, and a level leaks
-    /// from now on.
+    /// Clamps moments that lie too far in the future: a wait ends at most its own length from now,
+    /// and a level leaks from now on.
     pub(super) fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         self.until = self.until.min(now.plus(policy.wait(self.streak)));
         self.at = self.at.min(now);
     }
 
-    /// The leaks between `at` and `now`.
+    /// The number of leaks between `at` and `now`.
     fn leaks(&self, limits: &Limits, now: UnixSeconds) -> u64 {
         now.since(self.at).checked_div(limits.leak).unwrap_or(0)
     }
@@ -49,7 +49,8 @@ impl Failures {
         self.level.saturating_sub(leaks)
     }
 
-    /// Takes the leaks off. The part of a leak that has passed is kept, unless the level is empty.
+    /// Subtracts the leaks. The part of a leak that has already passed is kept, unless the level is
+    /// empty.
     fn leak(&mut self, limits: &Limits, now: UnixSeconds) {
         let (level, leaks) = (self.level_at(limits, now), self.leaks(limits, now));
         let at = if level > 0 { self.at.plus(leaks.saturating_mul(limits.leak)) } else { self.at.max(now) };
@@ -63,7 +64,7 @@ impl Failures {
         self.until = self.until.max(now.plus(policy.wait(self.streak)));
     }
 
-    /// Counts a wrong guess on the level alone.
+    /// Adds a wrong guess to the level alone.
     fn count(&mut self, limits: &Limits, now: UnixSeconds) {
         self.leak(limits, now);
         self.level = self.level.saturating_add(1);
@@ -75,8 +76,8 @@ impl Failures {
         self.until = UnixSeconds::EPOCH;
     }
 
-    /// Returns what a client that takes over this place begins with: its level with the guesses in flight counted as
-    /// wrong, but room for one guess.
+    /// Returns the failures that a client inherits when it takes over this place: the level with
+    /// the guesses in flight counted as wrong, but low enough for one guess.
     pub(super) fn inherit(mut self, limits: &Limits, in_flight: usize, now: UnixSeconds) -> Self {
         for _ in 0..in_flight {
             self.count(limits, now);
@@ -85,7 +86,7 @@ impl Failures {
         Self { level: self.level.min(limits.level.saturating_sub(1)), at: self.at, ..Self::NONE }
     }
 
-    /// When the admitted is open. A secret that is never shut knows waits only.
+    /// When the counter permits the next guess. A secret that cannot be guessed has waits only.
     pub(super) fn opening(&self, limits: &Limits, guessable: bool) -> Opening {
         if !guessable {
             return Opening::At(self.until);
@@ -98,8 +99,8 @@ impl Failures {
         Opening::At(self.until.max(self.at.plus(leaks.saturating_mul(limits.leak))))
     }
 
-    /// Whether one more guess may begin beside `in_flight` unjudged ones: if all of those are wrong, neither a wait nor a
-    /// limit would have stood in its way.
+    /// Whether one more guess may begin beside `in_flight` unjudged ones: that is, whether neither
+    /// a wait nor a limit would prevent it if all of those are wrong.
     pub(super) fn has_room_beside(
         &self,
         policy: &LedgerPolicy,
@@ -120,9 +121,9 @@ pub(super) struct Unknown {
     pub(super) failures: Failures,
     /// Wrong guesses since the last right guess of any client.
     pub(super) since_right: u16,
-    /// The first of those.
+    /// When the first of those was made.
     pub(super) first: UnixSeconds,
-    /// The last wrong guess.
+    /// When the last wrong guess was made.
     pub(super) last: UnixSeconds,
 }
 
@@ -145,8 +146,9 @@ impl Unknown {
         self.last = now;
     }
 
-    /// Some client guessed right: the streak falls to the first one with the longest wait, or ends if the unknown clients
-    /// were quiet. So an owner's log-ins open what strangers have shut, and give them no short waits while they guess.
+    /// Applies a right guess of any client: the streak falls to the first one with the longest
+    /// wait, or ends if the unknown clients were quiet. An owner's log-ins thus lift a lockout of
+    /// the unknown clients, but give them no short waits while they keep guessing.
     pub(super) fn relax(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         if self.since_right < FREE_TRIES || now.since(self.last) >= QUIET_SECONDS {
             self.failures.end_streak();

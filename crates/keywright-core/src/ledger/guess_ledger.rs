@@ -1,4 +1,4 @@
-//! The ledger itself: admits, charges and forgives, secret by secret.
+//! The ledger itself, which admits, charges and forgives guesses for each secret.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +15,30 @@ use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
 use crate::time::UnixSeconds;
 
-/// The wrong guesses of one account, secret by secret. About 200 bytes for a secret with five known clients; made to be
-/// stored whole.
+/// The wrong guesses of one account, for each secret.
 ///
-/// The stored form is hostile input. More than [`MAX_SECRETS`](super::MAX_SECRETS) secrets, five known clients or three admitted ones, a name
-/// or a tag twice, too many unjudged guesses, or a time beyond the year 9999 are errors of the decoder; any numbers within
-/// these bounds are safe. Nothing is evicted to make room for another secret: a ledger with too many does not serialize.
+/// It takes about 200 bytes for a secret with five known clients, and is meant to be stored as a
+/// whole.
+///
+/// The stored form is treated as hostile input. The decoder returns an error for more than
+/// [`MAX_SECRETS`](super::MAX_SECRETS) secrets, five known clients or three admitted ones, for a
+/// repeated name or tag, for too many unjudged guesses, and for a time beyond the year 9999. Any
+/// numbers within these bounds are safe. No secret is evicted to make room for another; a ledger
+/// with too many secrets does not serialize.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GuessLedger {
     pub(super) entries: BTreeMap<SecretName, Entry>,
-    /// When the last clients were admitted, for any secret.
+    /// When the most recent clients were admitted, for any secret.
     pub(super) admissions: Vec<UnixSeconds>,
 }
 
-/// Guesses.
+/// Guesses that are checked in one step.
 impl GuessLedger {
-    /// Returns whether a guess may be looked at. Ask **before** looking at it.
+    /// Returns whether a guess may be checked. Call this **before** checking it.
     ///
-    /// Opening changes nothing. Neither does a refusal, with one exception: moments that lie in the future, because the
-    /// clock went back, are moved to where they are believed. [`Refusal::changed`] reports that; only then is there
-    /// something to store.
+    /// An open admission changes nothing. A refusal changes nothing either, with one exception: if
+    /// the clock went back, moments that lie too far in the future are clamped.
+    /// [`Refusal::changed`] reports that, and only then does the ledger have to be stored.
     pub fn admit(&mut self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Admission {
         match self.judge(policy, attempt, now) {
             Ok(admitted) => Admission::Open(admitted),
@@ -45,9 +49,12 @@ impl GuessLedger {
         }
     }
 
-    /// Returns what [`admit`](Self::admit) would refuse with at this moment, and changes nothing: for a request without a
-    /// guess that reports a wait, and for a look before a turn is taken. If the refusal says that it
-    /// [changes](Refusal::changed) something, `admit` has to be called for it.
+    /// Returns the refusal that [`admit`](Self::admit) would return at this moment, and changes
+    /// nothing.
+    ///
+    /// It is meant for a request that reports a wait without making a guess, and for a check before
+    /// a lock on the account is taken. If [`Refusal::changed`] is set, call `admit` to apply the
+    /// change.
     #[must_use]
     pub fn peek(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<Refusal> {
         let mut refusal = self.judge(policy, attempt, now).err()?;
@@ -64,8 +71,9 @@ impl GuessLedger {
         })
     }
 
-    /// Returns the tag under which the client of an attempt has a place of its own, as a known or an admitted one; `None`
-    /// for one that is judged together with all unknown clients.
+    /// Returns the tag under which the client of an attempt has a place of its own, as a known or
+    /// an admitted client. Returns `None` for a client that is judged together with all unknown
+    /// clients.
     #[must_use]
     pub fn own_place(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<ClientTag> {
         let mut entry = self.entry(attempt.secret, attempt.generation)?.clone();
@@ -73,11 +81,12 @@ impl GuessLedger {
         entry.own_place(attempt.client)
     }
 
-    /// Gives a client another tag, because the credential that named it was replaced by a new one: a session's id that
-    /// changed. Whatever was known of it, and counted, goes on; nobody gains or loses a place. Returns whether there is
-    /// something to store.
+    /// Gives a client another tag, because the credential that identified it was replaced by a new
+    /// one (a session's id that changed, for example). Everything that is known and counted about
+    /// it is kept; no client gains or loses a place. Returns whether the ledger has to be stored.
     ///
-    /// Only in the commit that replaces the credential, for a request that the old one has authenticated.
+    /// Call this only in the commit that replaces the credential, for a request that the old
+    /// credential has authenticated.
     pub fn rename_client(&mut self, policy: &LedgerPolicy, attempt: &Attempt, to: ClientTag, now: UnixSeconds) -> bool {
         let Some(from) = attempt.client.tag() else { return false };
         if !self.entry(attempt.secret, attempt.generation).is_some_and(|entry| entry.has(from)) {
@@ -88,17 +97,17 @@ impl GuessLedger {
 
     /// Counts a wrong guess.
     ///
-    /// Malformed input, replays, the *new* secret of a change and an enrolling code are not guesses and are not charged.
-    /// `admitted` is what [`admit`](Self::admit) opened in this same step.
+    /// Malformed input, replays, the *new* secret of a change and the code that completes an
+    /// enrolment are not guesses and are not charged. `admitted` is the attempt that
+    /// [`admit`](Self::admit) returned in this same step.
     pub fn charge(&mut self, policy: &LedgerPolicy, admitted: &AdmittedAttempt, now: UnixSeconds) -> Charge {
         let entry = self.open(policy, admitted.secret(), admitted.generation(), now);
         let streak = entry.charge(policy, admitted.place, now);
         charged(policy, entry, admitted, streak, now)
     }
 
-    /// Books a right guess: the client becomes known under its [tags](super::Client::known_tags) and its streak ends; the
-    /// level stays.
-    /// Returns whether there is something to store.
+    /// Records a right guess. The client becomes known under its [tags](super::Client::known_tags)
+    /// and its streak ends; the level stays. Returns whether the ledger has to be stored.
     pub fn forgive(&mut self, policy: &LedgerPolicy, admitted: &AdmittedAttempt, now: UnixSeconds) -> bool {
         self.change(policy, admitted.secret(), admitted.generation(), now, |entry| {
             entry.forgive(policy, admitted.client(), now)
@@ -108,10 +117,11 @@ impl GuessLedger {
 
 /// Guesses that the host judges.
 impl GuessLedger {
-    /// Notes a guess that the host is about to judge. Commit this, ask the host without holding anything of the account,
-    /// and settle the guess in a second commit.
+    /// Records a guess that the host is about to judge. Commit this, ask the host without holding a
+    /// lock on the account, and settle the guess in a second commit.
     ///
-    /// `id` is drawn at random for each guess. If it is one of an unjudged guess, that one is charged.
+    /// `id` is drawn at random for each guess. If an unjudged guess has the same id, that one is
+    /// charged.
     pub fn begin(
         &mut self,
         policy: &LedgerPolicy,
@@ -123,8 +133,9 @@ impl GuessLedger {
         PendingGuess { admitted: *admitted, id }
     }
 
-    /// Counts a guess that the host found wrong. Returns `None` if nothing is counted: the guess was charged already,
-    /// because its verdict came too late or its client lost its place, or the secret was changed in the meantime.
+    /// Counts a guess that the host found wrong. Returns `None` if nothing is counted: the guess
+    /// was charged already (because its verdict came too late, or its client lost its place), or
+    /// the secret was changed in the meantime.
     pub fn settle_wrong(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> Option<Charge> {
         let admitted = guess.admitted();
         self.entry(admitted.secret(), admitted.generation())?;
@@ -137,11 +148,13 @@ impl GuessLedger {
         Some(charged(policy, entry, admitted, streak, now))
     }
 
-    /// Books a guess that the host found right, as [`forgive`](Self::forgive) does. Returns whether the verdict counts.
-    /// If it does, there is something to store.
+    /// Records a guess that the host found right, as [`forgive`](Self::forgive) does. Returns
+    /// whether the verdict counts. If it does, the ledger has to be stored.
     ///
-    /// It does not count if it came after [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when the guess has
-    /// been charged, or if the secret was changed in the meantime. Deny it then, as if it were wrong.
+    /// It does not count if it came after
+    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when the guess has been
+    /// charged, or if the secret was changed in the meantime. The guess must be denied then, as if
+    /// it were wrong.
     pub fn settle_right(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
         let admitted = guess.admitted();
         if self.entry(admitted.secret(), admitted.generation()).is_none() {
@@ -155,11 +168,15 @@ impl GuessLedger {
         true
     }
 
-    /// Takes a guess back that the host has not looked at: nothing is counted. Returns whether it was still unjudged; if so,
-    /// there is something to store. It is not after [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when it has
-    /// been charged, nor if its client lost its place or the secret was changed in the meantime.
+    /// Withdraws a guess that the host has not checked. Nothing is counted. Returns whether the
+    /// guess was still unjudged; if so, the ledger has to be stored.
     ///
-    /// Only for a guess about which nothing was learned: one that is taken back was never made.
+    /// It is no longer unjudged after
+    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when it has been charged,
+    /// or if its client lost its place or the secret was changed in the meantime.
+    ///
+    /// Withdraw only a guess from which nothing was learned: it counts as if it had never been
+    /// made.
     pub fn withdraw(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
         let admitted = guess.admitted();
         if self.entry(admitted.secret(), admitted.generation()).is_none() {
@@ -170,15 +187,18 @@ impl GuessLedger {
     }
 }
 
-/// A change of the secret.
+/// Changes of the secret.
 impl GuessLedger {
-    /// Begins the ledger of a new secret, in the commit that changes it. Streaks, levels, waits, admissions and unjudged
-    /// guesses end with the old secret. The clients that were known stay known, and those in `changed_by` become known:
-    /// the credential of the client that made the change, and its network where the change ends credentials.
+    /// Begins the ledger of a new secret, in the commit that changes it.
     ///
-    /// Nothing is carried over from an entry that is not of `from`. If it is of `to` already, the change has been booked,
-    /// and only `changed_by` is added; a repetition does not clear what was counted since. A change of a secret that
-    /// keeps its generation ([`Generation::HOST`]) has `from` equal to `to`, and clears each time.
+    /// Streaks, levels, waits, admissions and unjudged guesses end with the old secret. Known
+    /// clients stay known, and those in `changed_by` become known: the credential of the client
+    /// that made the change, and its network if the change ends credentials.
+    ///
+    /// Nothing is carried over from an entry whose generation is not `from`. If the entry's
+    /// generation is `to` already, the change has been recorded, and only `changed_by` is added; a
+    /// repetition does not clear what was counted since. A change of a secret that keeps its
+    /// generation ([`Generation::HOST`]) has `from` equal to `to`, and clears the entry each time.
     pub fn renew(
         &mut self,
         policy: &LedgerPolicy,
@@ -203,20 +223,22 @@ impl GuessLedger {
         });
     }
 
-    /// Removes a secret's entry: the account has no such secret any more. Returns whether there was an entry.
+    /// Removes a secret's entry, because the account no longer has such a secret. Returns whether
+    /// there was an entry.
     pub fn forget(&mut self, secret: SecretKind) -> bool {
         self.entries.remove(&secret.secret_name()).is_some()
     }
 }
 
-/// Ways in.
+/// Admissions and unlocks.
 impl GuessLedger {
-    /// Admits a client, named by its credential or its network: its next ten guesses within an hour are looked at,
-    /// whatever others have done and whatever it has done itself. There are three admissions in any 24 hours for an
-    /// account, all secrets together.
+    /// Admits a client, identified by its credential or its network. Its next ten guesses within an
+    /// hour are checked, whatever the other clients or the client itself did before. An account has
+    /// three admissions in any 24 hours, for all secrets together.
     ///
-    /// Only after an act that the caller must have proven: the link of a mail, a session of the account with a fresh proof
-    /// of the same or a stronger factor, a recovery code (for a time-based code), the operator.
+    /// The caller must call this only after a proven act: the link of a mail, a session of the
+    /// account with a fresh proof of the same or a stronger factor, a recovery code (for a
+    /// time-based code), or the operator's decision.
     pub fn admit_client(
         &mut self,
         policy: &LedgerPolicy,
@@ -227,7 +249,7 @@ impl GuessLedger {
     ) -> ClientAdmission {
         self.settle(policy, now);
         self.admissions.retain(|admission| now < admission.plus(ADMISSION_DAY));
-        // What has ended must not come back, beyond the count, should the clock go back.
+        // An admission that has ended must not come back beyond the count if the clock goes back.
         for entry in self.entries.values_mut() {
             entry.end_admissions(now);
         }
@@ -236,7 +258,7 @@ impl GuessLedger {
         if policy.admissions == 0 {
             return free(now.plus(ADMISSION_DAY));
         }
-        // The oldest first: `surplus` of them have to be a day old.
+        // The oldest come first: `surplus` of them have to be a day old.
         if let Some(admission) = surplus.checked_sub(1).and_then(|last| self.admissions.get(last)) {
             return free(admission.plus(ADMISSION_DAY));
         }
@@ -250,8 +272,11 @@ impl GuessLedger {
         ClientAdmission::Admitted { until }
     }
 
-    /// Clears the streaks, waits and levels of a secret; known clients stay known. Returns whether there was anything to
-    /// clear. For the operator: it gives everybody all guesses anew, where an admission gives one client ten.
+    /// Clears the streaks, waits and levels of a secret. Known clients stay known. Returns whether
+    /// there was anything to clear.
+    ///
+    /// This is for the operator: it gives every client all of its guesses again, where an admission
+    /// gives one client ten.
     pub fn unlock(
         &mut self,
         policy: &LedgerPolicy,
@@ -263,8 +288,8 @@ impl GuessLedger {
             && self.change(policy, secret, generation, now, |entry| entry.unlock(policy, now))
     }
 
-    /// Clears the streaks, waits and levels of every secret, whatever its generation: the operator's act for a whole account.
-    /// Returns the secrets of which there was anything to clear.
+    /// Clears the streaks, waits and levels of every secret, whatever its generation. This is for
+    /// the operator, who acts on a whole account. Returns the secrets that had anything to clear.
     pub fn unlock_all(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> Vec<SecretName> {
         self.settle(policy, now);
         let mut cleared = Vec::new();
@@ -280,11 +305,13 @@ impl GuessLedger {
         cleared
     }
 
-    /// Whether a refusal is worth a mail to the account's verified address, with a link that admits the client: it is for
-    /// more than 15 minutes or for good, and the pause since the last mail is over. Never for a secret
-    /// [without mail](SecretKind::without_mail).
+    /// Whether a refusal is worth a mail to the account's verified address, with a link that admits
+    /// the client. It is if it lasts for more than 15 minutes or until somebody acts, and the pause
+    /// since the last mail is over. It never is for a secret [without
+    /// mail](SecretKind::without_mail).
     ///
-    /// A known client counts too: somebody else on the same network can have filled its limit.
+    /// A refusal of a known client counts too: another client on the same network can have reached
+    /// its limit.
     #[must_use]
     pub fn unlock_mail_due(
         &self,
@@ -303,19 +330,21 @@ impl GuessLedger {
         }
     }
 
-    /// Returns what the mail reports: how often unknown clients have guessed wrong since the last right guess, and since
-    /// when. `None` if they have not.
+    /// Returns the content of the mail: how many wrong guesses the unknown clients have made since
+    /// the last right guess, and since when. Returns `None` if they have made none.
     #[must_use]
     pub fn shut_out(&self, attempt: &Attempt) -> Option<ShutOut> {
         let unknown = self.entry(attempt.secret, attempt.generation)?.unknown;
         (unknown.since_right > 0).then_some(ShutOut { wrong_guesses: unknown.since_right, since: unknown.first })
     }
 
-    /// Notes that a mail becomes due in this commit, and the ticket of its link: 16 bytes that only the link reveals, or
-    /// better a keyed hash of what the link carries. The link before it stops working.
+    /// Records that a mail becomes due in this commit, together with the ticket of its link. The
+    /// ticket is 16 bytes that only the link reveals, or better a keyed hash of what the link
+    /// carries. The previous link stops working.
     ///
-    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days. Returns
-    /// the end of the pause, which is the end of the link: until then the mail is worth sending, however often that fails.
+    /// The pause until the next mail is a day. It doubles with each mail whose link nobody has
+    /// used, up to 30 days. Returns the end of the pause, at which the link expires too. Until then
+    /// the mail is worth sending, however often that fails.
     pub fn unlock_mail_sent(
         &mut self,
         policy: &LedgerPolicy,
@@ -329,10 +358,11 @@ impl GuessLedger {
         mail.next()
     }
 
-    /// Uses the link of the last mail once. Returns whether it is valid: until the next mail may go, three times. Call
-    /// [`admit_client`](Self::admit_client) in the same step then, and drop the step if there are too many admissions.
+    /// Uses the link of the last mail once. Returns whether it is valid, which it is three times,
+    /// until the next mail may be sent. If so, call [`admit_client`](Self::admit_client) in the
+    /// same step, and discard the step if there are too many admissions.
     ///
-    /// The next mail may go a day later, as somebody evidently reads them.
+    /// The next mail may be sent a day later, because somebody evidently reads the mails.
     pub fn unlock_mail_clicked(
         &mut self,
         policy: &LedgerPolicy,
@@ -351,8 +381,9 @@ impl GuessLedger {
 
 /// Denials.
 impl GuessLedger {
-    /// Returns whether a denial becomes an event now. The first one does; others within an hour of it are counted, and are
-    /// one event together with the next that is told. The counts belong to the kind of secret and outlive its changes.
+    /// Returns whether a denial becomes an event now. The first one does. Others within an hour of
+    /// it are counted, and are reported in one event together with the next one. The counts belong
+    /// to the kind of secret and outlive its changes.
     pub fn tell(&mut self, secret: SecretKind, what: Told, now: UnixSeconds) -> Tell {
         let name = secret.secret_name();
         let entry = self.entries.entry(name).or_insert_with(|| Entry::new(Generation::HOST));
@@ -360,8 +391,9 @@ impl GuessLedger {
         entry.told.tell(what, now)
     }
 
-    /// Takes the denials that were counted and whose hour is over, so that another event that is written now can tell them
-    /// first. There is something to store if there are any.
+    /// Removes and returns the denials that were counted and whose hour is over, so that they can
+    /// be reported before another event that is written now. If there are any, the ledger has to be
+    /// stored.
     pub fn take_untold(&mut self, now: UnixSeconds) -> Vec<Untold> {
         let mut untold = Vec::new();
         for (&secret, entry) in &mut self.entries {
@@ -388,10 +420,12 @@ impl GuessLedger {
         Ok(admitted)
     }
 
-    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one, and so something
-    /// to store, even beside a refusal: a wait that is told then ends when it was said to. Every change of the ledger does
-    /// this by itself; call it before one that may refuse without a [`Refusal`], as
-    /// [`admit_client`](Self::admit_client) does.
+    /// Clamps every moment that lies too far in the future to the latest plausible one. Returns
+    /// whether there was one.
+    ///
+    /// If so, the ledger has to be stored, even beside a refusal, so that a reported wait ends when
+    /// it was said to. Every change of the ledger does this by itself. Call it before a change that
+    /// may refuse without a [`Refusal`], as [`admit_client`](Self::admit_client) does.
     pub fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
         let before = self.clone();
         for entry in self.entries.values_mut() {
@@ -403,7 +437,8 @@ impl GuessLedger {
         *self != before
     }
 
-    /// The entry of a secret for a change, caught up with `now`. One of another generation is replaced.
+    /// Returns the entry of a secret for a change, caught up with `now`. An entry of another
+    /// generation is replaced.
     fn open(
         &mut self,
         policy: &LedgerPolicy,
@@ -420,7 +455,8 @@ impl GuessLedger {
         entry
     }
 
-    /// Changes an entry, and removes it if it says nothing then. Returns whether the ledger is another.
+    /// Changes an entry, and removes it if it is blank afterwards. Returns whether the ledger has
+    /// changed.
     fn change(
         &mut self,
         policy: &LedgerPolicy,

@@ -94,7 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What may have been looked at of one generation.
+/// The guesses of one generation that may have been checked.
 #[derive(Debug, Clone, Default)]
 struct Budget {
     /// Seconds that the clock has moved forward since the first wrong guess.
@@ -116,7 +116,7 @@ struct Question {
     generation: Generation,
 }
 
-/// A wait that a client was told.
+/// A wait that was reported to a client.
 struct Promise {
     kind: usize,
     who: Who,
@@ -406,7 +406,7 @@ impl History {
             return;
         }
         self.ledger.unlock(&policy, KINDS[kind], generation, now);
-        // Whoever waited may guess.
+        // A client that has waited may guess.
         self.promises.retain(|promise| promise.kind != kind);
         self.reference(kind).unlock(seconds);
         assert!(!self.ledger.unlock(&policy, KINDS[kind], generation, now));
@@ -419,7 +419,7 @@ impl History {
         for budget in self.budgets.iter_mut().filter(|budget| budget.wrong > 0) {
             budget.passed += seconds;
         }
-        // What a client was told has come true, whatever others have done since.
+        // A wait that was reported to a client has ended in time, whatever others have done since.
         let now = self.now;
         let (due, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.promises).into_iter().partition(|promise| promise.deadline <= now);

@@ -1,4 +1,5 @@
-//! The mail to an owner whom others have shut out: when it may go, and what its link may do.
+//! The mail to an owner whom others have locked out: when it may be sent, and how often its link
+//! may be used.
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -11,16 +12,16 @@ use crate::time::UnixSeconds;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UnlockMail {
     pub(super) sent: UnixSeconds,
-    /// The seconds after which the next one may go; the link works until then.
+    /// The seconds after which the next mail may be sent. The link works until then.
     pub(super) pause: u64,
     pub(super) clicked: bool,
-    /// The admissions that the link may still give.
+    /// The number of admissions that the link can still grant.
     pub(super) admissions: u8,
     pub(super) ticket: Ticket,
 }
 
 impl UnlockMail {
-    /// A mail that goes out now, after `last`.
+    /// Returns the record of a mail that is sent now, after `last`.
     pub(super) fn after(last: Option<&Self>, ticket: Ticket, now: UnixSeconds) -> Self {
         let pause = match last {
             Some(last) if !last.clicked => last.pause.saturating_mul(2).clamp(MAIL_PAUSE, MAX_MAIL_PAUSE),
@@ -33,12 +34,13 @@ impl UnlockMail {
         self.sent = self.sent.min(now);
     }
 
-    /// The end of the pause, which is the end of the link.
+    /// The end of the pause, at which the link expires too.
     pub(super) fn next(&self) -> UnixSeconds {
         self.sent.plus(self.pause)
     }
 
-    /// Uses the link once. Somebody reads the mails, so the next one may go a day from now instead of after a long pause.
+    /// Uses the link once. Somebody reads the mails, so the next one may be sent a day from now
+    /// instead of after a long pause.
     pub(super) fn click(&mut self, ticket: Ticket, now: UnixSeconds) -> bool {
         let right = bool::from(self.ticket.0.ct_eq(&ticket.0));
         if !right || now >= self.next() || self.admissions == 0 {

@@ -1,5 +1,6 @@
-//! An independent reference of the rules, written for reading: a level is kept as drops that each have a moment of
-//! evaporation, a wait as the moment it began, the waits as a literal table. It shares no arithmetic with the ledger.
+//! An independent reference implementation of the rules, written for readability. A level is a list
+//! of drops, each with its moment of evaporation; a wait is the moment at which it began; and the
+//! waits are a literal table. It shares no arithmetic with the ledger.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ pub(super) fn tag(name: u8) -> ClientTag {
     ClientTag::from_bytes([name; 16])
 }
 
-/// A client by its credential and its network.
+/// A client, identified by its credential and its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who {
     pub(super) credential: Option<u8>,
@@ -133,7 +134,7 @@ pub(super) struct Reference {
     unknown: Counter,
     since_right: usize,
     last: u64,
-    /// The one that was right last stands last.
+    /// Ordered by the last right guess, the most recent last.
     known: Vec<(u8, Counter)>,
     admitted: Vec<Admitted>,
     flights: Vec<Flight>,
@@ -180,7 +181,7 @@ impl Reference {
         self.flights.iter_mut().for_each(|flight| flight.at = flight.at.min(now));
     }
 
-    /// What time alone does.
+    /// Applies the passing of time.
     pub(super) fn tick(&mut self, now: u64) {
         self.settle(now);
         let mut late: Vec<Flight> = self.flights.iter().filter(|flight| flight.at + 120 <= now).cloned().collect();
@@ -196,7 +197,8 @@ impl Reference {
         self.admitted.retain(|admitted| now < admitted.until);
     }
 
-    /// What the next guess counts for, or why it is refused. Call it on a copy that has ticked.
+    /// Returns what the next guess counts for, or why it is refused. Call it on a copy that has
+    /// ticked.
     pub(super) fn ask(&self, who: Who, now: u64) -> Result<Place, ModelAnswer> {
         let named: Vec<&Admitted> = self.admitted.iter().filter(|admitted| who.is(admitted.name)).collect();
         let flights = |admitted: &Admitted| self.in_flight(Place::Admitted(admitted.name));
@@ -245,7 +247,7 @@ impl Reference {
         }
     }
 
-    /// A right guess. True if another client has lost its place.
+    /// Records a right guess. Returns whether another client has lost its place.
     pub(super) fn succeed(&mut self, who: Who, now: u64) -> bool {
         if self.since_right < 5 || now.saturating_sub(self.last) >= DAY {
             self.unknown.succeed();

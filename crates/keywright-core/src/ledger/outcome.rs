@@ -1,11 +1,11 @@
-//! What the ledger answers.
+//! The results that the ledger returns.
 
 use super::place::Place;
 use crate::ledger::client::{Attempt, Client};
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
 use crate::time::UnixSeconds;
 
-/// Whether a guess may be looked at.
+/// Whether a guess may be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a guess that was not admitted must not be looked at"]
 #[expect(
@@ -13,15 +13,17 @@ use crate::time::UnixSeconds;
     reason = "a decision has two sides; no caller should need a wildcard arm that admits"
 )]
 pub enum Admission {
-    /// The guess may be looked at. Charge or forgive this admitted afterwards, in the same commit.
+    /// The guess may be checked. Charge or forgive this attempt afterwards, in the same commit.
     Open(AdmittedAttempt),
-    /// The guess must not be looked at.
+    /// The guess must not be checked.
     Refused(Refusal),
 }
 
-/// What one guess counts for: its secret, its client, and how the client is judged. Only
-/// [`GuessLedger::admit`](super::GuessLedger::admit) makes one, so nothing is charged or forgiven that was not admitted.
-/// It is not stored, and a step that runs again asks again.
+/// A guess that was admitted: its secret, its client, and how the client is judged.
+///
+/// Only [`GuessLedger::admit`](super::GuessLedger::admit) creates one, so a guess that was not
+/// admitted can be neither charged nor forgiven. It is not stored; a step that runs again has to
+/// call `admit` again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdmittedAttempt {
     pub(super) attempt: Attempt,
@@ -61,7 +63,7 @@ impl AdmittedAttempt {
     }
 }
 
-/// Why and for how long a guess is not looked at.
+/// Why, and for how long, a guess is not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(super) retry_after: u64,
@@ -71,31 +73,34 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Returns the whole seconds, at least 1, after which a guess of this client will be looked at, for `Retry-After`.
-    /// It is true unless somebody else guesses in the meantime; nobody else can make a known client wait.
+    /// Returns the whole seconds, at least 1, after which a guess of this client will be checked,
+    /// for `Retry-After`. The number holds unless somebody else guesses in the meantime; no other
+    /// client can make a known client wait.
     ///
-    /// Where only an act ends the refusal ([`is_locked`](Self::is_locked)), it is 86,400.
+    /// If only an act ends the refusal ([`is_locked`](Self::is_locked)), it is 86,400.
     #[must_use]
     pub const fn retry_after(&self) -> u64 {
         self.retry_after
     }
 
-    /// Whether no time ends the refusal, only a right guess of another client, an admission or an unlock.
+    /// Whether the refusal does not end with time, but only with a right guess of another client,
+    /// an admission or an unlock.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
         self.locked
     }
 
-    /// Whether nothing but guesses that the host has not judged yet stands in the way. The refusal usually ends as soon
-    /// as a verdict comes, so a server may let the request wait for a moment. The other answers of this refusal assume
-    /// the worst: that every one of them is wrong.
+    /// Whether the only obstacle is guesses that the host has not judged yet. The refusal usually
+    /// ends when a verdict comes, so a server may let the request wait for a moment. The other
+    /// values of this refusal assume the worst: that every one of those guesses is wrong.
     #[must_use]
     pub const fn is_unjudged(&self) -> bool {
         self.unjudged
     }
 
-    /// Whether the ledger has to be stored: a moment that lay in the future was moved to where it is believed. It happens
-    /// once. Otherwise a refusal changes nothing and must write nothing, or a flood would make conflicts for the owner.
+    /// Whether the ledger has to be stored, because a moment that lay too far in the future was
+    /// clamped. This happens once. Otherwise a refusal changes nothing and must write nothing, or a
+    /// flood would cause write conflicts for the owner.
     #[must_use]
     pub const fn changed(&self) -> bool {
         self.changed
@@ -112,41 +117,44 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Returns what it was charged to.
+    /// Returns the attempt that was charged.
     #[must_use]
     pub const fn admitted(&self) -> &AdmittedAttempt {
         &self.admitted
     }
 
-    /// Returns the wrong guesses since the last right one, this one included: of the client if it is known, of all unknown
-    /// clients if it is not, and of an admission the tries that are used up.
+    /// Returns the wrong guesses since the last right one, this one included. They are those of the
+    /// client if it is known, and those of all unknown clients if it is not. For an admission, it
+    /// is the number of tries that are used up.
     #[must_use]
     pub const fn streak(&self) -> u16 {
         self.streak
     }
 
-    /// Returns what the client meets if it guesses again at this very moment. `None` if that guess would be looked at.
+    /// Returns the refusal that the client would get if it guessed again at this very moment, or
+    /// `None` if that guess would be checked.
     #[must_use]
     pub const fn next(&self) -> Option<&Refusal> {
         self.next.as_ref()
     }
 
-    /// Returns the end of the wait or pause in which the client is now, if there is one and time ends it.
+    /// Returns the end of the client's present wait or pause, if there is one that ends with time.
     #[must_use]
     pub fn paused_until(&self) -> Option<UnixSeconds> {
         let next = self.next.as_ref().filter(|next| !next.locked)?;
         Some(self.at.plus(next.retry_after))
     }
 
-    /// Whether the client is now shut until somebody acts.
+    /// Whether the client is now locked out until somebody acts.
     #[must_use]
     pub fn locked(&self) -> bool {
         self.next.as_ref().is_some_and(Refusal::is_locked)
     }
 }
 
-/// A guess that the host is asked to judge. Keep it until the verdict, for
-/// [`settle_wrong`](super::GuessLedger::settle_wrong) or [`settle_right`](super::GuessLedger::settle_right).
+/// A guess that the host is to judge. Keep it until the verdict, for
+/// [`settle_wrong`](super::GuessLedger::settle_wrong) or
+/// [`settle_right`](super::GuessLedger::settle_right).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a guess that is not settled is charged after a while"]
 pub struct PendingGuess {
@@ -155,13 +163,13 @@ pub struct PendingGuess {
 }
 
 impl PendingGuess {
-    /// Returns what the guess counts for.
+    /// Returns the attempt for which the guess counts.
     #[must_use]
     pub const fn admitted(&self) -> &AdmittedAttempt {
         &self.admitted
     }
 
-    /// Returns the id under which it is stored.
+    /// Returns the id under which the guess is stored.
     #[must_use]
     pub const fn id(&self) -> [u8; 8] {
         self.id
@@ -173,29 +181,29 @@ impl PendingGuess {
 #[must_use = "a client may not have been admitted"]
 #[expect(clippy::exhaustive_enums, reason = "a decision has two sides")]
 pub enum ClientAdmission {
-    /// The client's next guesses are looked at, whatever others have done.
+    /// The client's next guesses are checked, whatever others have done.
     Admitted {
         /// The end of the admission.
         until: UnixSeconds,
     },
-    /// The account has had its admissions for now.
+    /// The account has used up its admissions for now.
     TooMany {
-        /// The whole seconds, at least 1, after which one is free again.
+        /// The whole seconds, at least 1, after which an admission is available again.
         retry_after: u64,
     },
 }
 
-/// What the mail to an owner who is shut out reports about the unknown clients.
+/// What the mail to a locked-out owner reports about the unknown clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutOut {
-    /// The wrong guesses since the last right one.
+    /// The number of wrong guesses since the last right one.
     pub wrong_guesses: u16,
-    /// The moment of the first of them.
+    /// When the first of them was made.
     pub since: UnixSeconds,
 }
 
-/// A kind of denial that is told seldom.
+/// A kind of denial that is not reported each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Told {
@@ -212,11 +220,12 @@ pub enum Told {
 pub enum Tell {
     /// Write an event.
     Now {
-        /// Denials of the same kind since the event before it, which were only counted. If there are any, write one event
-        /// for all of them first.
+        /// The denials of the same kind since the previous event, which were only counted. If there
+        /// are any, first write one event for all of them.
         earlier: u32,
     },
-    /// It was counted: there is no event to write, but the ledger has changed and has to be stored.
+    /// The denial was counted. There is no event to write, but the ledger has changed and has to be
+    /// stored.
     Counted,
 }
 
@@ -224,11 +233,11 @@ pub enum Tell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Untold {
-    /// The secret.
+    /// The name of the secret.
     pub secret: SecretName,
     /// The kind of denial.
     pub what: Told,
-    /// How many.
+    /// How many denials there were.
     pub times: u32,
 }
 

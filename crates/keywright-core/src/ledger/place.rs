@@ -1,18 +1,18 @@
-//! Where a guess is counted.
+//! The counter to which a guess belongs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::client::ClientTag;
 
-/// What a guess counts for.
+/// The counter against which a guess is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// The unknown clients together.
+    /// The shared counter of all unknown clients.
     Unknown,
-    /// A known client.
+    /// The counter of a known client.
     Known(ClientTag),
-    /// An admission.
+    /// The tries of an admission.
     Admitted(ClientTag),
-    /// Nothing more: the guess was counted before its verdict.
+    /// No counter: the guess was counted before its verdict.
     Counted,
 }

@@ -1,10 +1,10 @@
-//! The ledger's numbers, each with its arithmetic. A builder changes most of them within bounds.
+//! The ledger's numbers, each with its arithmetic. A builder can change most of them within bounds.
 
-/// The streak at which the first wait begins: wrong guesses one to four cost nothing. Somebody who mistypes needs two or
-/// three.
+/// The streak at which the first wait begins, so that the wrong guesses one to four cost nothing.
+/// Somebody who mistypes needs two or three.
 pub const FREE_TRIES: u16 = 5;
 
-/// The first wait, in seconds; each further one is twice as long. 30 s is how long a code lasts in many apps.
+/// The first wait, in seconds; each further one is twice as long. Codes last 30 s in many apps.
 pub const BASE_WAIT: u64 = 30;
 
 /// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16, 32 min, 1 h, 1 h, …:
@@ -15,28 +15,34 @@ pub const MAX_WAIT: u64 = 3_600;
 /// The level at which unknown clients are refused, all together.
 pub const UNKNOWN_LEVEL_LIMIT: u16 = 50;
 
-/// The level of the unknown clients falls by one every so many seconds: two days.
+/// The seconds in which the level of the unknown clients falls by one: two days.
 pub const UNKNOWN_LEAK_SECONDS: u64 = 2 * 86_400;
 
-/// The level at which a known client is refused. 50 + 5 × 10 = 100 guesses at once, whoever they come from.
+/// The level at which a known client is refused. 50 + 5 × 10 = 100 guesses at most in one burst,
+/// whoever sends them.
 pub const KNOWN_LEVEL_LIMIT: u16 = 10;
 
-/// The level of a known client falls by one every so many seconds: ten days. 1/2 + 5 × 1/10 = 1 guess a day, so 100 + 365
-/// = 465 in the first year. Without levels, an owner who logs in daily and so resets the streak would give unknown clients
-/// 34 × 365 = 12,410 guesses a year, 3.7 % at 3·10⁻⁶.
+/// The seconds in which the level of a known client falls by one: ten days. 1/2 + 5 × 1/10 = 1
+/// guess a day, so 100 + 365 = 465 in the first year. Without levels, an owner who logs in daily
+/// and so resets the streak would give unknown clients 34 × 365 = 12,410 guesses a year, 3.7 % at
+/// 3·10⁻⁶.
 pub const KNOWN_LEAK_SECONDS: u64 = 10 * 86_400;
 
-/// The streak at which unknown clients are shut until somebody acts: 50 + 5 × 10 = [`MAX_CONSECUTIVE`].
+/// The streak at which unknown clients are locked out until somebody acts: 50 + 5 × 10 =
+/// [`MAX_CONSECUTIVE`].
 pub const UNKNOWN_STREAK_LIMIT: u16 = 50;
 
-/// The streak at which a known client is shut until somebody acts: 50 + 5 × 10 = [`MAX_CONSECUTIVE`]. The level alone
-/// would allow one more consecutive failure every ten days, without end.
+/// The streak at which a known client is locked out until somebody acts: 50 + 5 × 10 =
+/// [`MAX_CONSECUTIVE`]. The level alone would allow one more consecutive failure every ten days,
+/// without end.
 pub const KNOWN_STREAK_LIMIT: u16 = 10;
 
-/// The most known clients of a secret. It bounds the stored form too; a policy may have fewer, never more.
+/// The most known clients of a secret. It bounds the stored form too, so a policy may have fewer
+/// but never more.
 pub const MAX_KNOWN_CLIENTS: usize = 5;
 
-/// Secrets of so many random bits and more are never shut (NIST SP 800-63B-4 asks for throttling below 64 bits only).
+/// The number of random bits from which a secret never locks anybody out (NIST SP 800-63B-4
+/// requires throttling only below 64 bits).
 pub const NEVER_SHUT_BITS: u32 = 64;
 
 /// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4 § 3.2.2).
@@ -45,55 +51,64 @@ pub const MAX_CONSECUTIVE: u64 = 100;
 /// The first year, in seconds: 365 days.
 pub const YEAR_SECONDS: u64 = 365 * 86_400;
 
-/// The probability that a year of guessing succeeds is at most one in this: 1 %.
+/// A year of guessing must succeed with a probability of at most one in this number: 1 %.
 pub const MIN_YEAR_ODDS: u64 = 100;
 
-/// An owner's right guess resets the streak of the unknown clients wholly if they have made no wrong one for so long, or
-/// fewer than [`FREE_TRIES`] since the last right one. Otherwise their waits stay at the longest.
+/// How long, in seconds, unknown clients must make no wrong guess for an owner's right guess to end
+/// their streak. It also ends if they have made fewer than [`FREE_TRIES`] wrong guesses since the
+/// last right one. Otherwise their waits stay at the longest.
 pub const QUIET_SECONDS: u64 = 86_400;
 
-/// The guesses of an admitted client.
+/// The number of guesses that an admitted client has.
 pub const MAX_ADMITTED_TRIES: u8 = 10;
 
-/// An admission lasts so many seconds: an hour, enough to read a mail on one device and log in on another.
+/// How long an admission lasts, in seconds: an hour, enough to read a mail on one device and log in
+/// on another.
 pub const ADMISSION_SECONDS: u64 = 3_600;
 
-/// The most admissions in any [`ADMISSION_DAY`] of an account, all secrets together: 3 × 10 = 30 guesses. It bounds the
-/// stored form too; a policy may have fewer, never more.
+/// The most admissions of an account in any [`ADMISSION_DAY`], for all secrets together: 3 × 10 =
+/// 30 guesses. It bounds the stored form too, so a policy may have fewer but never more.
 pub const MAX_ADMISSIONS: usize = 3;
 
-/// The seconds in which [`MAX_ADMISSIONS`] are counted: any 24 h, not a calendar day.
+/// The seconds over which [`MAX_ADMISSIONS`] are counted: any 24 h, not a calendar day.
 pub const ADMISSION_DAY: u64 = 86_400;
 
-/// The most guesses of one client (of all unknown ones together) that the host has not judged yet.
+/// The most guesses of one client that the host has not judged yet. All unknown clients together
+/// count as one.
 pub const MAX_IN_FLIGHT: usize = 4;
 
-/// The most unjudged guesses of a secret: four of each known client, of each admission and of the unknown ones together.
+/// The most unjudged guesses of a secret: four for each known client, for each admission and for
+/// the unknown clients together.
 pub(super) const MAX_PENDING: usize = 4 * (MAX_KNOWN_CLIENTS + MAX_ADMISSIONS + 1);
 
-/// A guess that the host has not judged after so many seconds is charged: far more than any password hash takes.
+/// The seconds after which a guess that the host has not judged is charged. Any password hash takes
+/// far less.
 pub const VERDICT_SECONDS: u64 = 120;
 
 /// A refusal for longer than this many seconds is worth a mail: 15 minutes, which the tenth wrong guess in a row begins.
 pub const MAIL_WAIT: u64 = 900;
 
-/// The pause after the first mail, in seconds: a day. It doubles with each mail whose link nobody opens: 1, 2, 4, 8, 16,
-/// 30, 30, … days, so a flood that never ends causes 5 mails in the first month and 12 a year after it.
+/// The pause after the first mail, in seconds: a day. It doubles with each mail whose link nobody
+/// opens: 1, 2, 4, 8, 16, 30, 30, … days. A flood that never ends thus causes 5 mails in the first
+/// month and 12 a year after that.
 pub const MAIL_PAUSE: u64 = 86_400;
 
 /// The longest pause between mails, in seconds: 30 days.
 pub const MAX_MAIL_PAUSE: u64 = 30 * 86_400;
 
-/// The admissions that the link of one mail may give.
+/// The number of admissions that the link of one mail can grant.
 pub const MAIL_ADMISSIONS: u8 = 3;
 
-/// Repeated denials become one event in so many seconds: often enough for a log, seldom enough for a flood.
+/// The seconds within which repeated denials are reported in one event. It is short enough for a
+/// useful log, and long enough that a flood does not fill it.
 pub const TELL_SECONDS: u64 = 3_600;
 
-/// What a refusal says that only an act ends, in seconds: a day, for clients that insist on a number.
+/// The wait that is reported for a refusal that only an act ends, in seconds: a day, for clients
+/// that require a number.
 pub const SHUT_RETRY_AFTER: u64 = 86_400;
 
-/// The limits of one admitted: of the unknown clients together, or of one known client.
+/// The limits of one failure counter: that of the unknown clients together, or that of one known
+/// client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) level: u16,
@@ -101,7 +116,7 @@ pub(super) struct Limits {
     pub(super) streak: u16,
 }
 
-/// The numbers that a [`GuessLedger`](super::GuessLedger) goes by.
+/// The numbers by which a [`GuessLedger`](super::GuessLedger) works.
 ///
 /// ```
 /// # use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
@@ -154,7 +169,8 @@ impl LedgerPolicy {
         self.free_tries
     }
 
-    /// Returns the seconds of the wait that begins with the wrong guess that made the streak `streak`.
+    /// Returns the wait, in seconds, that begins with the wrong guess that raises the streak to
+    /// `streak`.
     #[must_use]
     pub fn wait(&self, streak: u16) -> u64 {
         let Some(doublings) = streak.checked_sub(self.free_tries) else { return 0 };
@@ -162,21 +178,24 @@ impl LedgerPolicy {
         self.base_wait.saturating_mul(factor).min(self.max_wait)
     }
 
-    /// Returns the first streak with the longest wait: 12 by default (30 · 2⁷ s is above an hour). The streak of unknown
-    /// clients falls to it with an owner's right guess, so that their waits stay long.
+    /// Returns the first streak with the longest wait: 12 by default (30 · 2⁷ s is above an hour).
+    /// An owner's right guess lowers the unknown clients' streak to this number, so that their
+    /// waits stay long.
     #[must_use]
     pub fn slow_streak(&self) -> u16 {
         (self.free_tries..u16::MAX).find(|&streak| self.wait(streak) >= self.max_wait).unwrap_or(u16::MAX)
     }
 
-    /// Returns how many wrong guesses at most are looked at in the 365 days from the first one on, whoever they come from
-    /// and whenever the owner succeeds: the level limits and a year's leaks. 465 by default. Each new place that the
-    /// owner logs in from adds one, each admission ten.
+    /// Returns the largest number of wrong guesses that are checked in the 365 days from the first
+    /// one on, whoever sends them and whenever the owner succeeds. It is the sum of the level
+    /// limits and a year's leaks: 465 by default. Each new place from which the owner logs in adds
+    /// one, and each admission adds ten.
     #[must_use]
     pub fn guesses_in_first_year(&self) -> u64 {
         let places = u64::try_from(self.known_clients).unwrap_or(u64::MAX);
         let at_once = u64::from(self.known.level).saturating_mul(places).saturating_add(u64::from(self.unknown.level));
-        // One common fraction, so that the year is rounded once: year · (1 / unknown + places / known).
+        // One common fraction is used, so that the year is rounded once: year · (1 / unknown +
+        // places / known).
         let (unknown, known) = (u128::from(self.unknown.leak), u128::from(self.known.leak));
         let leaks = unknown
             .saturating_mul(u128::from(places))
@@ -187,15 +206,16 @@ impl LedgerPolicy {
         at_once.saturating_add(u64::try_from(leaks).unwrap_or(u64::MAX))
     }
 
-    /// Returns how many wrong guesses at most are looked at without a right one in between, in any time, admissions
-    /// aside. 100 by default.
+    /// Returns the largest number of wrong guesses that are checked without a right one in between,
+    /// over any time and apart from admissions. It is 100 by default.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
         let places = u64::try_from(self.known_clients).unwrap_or(u64::MAX);
         u64::from(self.known.streak).saturating_mul(places).saturating_add(u64::from(self.unknown.streak))
     }
 
-    /// Checks that guessing for a year finds a secret of these odds with a probability of at most 1 %.
+    /// Checks that a year of guessing finds a secret of these odds with a probability of at most 1
+    /// %.
     ///
     /// # Errors
     /// Returns [`LedgerPolicyError::FirstYear`] if the probability is higher.
@@ -215,7 +235,7 @@ pub struct GuessOdds {
 }
 
 impl GuessOdds {
-    /// The odds that a policy guards unless it is told of weaker ones: 15 right values in 10⁶.
+    /// The odds that a policy must withstand by default: 15 right values in 10⁶.
     pub const DEFAULT: Self = Self { hits: 15, space: 1_000_000 };
 
     /// Returns the odds of `hits` right values among `space`.
@@ -242,98 +262,107 @@ pub struct LedgerPolicyBuilder {
 }
 
 impl LedgerPolicyBuilder {
-    /// Sets the streak whose wrong guess begins the first wait: 1 to 10. Default [`FREE_TRIES`].
+    /// Sets the streak at which a wrong guess begins the first wait: 1 to 10. The default is
+    /// [`FREE_TRIES`].
     pub const fn free_tries(mut self, streak: u16) -> Self {
         self.policy.free_tries = streak;
         self
     }
 
-    /// Sets the first wait: 1 to 3,600 seconds. Default [`BASE_WAIT`].
+    /// Sets the first wait: 1 to 3,600 seconds. The default is [`BASE_WAIT`].
     pub const fn base_wait(mut self, seconds: u64) -> Self {
         self.policy.base_wait = seconds;
         self
     }
 
-    /// Sets the longest wait: `base_wait` to 86,400 seconds. Default [`MAX_WAIT`].
+    /// Sets the longest wait: `base_wait` to 86,400 seconds. The default is [`MAX_WAIT`].
     pub const fn max_wait(mut self, seconds: u64) -> Self {
         self.policy.max_wait = seconds;
         self
     }
 
-    /// Sets the level at which unknown clients are refused: 1 to 1,000. Default [`UNKNOWN_LEVEL_LIMIT`].
+    /// Sets the level at which unknown clients are refused: 1 to 1,000. The default is
+    /// [`UNKNOWN_LEVEL_LIMIT`].
     pub const fn unknown_level_limit(mut self, level: u16) -> Self {
         self.policy.unknown.level = level;
         self
     }
 
-    /// Sets the seconds in which the level of the unknown clients falls by one: 3,600 to 31,536,000. Default
-    /// [`UNKNOWN_LEAK_SECONDS`].
+    /// Sets the seconds in which the level of the unknown clients falls by one: 3,600 to
+    /// 31,536,000. The default is [`UNKNOWN_LEAK_SECONDS`].
     pub const fn unknown_leak_seconds(mut self, seconds: u64) -> Self {
         self.policy.unknown.leak = seconds;
         self
     }
 
-    /// Sets the streak at which unknown clients are shut: 1 to 100. Default [`UNKNOWN_STREAK_LIMIT`].
+    /// Sets the streak at which unknown clients are locked out: 1 to 100. The default is
+    /// [`UNKNOWN_STREAK_LIMIT`].
     pub const fn unknown_streak_limit(mut self, streak: u16) -> Self {
         self.policy.unknown.streak = streak;
         self
     }
 
-    /// Sets the level at which a known client is refused: 1 to 1,000. Default [`KNOWN_LEVEL_LIMIT`].
+    /// Sets the level at which a known client is refused: 1 to 1,000. The default is
+    /// [`KNOWN_LEVEL_LIMIT`].
     pub const fn known_level_limit(mut self, level: u16) -> Self {
         self.policy.known.level = level;
         self
     }
 
-    /// Sets the seconds in which the level of a known client falls by one: 3,600 to 31,536,000. Default
-    /// [`KNOWN_LEAK_SECONDS`].
+    /// Sets the seconds in which the level of a known client falls by one: 3,600 to 31,536,000. The
+    /// default is [`KNOWN_LEAK_SECONDS`].
     pub const fn known_leak_seconds(mut self, seconds: u64) -> Self {
         self.policy.known.leak = seconds;
         self
     }
 
-    /// Sets the streak at which a known client is shut: 1 to 100. Default [`KNOWN_STREAK_LIMIT`].
+    /// Sets the streak at which a known client is locked out: 1 to 100. The default is
+    /// [`KNOWN_STREAK_LIMIT`].
     pub const fn known_streak_limit(mut self, streak: u16) -> Self {
         self.policy.known.streak = streak;
         self
     }
 
-    /// Sets the number of known clients of a secret: 0 to 5. Default [`MAX_KNOWN_CLIENTS`].
+    /// Sets the number of known clients of a secret: 0 to 5. The default is [`MAX_KNOWN_CLIENTS`].
     pub const fn known_clients(mut self, clients: usize) -> Self {
         self.policy.known_clients = clients;
         self
     }
 
-    /// Sets the guesses of an admitted client: 1 to 10. Default [`MAX_ADMITTED_TRIES`].
+    /// Sets the number of guesses of an admitted client: 1 to 10. The default is
+    /// [`MAX_ADMITTED_TRIES`].
     pub const fn admitted_tries(mut self, tries: u8) -> Self {
         self.policy.admitted_tries = tries;
         self
     }
 
-    /// Sets the admissions of an account in any 24 hours: 0 to 3. Default [`MAX_ADMISSIONS`].
+    /// Sets the number of admissions of an account in any 24 hours: 0 to 3. The default is
+    /// [`MAX_ADMISSIONS`].
     pub const fn admissions_per_day(mut self, admissions: usize) -> Self {
         self.policy.admissions = admissions;
         self
     }
 
-    /// Sets the seconds after which a guess that the host has not judged is charged: 10 to 3,600. Default
-    /// [`VERDICT_SECONDS`].
+    /// Sets the seconds after which a guess that the host has not judged is charged: 10 to 3,600.
+    /// The default is [`VERDICT_SECONDS`].
     pub const fn verdict_seconds(mut self, seconds: u64) -> Self {
         self.policy.verdict_seconds = seconds;
         self
     }
 
-    /// Sets the odds of the weakest secret that this policy guards. Default [`GuessOdds::DEFAULT`].
+    /// Sets the odds of the weakest secret that this policy protects. The default is
+    /// [`GuessOdds::DEFAULT`].
     pub const fn odds(mut self, odds: GuessOdds) -> Self {
         self.odds = odds;
         self
     }
 
-    /// Returns the policy.
+    /// Builds the policy.
     ///
     /// # Errors
-    /// Returns [`LedgerPolicyError`] if a number is out of its bounds, if the limits allow more than [`MAX_CONSECUTIVE`]
-    /// consecutive failures, or if a year of guessing succeeds with more than 1 %.
+    /// Returns [`LedgerPolicyError`] if a number is out of its bounds, if the limits allow more
+    /// than [`MAX_CONSECUTIVE`] consecutive failures, or if a year of guessing succeeds with a
+    /// probability of more than 1 %.
     pub fn build(self) -> Result<LedgerPolicy, LedgerPolicyError> {
         let Self { policy, odds } = self;
         within("free_tries", policy.free_tries.into(), 1, 10)?;
@@ -367,7 +396,7 @@ fn at_most(field: &'static str, count: usize, max: usize) -> Result<(), LedgerPo
     within(field, wide(count), 0, wide(max))
 }
 
-/// Why numbers make no [`LedgerPolicy`].
+/// Why numbers do not form a valid [`LedgerPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerPolicyError {
@@ -393,7 +422,7 @@ pub enum LedgerPolicyError {
     /// A year of guessing finds the secret with a probability of more than 1 %.
     #[error("the level limits and leaks allow {guesses} guesses in the first year, which find `odds` above 1 %")]
     FirstYear {
-        /// The wrong guesses that are looked at in the first year.
+        /// The number of wrong guesses that are checked in the first year.
         guesses: u64,
     },
 }

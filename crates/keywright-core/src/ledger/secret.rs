@@ -1,4 +1,4 @@
-//! Which secret is guessed at: its kind, its strength and its generation.
+//! The secret at which a guess is aimed: its kind, its strength and its generation.
 
 use std::fmt;
 
@@ -95,7 +95,8 @@ impl<'de> Deserialize<'de> for SecretName {
 /// assert_eq!(RECOVERY.strength(), Strength::Unguessable);
 /// ```
 ///
-/// Two kinds are equal if their names are: the same name is the same entry, whatever its strength is at the moment.
+/// Two kinds are equal if their names are: the same name means the same entry, whatever strength it
+/// is declared with.
 #[derive(Clone, Copy)]
 pub struct SecretKind {
     name: SecretName,
@@ -118,7 +119,7 @@ impl SecretKind {
         }
     }
 
-    /// Returns this kind as one of at least 64 random bits, see [`Strength::Unguessable`].
+    /// Returns this kind as one of at least 64 random bits (see [`Strength::Unguessable`]).
     #[must_use]
     pub const fn unguessable(self) -> Self {
         self.with_strength(Strength::Unguessable)
@@ -130,8 +131,9 @@ impl SecretKind {
         Self { strength, ..self }
     }
 
-    /// Returns this kind as one for which no mail lets anybody in: a second factor, a recovery code, a mailed code.
-    /// [`unlock_mail_due`](super::GuessLedger::unlock_mail_due) is never true for it.
+    /// Returns this kind as one for which no mail admits a client, such as a second factor, a
+    /// recovery code or a mailed code. [`unlock_mail_due`](super::GuessLedger::unlock_mail_due) is
+    /// never true for it.
     #[must_use]
     pub const fn without_mail(self) -> Self {
         Self { mail: false, ..self }
@@ -143,7 +145,7 @@ impl SecretKind {
         self.name.as_str()
     }
 
-    /// Returns the name as the value that is stored.
+    /// Returns the name in its stored form.
     #[must_use]
     pub const fn secret_name(&self) -> SecretName {
         self.name
@@ -155,7 +157,8 @@ impl SecretKind {
         self.strength
     }
 
-    /// Whether a mail may let somebody in whom others have shut out. A secret that is never shut needs none.
+    /// Whether a mail may admit a client that others have locked out. An unguessable secret never
+    /// locks anybody out, so it needs none.
     pub(super) const fn is_opened_by_mail(&self) -> bool {
         self.mail && matches!(self.strength, Strength::Guessable)
     }
@@ -193,39 +196,43 @@ impl fmt::Debug for SecretKind {
     }
 }
 
-/// How hard a secret is to guess, which decides whether guessing can shut it.
+/// How hard a secret is to guess, which decides whether wrong guesses can lock clients out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Strength {
-    /// Chosen by a person, or fewer than 64 random bits: waits and limits.
+    /// A secret that a person chose, or that has fewer than 64 random bits. It has waits and
+    /// limits.
     Guessable,
-    /// At least 64 random bits: waits, but no limit ever shuts it. Such a secret is the way in when others are shut, and
-    /// its length protects it: one guess an hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
+    /// A secret of at least 64 random bits. It has waits, but no limit ever locks a client out.
+    ///
+    /// Such a secret is the way in when others are locked, and its length protects it: one guess an
+    /// hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
     Unguessable,
 }
 
 impl Strength {
-    /// Returns the strength of a secret of `bits` bits, drawn uniformly by a secure generator. What a person chose is
-    /// [`Self::Guessable`] at any length, and so is what was derived from it.
+    /// Returns the strength of a secret of `bits` bits that a secure generator drew uniformly. A
+    /// secret that a person chose is [`Self::Guessable`] at any length, and so is anything derived
+    /// from it.
     #[must_use]
     pub const fn of_random_bits(bits: u32) -> Self {
         if bits >= NEVER_SHUT_BITS { Self::Unguessable } else { Self::Guessable }
     }
 }
 
-/// Which of an account's successive secrets of one kind is guessed at.
+/// One of an account's successive secrets of one kind.
 ///
-/// The record that holds the secret holds its generation too, and a new secret draws a new one. An entry of the ledger
-/// belongs to one generation and reads as empty for every other one, so no code path can change a secret and keep what
-/// was counted against the old one.
+/// The record that holds the secret also holds its generation, and a new secret draws a new one. An
+/// entry of the ledger belongs to one generation and reads as empty for every other one. No code
+/// path can therefore change a secret and keep what was counted against the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
 
 impl Generation {
-    /// The generation of a secret that the host keeps. The host announces its changes, and each is a
-    /// [`renew`](super::GuessLedger::renew) from this generation to itself.
+    /// The generation of a secret that the host keeps. The host announces each change of it, which
+    /// is then a [`renew`](super::GuessLedger::renew) from this generation to itself.
     pub const HOST: Self = Self(0);
 
     /// Draws a generation. It is never [`Self::HOST`].

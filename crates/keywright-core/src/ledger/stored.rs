@@ -1,4 +1,4 @@
-//! The stored form, which is hostile input.
+//! The stored form of the ledger, which is treated as hostile input.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use super::policy::{
 use crate::ledger::secret::SecretName;
 use crate::time::UnixSeconds;
 
-/// The most secrets of an account. Kinds are constants of the crates that own them; there are six at present.
+/// The most secrets of an account. Kinds are constants of the crates that own them; there are six
+/// at present.
 pub const MAX_SECRETS: usize = 16;
 
 /// The stored form before its bounds are checked.
@@ -32,8 +33,9 @@ struct Borrowed<'a> {
 }
 
 impl Serialize for GuessLedger {
-    /// Writes the entries as a sequence, because a decoder of maps keeps the last of two equal keys. What the decoder would
-    /// refuse is not written: the commit fails instead of the account.
+    /// Writes the entries as a sequence, because a decoder of maps keeps the last of two equal
+    /// keys. A ledger that the decoder would refuse is not written: the commit fails instead of the
+    /// account.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.entries.len() > MAX_SECRETS {
             return Err(S::Error::custom(StoredLedgerError::Secrets));
@@ -43,7 +45,7 @@ impl Serialize for GuessLedger {
     }
 }
 
-/// Why a stored ledger is none. It contains nothing of what was stored.
+/// Why stored bytes are not a valid ledger. It contains nothing of what was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum StoredLedgerError {
     #[error("a guess ledger has more than {MAX_SECRETS} secrets, one twice, or not in order")]

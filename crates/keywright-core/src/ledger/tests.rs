@@ -1,4 +1,4 @@
-//! The known numbers of the rules, and what each rule is for.
+//! The rules' known numbers, and the purpose of each rule.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use super::model::tag;
@@ -332,7 +332,7 @@ fn who_takes_over_a_place_takes_over_its_level() {
 #[test]
 fn the_client_that_was_right_longest_ago_makes_room() {
     let mut ledger = GuessLedger::default();
-    // A clock that stands still or goes back decides nothing.
+    // A clock that is stopped or goes back decides nothing.
     for name in 0..5 {
         right(&mut ledger, credential(name), at(100 - u64::from(name)));
     }

@@ -1,4 +1,4 @@
-//! Denials that are counted instead of told one by one.
+//! Denials that are counted instead of reported one by one.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::outcome::{Tell, Told};
 use super::policy::TELL_SECONDS;
 use crate::time::UnixSeconds;
 
-/// One kind of denial.
+/// The count of one kind of denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// The last event; 1970, which is long ago, if there was none.
+    /// When the last event was written; 1970, which is long ago, if there was none.
     pub(super) at: UnixSeconds,
-    /// Denials since then.
+    /// The number of denials since then.
     pub(super) times: u32,
 }
 
@@ -23,7 +23,7 @@ impl Tally {
     }
 }
 
-/// The denials of one secret.
+/// The counts of one secret's denials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tallies {
     pub(super) wrong: Tally,
@@ -55,7 +55,7 @@ impl Tallies {
         Tell::Counted
     }
 
-    /// Takes what was counted in an hour that is over.
+    /// Removes and returns the counts whose hour is over.
     pub(super) fn take_untold(&mut self, now: UnixSeconds) -> Vec<(Told, u32)> {
         let mut untold = Vec::new();
         for what in [Told::Wrong, Told::Replayed] {

@@ -135,7 +135,7 @@ fn a_guess_whose_verdict_never_comes_is_charged() {
     open(&mut ledger, STRANGER, at(120));
 }
 
-/// A host that is busy has not looked at the guess: it was never made.
+/// A busy host has not checked the guess, so it counts as never made.
 #[test]
 fn a_guess_that_is_taken_back_leaves_no_trace() {
     for client in [PHONE, STRANGER] {
@@ -188,7 +188,7 @@ fn no_misuse_hides_an_unjudged_guess_or_makes_a_ledger_that_cannot_be_read() {
     for id in [1, 1, 2, 3, 4, 5, 6] {
         let _ = ledger.begin(&policy(), &admitted, [id; 8], at(0));
     }
-    // One by its id, two by the admitted that was used again.
+    // One by its id, two by the attempt that was used again.
     assert_eq!(ledger.entry(SECRET, FIRST).unwrap().unknown.failures.streak, 3);
     let stored = postcard::to_allocvec(&ledger).unwrap();
     assert_eq!(postcard::from_bytes::<GuessLedger>(&stored).unwrap(), ledger);

@@ -1,4 +1,4 @@
-//! Changes of the secret, ways in, and what is told.
+//! Changes of the secret, admissions, and reported denials.
 
 use super::model::tag;
 use super::tests::{
@@ -143,7 +143,7 @@ fn tries_that_are_used_up_refuse_an_unknown_client_until_the_hour_is_over() {
     // A wait of the unknown clients that lasts longer is what it meets then.
     let now = siege(&mut ledger, Client::unknown(), 11, 0);
     assert_eq!((now, refused(&mut ledger, STRANGER, at(now)).retry_after()), (1890, 1920));
-    // An unlock lets it in.
+    // An unlock admits it.
     assert!(ledger.unlock(&policy(), SECRET, FIRST, at(now)));
     open(&mut ledger, STRANGER, at(now));
 }
@@ -223,7 +223,7 @@ fn a_flood_of_years_costs_the_owner_at_most_a_mail_and_a_click() {
     let (mut mails, mut clicked) = (0, 0_u64);
     for hour in 0..24 * 365 {
         let now = at(hour * 3600);
-        // Somebody guesses whenever a guess is looked at, and a mail goes when one is due.
+        // Somebody guesses whenever a guess is checked, and a mail is sent when one is due.
         match ledger.admit(&policy(), &by(STRANGER), now) {
             Admission::Open(admitted) => {
                 ledger.charge(&policy(), &admitted, now);
@@ -265,7 +265,7 @@ fn a_mail_is_due_after_fifteen_minutes_and_then_ever_more_seldom() {
     let facts = ledger.shut_out(&by(STRANGER)).unwrap();
     assert_eq!((facts.wrong_guesses, facts.since), (10, at(0)));
     assert_eq!(ledger.shut_out(&Attempt::new(SECRET, SECOND, STRANGER)), None);
-    // Never for a factor, nor for what is never shut.
+    // Never for a factor, nor for a secret that never locks anybody out.
     for kind in [SECRET.without_mail(), SECRET.unguessable()] {
         assert!(!due(&mut ledger, Attempt { secret: kind, ..by(STRANGER) }, now));
     }
@@ -311,7 +311,7 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
     }
     assert!(click(&mut ledger.clone(), TICKET, 7 * DAY - 1));
     assert!(click(&mut ledger, TICKET, 4 * DAY) && !click(&mut ledger, TICKET, 5 * DAY));
-    // And the pauses begin anew.
+    // And the pauses start over.
     ledger.unlock_mail_sent(&policy(), &by(STRANGER), TICKET, at(5 * DAY));
     assert!(!click(&mut ledger, TICKET, 6 * DAY));
     // A mail that is sent again ends the link before.
@@ -398,7 +398,8 @@ fn a_client_that_is_renamed_keeps_all_that_is_known_of_it() {
     assert_eq!((own(&ledger, 1), own(&ledger, 2)), (Some(tag(1)), None));
     assert!(rename(&mut ledger, 1, 2, now) && !rename(&mut ledger, 1, 2, now));
     assert_eq!((own(&ledger, 1), own(&ledger, 2)), (None, Some(tag(2))));
-    // The old name is a stranger's; the guess that was in flight counts for the new one, at its limit now.
+    // The old name now belongs to an unknown client. The guess that was in flight counts for the
+    // new name, which is at its limit now.
     assert!(refused(&mut ledger, credential(1), at(now)).is_locked());
     assert!(ledger.settle_wrong(&policy(), &pending, at(now)).is_some());
     assert!(ledger.peek(&policy(), &by(credential(2)), at(now + 3_600)).is_some());

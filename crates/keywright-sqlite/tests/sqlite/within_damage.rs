@@ -1,4 +1,4 @@
-//! Damage that is met inside a host's own transaction: told like any other.
+//! Damage that is found inside a host's own transaction is reported like any other.
 
 use std::sync::Arc;
 

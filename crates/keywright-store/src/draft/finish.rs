@@ -1,4 +1,5 @@
-//! Turning a draft into the batch that commits it: the next root, its contents and chains, and the sealed records.
+//! Turns a draft into the batch that commits it: the next root, its contents and chains, and the
+//! sealed records.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ use crate::root::{PRUNE_AFTER, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
 
-/// What a finished draft leaves.
+/// The result of a finished draft.
 pub(crate) struct Finished {
-    /// What must be committed; `None` if nothing changes and nothing is granted.
+    /// The batch to commit, or `None` if nothing changes and nothing is granted.
     pub(crate) batch: Option<Batch>,
     /// The events of the batch, for the observer.
     pub(crate) events: Vec<SecurityEvent>,
@@ -58,14 +59,15 @@ impl Draft<'_> {
         let Self { partition, loaded, env, attempt, staged, nonces, .. } = self;
         let state = match staged.state {
             Some(state) => state,
-            // Names and the server get their root with their first write.
+            // Name partitions and the server partition get their root with their first write.
             None if !partition.is_account() => Root::new(env.entropy, env.now)?,
             None => return Err(StepError::NoAccount),
         };
         let mut root = loaded.root.clone();
         root.state = Some(state);
         root.recent.push(loaded.revision.unwrap_or(Revision::ZERO));
-        // A partition goes a day after its last commit at the earliest: until then a late commit may still arrive.
+        // A partition is swept a day after its last commit at the earliest, because a late commit
+        // may still arrive until then.
         root.expires = staged.expires.map(|expiry| expiry.max(earliest_sweep(&env)));
         root.due_at = staged.due_at.filter(|_| leaves_due(&staged.writes, staged.erase, &loaded.root));
         if staged.erase {
@@ -116,14 +118,15 @@ impl Draft<'_> {
     }
 }
 
-/// Before this moment a partition that is written now is not swept: a day from now, by the later of this server's clock and
-/// the furthest horizon of the store that it has heard of. A clock that has stopped must not let a fence be swept while what it fences may still arrive.
+/// The earliest moment at which a partition that is written now may be swept: a day after the later
+/// of this server's clock and the furthest horizon of the store that it has read. If a clock has
+/// stopped, a fence must not be swept while the commit that it fences off may still arrive.
 fn earliest_sweep(env: &super::Env<'_>) -> UnixSeconds {
     env.now.max(env.furthest).plus(PRUNE_AFTER)
 }
 
-/// Drops the entries that expired more than a day before `until`, but for those that the batch writes itself. Returns the
-/// rows to delete.
+/// Drops the entries that expired more than a day before `until`, except those that the batch
+/// writes itself. Returns the rows to delete.
 fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, until: UnixSeconds) -> Vec<SlotName> {
     let is_over = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry.plus(PRUNE_AFTER) < until);
     let pruned: Vec<SlotName> = root
@@ -138,7 +141,8 @@ fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, 
     pruned
 }
 
-/// Whether the account leaves_due anything after this batch: its list was not deleted, and outlives an erase only if it is kept.
+/// Whether the account still has due work after this batch: its list was not deleted, and outlives
+/// an erase only if it is kept.
 fn leaves_due(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, before: &RootRecord) -> bool {
     let name = DUE.name();
     match writes.get(&name) {
@@ -147,7 +151,7 @@ fn leaves_due(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, befor
     }
 }
 
-/// Notes in the contents what the batch puts and deletes.
+/// Records in the contents what the batch puts and deletes.
 fn note(
     root: &mut RootRecord,
     writes: &BTreeMap<SlotName, Option<PlainBody>>,
@@ -159,7 +163,8 @@ fn note(
             Some(plain) => {
                 let declared = kinds.is_none_or(|kinds| kinds.find(name.kind()).is_some_and(|kind| plain.is_of(kind)));
                 if !declared {
-                    // Committed, it would lock everybody out of the partition: no load would know it.
+                    // If it were committed, every later load would deny, because none would know
+                    // the kind.
                     return Err(StepError::Misuse("a slot of a kind that the driver was not told of"));
                 }
                 root.contents.insert(*name, Entry { revision, expiry: plain.expiry });
@@ -188,14 +193,16 @@ fn note(
 }
 
 impl PlainBody {
-    /// Whether it was put as its kind is declared. One that is only sealed anew knows no more than its expiry.
+    /// Whether it was put as its kind is declared. A body that is only sealed again knows no more
+    /// than its expiry.
     fn is_of(&self, kind: SlotKind) -> bool {
         self.kind.is_none_or(|put_as| put_as == kind) && self.expiry.is_some() == kind.is_expiring()
     }
 }
 
-/// The same root under a new revision, so that an attempt on the one it replaces can never land. Where there is none, a
-/// blank one: a creation can then never land, and steps see no account.
+/// Returns the same root under a new revision, so that an attempt based on the old one can never
+/// land. If there is no root, it is a blank one: a creation can then never land, and steps see no
+/// account.
 pub(crate) fn fence(
     env: &super::Env<'_>,
     partition: &crate::partition::Partition,
@@ -205,7 +212,7 @@ pub(crate) fn fence(
     let expect = current.as_ref().map(|(revision, _)| *revision);
     let mut root = match current {
         Some((_, root)) => root,
-        // Nothing will ever be in it, so it goes again by itself.
+        // It will never contain anything, so it expires by itself.
         None => RootRecord { expires: Some(env.now), ..RootRecord::blank() },
     };
     root.expires = root.expires.map(|expiry| expiry.max(earliest_sweep(env)));

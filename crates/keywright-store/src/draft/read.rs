@@ -1,4 +1,4 @@
-//! Reading: the records of the snapshot, as the steps so far have left them.
+//! Reading the records of the snapshot, as earlier steps have left them.
 
 use std::sync::Arc;
 
@@ -20,27 +20,28 @@ impl Draft<'_> {
         self.names().is_empty()
     }
 
-    /// The same, but for what the host still owes, which outlives an erase.
+    /// Whether no slot holds a record other than the list of due work, which outlives an erase.
     pub(crate) fn is_empty_but_for_due(&self) -> bool {
         self.names().iter().all(|name| *name == DUE.name())
     }
 
-    /// Asks for all of these slots to be loaded, in one round. A step that cannot name its slots beforehand (an id comes
-    /// out of another record) calls this before it reads them one by one.
+    /// Requires all of these slots to be loaded, in one round. A step that cannot name its slots
+    /// beforehand (because an id is in another record) calls this before it reads them one by one.
     ///
     /// # Errors
-    /// [`StepError::NotLoaded`] if any is missing from the snapshot: pass it on.
+    /// Returns [`StepError::NotLoaded`] if any of them is missing from the snapshot. Pass it on.
     pub fn require(&self, slots: &[SlotName]) -> Result<(), StepError> {
         let missing: Vec<SlotName> =
             slots.iter().filter(|slot| !self.loaded.records.contains_key(slot)).copied().collect();
         if missing.is_empty() { Ok(()) } else { Err(StepError::NotLoaded(missing)) }
     }
 
-    /// The record in a slot, as steps before this one have left it.
+    /// Returns the record in a slot, as earlier steps have left it.
     ///
     /// # Errors
-    /// [`StepError::NotLoaded`] makes the driver load the slot and run the step again: pass it on. Otherwise the record
-    /// does not open, or the root says that it must (not) exist: deny.
+    /// Returns [`StepError::NotLoaded`] if the slot was not loaded. Pass it on: the driver loads
+    /// the slot and runs the step again. Any other error means that the record does not open, or
+    /// contradicts the root about its existence. The caller must deny.
     pub fn read<R: Record, L>(&mut self, slot: Slot<R, L>) -> Result<Option<R>, StepError> {
         let name = slot.name();
         self.forbid_guess(name)?;
@@ -49,11 +50,13 @@ impl Draft<'_> {
         R::decode(plain.schema, &plain.body).map(Some).map_err(|RecordError| StepError::Decode(name))
     }
 
-    /// Opens every record that the root names. Returns how many there are. What the records say is their owners' to judge;
-    /// what the root does not name is [`Driver::check_slots`](crate::Driver::check_slots)'s to find.
+    /// Opens every record that the root lists, and returns how many there are. Judging their
+    /// content is up to the crates that own them.
+    /// [`Driver::check_slots`](crate::Driver::check_slots) finds records that the root does not
+    /// list.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     pub fn open_all(&mut self) -> Result<usize, StepError> {
         match self.root() {
             Err(StepError::NoAccount) => return Ok(0),
@@ -68,8 +71,8 @@ impl Draft<'_> {
         Ok(opened)
     }
 
-    /// The revision under which a record was last put, as it was loaded: what a plan made outside the draft is compared
-    /// with. `None` if the root names no such record.
+    /// Returns the revision under which a record was last written, as it was loaded, to be compared
+    /// with that of a plan made outside the draft. Returns `None` if the root lists no such record.
     #[must_use]
     pub fn revision<R, L>(&self, slot: Slot<R, L>) -> Option<Revision> {
         self.loaded.root.contents.get(&slot.name()).map(|entry| entry.revision)
@@ -79,7 +82,7 @@ impl Draft<'_> {
         if self.spending && name == LEDGER.name() { Err(StepError::GuessInHostTransaction) } else { Ok(()) }
     }
 
-    /// The slots that hold a record, as steps so far have left them.
+    /// The slots that hold a record, as earlier steps have left them.
     pub(super) fn names(&self) -> Vec<SlotName> {
         let kept = self.loaded.root.contents.keys().filter(|_| !self.staged.erase);
         let mut names: Vec<SlotName> = kept.filter(|name| !self.staged.writes.contains_key(name)).copied().collect();
@@ -87,9 +90,11 @@ impl Draft<'_> {
         names
     }
 
-    /// The slot's body in clear: staged, or loaded and opened under exactly the revision that the root names.
+    /// The slot's body in clear. It is either staged, or loaded and opened under exactly the
+    /// revision that the root lists.
     pub(super) fn plain(&mut self, name: SlotName) -> Result<Option<PlainBody>, StepError> {
-        // What is overwritten must have been loaded too: the loss of a record would be hidden.
+        // A record that is overwritten must have been loaded too, or the loss of a record would be
+        // hidden.
         let stored = self.loaded.records.get(&name).ok_or_else(|| StepError::NotLoaded(vec![name]))?;
         if let Some(staged) = self.staged.writes.get(&name) {
             return Ok(staged.clone());
@@ -99,7 +104,7 @@ impl Draft<'_> {
         }
         let (entry, body) = match (self.loaded.root.contents.get(&name), stored) {
             (None, None) => return Ok(None),
-            // The loss of a record that expires denies by itself.
+            // For a record that expires, its absence already denies.
             (Some(entry), None) if entry.expiry.is_some() => return Ok(None),
             (None, Some(_)) | (Some(_), None) => return Err(StepError::Damaged(Damage::Record(name))),
             (Some(entry), Some(body)) => (entry, body),

@@ -1,11 +1,11 @@
-//! Families of slots: which ids they have, and what makes room for one more.
+//! Families of slots: the ids in use, and the eviction that makes room for one more.
 
 use super::Draft;
 use crate::slot::{Expiring, Full, Lasting, Members, Slot, SlotFamily, SlotKind, SlotName};
 use crate::step_error::StepError;
 
 impl Draft<'_> {
-    /// The ids of a family's records, staged ones included, in the order of their ids.
+    /// Returns the ids of a family's records, including staged ones, in ascending order.
     #[must_use]
     pub fn ids<R, L>(&self, family: &SlotFamily<R, L>) -> Vec<[u8; 16]> {
         let kind = family.kind().name();
@@ -15,11 +15,13 @@ impl Draft<'_> {
         ids
     }
 
-    /// Stages the list of a family's members, and the removal of every record of the family that it does not list. They are
-    /// [discarded](Self::discard), not looked at. The family must be [declared](Full::EvictsUnlisted) so.
+    /// Stages the list of a family's members, and the removal of every record of the family that
+    /// the list does not contain. Those records are [discarded](Self::discard) without being read.
+    /// The family must be [declared](Full::EvictsUnlisted) accordingly.
     ///
     /// # Errors
-    /// As [`put`](Self::put); [`StepError::Misuse`] if the family is listed by another record, or by none.
+    /// Returns the errors of [`put`](Self::put), and [`StepError::Misuse`] if another record lists
+    /// the family, or none does.
     pub fn put_members<R, M: Members>(
         &mut self,
         family: SlotFamily<R, Expiring>,
@@ -35,8 +37,9 @@ impl Draft<'_> {
         unlisted.into_iter().try_for_each(|id| self.discard(family.at(id)))
     }
 
-    /// Evicts what the kind declares, where it is full without a place for `name`. What is listed elsewhere makes room by its
-    /// list, and what cannot make room is refused when the batch is made.
+    /// Evicts the record that the kind's declaration selects, if the family is full and has no
+    /// place for `name`. A family with a list makes room through that list. A kind that cannot make
+    /// room is refused when the batch is built.
     pub(super) fn make_room(&mut self, kind: SlotKind, name: SlotName) {
         if kind.full() != Full::EvictsFirstToExpire {
             return;

@@ -1,4 +1,4 @@
-//! The root of a draft: the account's epochs, its making and its end.
+//! The root of a draft: the account's epochs, its creation and its erasure.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,30 @@ use crate::root::Root;
 use crate::slot::SlotName;
 use crate::step_error::{Damage, StepError};
 
-/// The account's records were made.
+/// The account's records were created.
 pub static ACCOUNT_CREATED: EventKind =
     EventKind::change("account_created", Severity::Info, "the account's security records were made");
 /// All records of the account were dropped.
 pub static ACCOUNT_ERASED: EventKind =
     EventKind::change("account_erased", Severity::Notice, "the account's security records were dropped");
 
-/// The account was seeded from a file of the host's.
+/// The account was seeded from one of the host's files.
 pub static ACCOUNT_SEEDED: EventKind =
     EventKind::change("account_seeded", Severity::Info, "the account was seeded from a file");
 
 impl Draft<'_> {
-    /// Whether the partition has a root with records: for an account, whether it was created.
+    /// Whether the partition has a root with records. For an account, this is whether it was
+    /// created.
     #[must_use]
     pub const fn exists(&self) -> bool {
         self.staged.state.is_some()
     }
 
-    /// The root. In an account's partition it must exist; elsewhere a missing one reads as one of epoch 0.
+    /// Returns the root. An account's partition must have one; in other partitions, a missing root
+    /// reads as one of epoch 0.
     ///
     /// # Errors
-    /// [`StepError::NoAccount`] if the account's records were never made.
+    /// Returns [`StepError::NoAccount`] if the account's records were never created.
     pub fn root(&self) -> Result<Root, StepError> {
         match self.staged.state {
             Some(root) => Ok(root),
@@ -47,46 +49,47 @@ impl Draft<'_> {
         }
     }
 
-    /// Voids what was made in the present credential epoch: sessions, tokens, pending confirmations, step-ups. The same
-    /// step must tell an event.
+    /// Voids what was made in the present credential epoch: sessions, tokens, pending confirmations
+    /// and step-ups. The same step must emit an event.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn move_credential_epoch(&mut self) -> Result<(), StepError> {
         self.change_root(|root| root.credential_epoch = root.credential_epoch.wrapping_add(1))
     }
 
-    /// Voids what was made in the present factor epoch. The same step must tell an event.
+    /// Voids what was made in the present factor epoch. The same step must emit an event.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn move_factor_epoch(&mut self) -> Result<(), StepError> {
         self.change_root(|root| root.factor_epoch = root.factor_epoch.wrapping_add(1))
     }
 
-    /// Voids what was made in the present key epoch. The same step must tell an event.
+    /// Voids what was made in the present key epoch. The same step must emit an event.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn move_key_epoch(&mut self) -> Result<(), StepError> {
         self.change_root(|root| root.key_epoch = root.key_epoch.wrapping_add(1))
     }
 
-    /// Notes that a host has seeded the account from a file, once and for ever.
+    /// Records that a host has seeded the account from a file. This can never be undone.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn mark_seeded(&mut self) -> Result<(), StepError> {
         self.change_root(|root| root.seeded = true)?;
         self.event(&ACCOUNT_SEEDED);
         Ok(())
     }
 
-    /// Lets the whole partition be swept from `expiry` on: an account that was never verified, say. Each commit may say
-    /// another moment, and [`make_permanent`](Self::make_permanent) takes it back.
+    /// Allows the whole partition to be swept from `expiry` on, for example that of an account that
+    /// was never verified. Each commit may set another moment, and
+    /// [`make_permanent`](Self::make_permanent) removes it.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn expire_partition(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
         self.root()?;
         if self.staged.expires != Some(expiry) {
@@ -96,22 +99,25 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Lets what is left after an [`erase`](Self::erase), the log and what the host still owes, be swept from `expiry` on,
-    /// and marks the account as erased. Whoever uses the account again keeps it: the first record that is put afterwards,
-    /// in this batch or a later one, takes mark and expiry back as [`make_permanent`](Self::make_permanent) does. Only the
-    /// list of [due work](crate::due) does not; it puts the end off for as long as there is something to try.
+    /// Marks the account as erased, and allows what is left after an [`erase`](Self::erase) (the
+    /// log and the due work) to be swept from `expiry` on.
+    ///
+    /// An account that is used again is kept: the first record that is put afterwards, in this
+    /// batch or a later one, removes mark and expiry as [`make_permanent`](Self::make_permanent)
+    /// does. Only the list of [due work](crate::due) does not. It postpones the expiry for as long
+    /// as there is something to try.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn expire_erased(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
         self.change_root(|root| root.erased = true)?;
         self.expire_partition(expiry)
     }
 
-    /// Keeps the partition for good.
+    /// Keeps the partition permanently.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn make_permanent(&mut self) -> Result<(), StepError> {
         if self.root()?.erased {
             self.change_root(|root| root.erased = false)?;
@@ -123,17 +129,18 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// When the whole partition may be swept, if it may.
+    /// Returns when the whole partition may be swept, if it may.
     #[must_use]
     pub const fn partition_expiry(&self) -> Option<UnixSeconds> {
         self.staged.expires
     }
 
-    /// Makes the account's records, in a partition that has none. The only way to a first root: a missing root is never
-    /// taken for a new account.
+    /// Creates the account's records in a partition that has none. This is the only way to a first
+    /// root: a missing root is never taken for a new account.
     ///
     /// # Errors
-    /// [`StepError::AccountExists`]; [`StepError::Damaged`] if the root is gone but other rows are left.
+    /// Returns [`StepError::AccountExists`] if the account has records, and [`StepError::Damaged`]
+    /// if the root is gone but other rows are left.
     pub fn create_account(&mut self) -> Result<Root, StepError> {
         if self.exists() {
             return Err(StepError::AccountExists);
@@ -149,11 +156,11 @@ impl Draft<'_> {
         Ok(root)
     }
 
-    /// Drops every record and vault row of the partition but those in `keep`, moves all epochs, and keeps the events.
-    /// Records put after this call stay.
+    /// Drops every record and vault row of the partition except those in `keep`, and moves all
+    /// epochs. Events are kept, and so are records that are put after this call.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     pub fn erase(&mut self, keep: &[SlotName]) -> Result<Root, StepError> {
         let root = self.root()?;
         let mut kept = BTreeMap::new();
@@ -179,13 +186,13 @@ impl Draft<'_> {
         Ok(next)
     }
 
-    /// Notes when the partition has due work next.
+    /// Records when the partition next has due work.
     pub(crate) fn set_due_at(&mut self, due_at: Option<UnixSeconds>) {
         self.staged.due_at = due_at;
         self.touch_root();
     }
 
-    /// When the partition has due work next, as its sealed root says.
+    /// When the partition next has due work, according to its sealed root.
     pub(crate) const fn due_at(&self) -> Option<UnixSeconds> {
         self.staged.due_at
     }
@@ -198,7 +205,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Keeps an erased account that is used again: what is stored now must not go with what was dropped.
+    /// Keeps an erased account that is used again, so that what is stored now is not swept with
+    /// what was erased.
     pub(super) fn revive(&mut self) -> Result<(), StepError> {
         if self.staged.state.is_some_and(|root| root.erased) { self.make_permanent() } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! Staging: the records, vault writes and events that the batch will put.
+//! Staging: the records, vault writes and events that the batch will write.
 
 use std::sync::Arc;
 
@@ -16,15 +16,16 @@ impl Draft<'_> {
     /// Stages a record that lasts.
     ///
     /// # Errors
-    /// As [`read`](Self::read): what does not open is never overwritten.
+    /// Returns the errors of [`read`](Self::read): a record that does not open is never
+    /// overwritten.
     pub fn put<R: Record>(&mut self, slot: Slot<R, Lasting>, record: &R) -> Result<(), StepError> {
         self.stage_record(slot, record, None)
     }
 
-    /// Stages a record that expires: from `expiry` on it may be missing.
+    /// Stages a record that expires. From `expiry` on it may be missing.
     ///
     /// # Errors
-    /// As [`put`](Self::put).
+    /// Returns the errors of [`put`](Self::put).
     pub fn put_until<R: Record>(
         &mut self,
         slot: Slot<R, Expiring>,
@@ -34,20 +35,22 @@ impl Draft<'_> {
         self.stage_record(slot, record, Some(expiry))
     }
 
-    /// Stages the removal of a record, which must be loaded. What consumes puts a spent state instead; this is for tidying
-    /// up. [`discard`](Self::discard) removes one that expires without a look at it.
+    /// Stages the removal of a record, which must be loaded. This is for tidying up; a step that
+    /// consumes a record puts a spent state instead. [`discard`](Self::discard) removes an expiring
+    /// record without reading it.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     pub fn delete<R, L>(&mut self, slot: Slot<R, L>) -> Result<(), StepError> {
         self.delete_named(slot.name())
     }
 
-    /// Stages the removal of a record that expires, without looking at it, so it need not be loaded. The loss of such a
-    /// record denies by itself, so nothing is hidden by not having seen whether it was still there.
+    /// Stages the removal of an expiring record without reading it, so it need not be loaded. The
+    /// absence of such a record denies by itself, so nothing is hidden by not checking whether it
+    /// was still there.
     ///
     /// # Errors
-    /// As [`root`](Self::root).
+    /// Returns the errors of [`root`](Self::root).
     pub fn discard<R>(&mut self, slot: Slot<R, Expiring>) -> Result<(), StepError> {
         self.root()?;
         self.staged.writes.insert(slot.name(), None);
@@ -55,11 +58,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Seals the root and every loaded record of the partition anew, if any is not under the newest key. Returns whether
-    /// there was anything to do. For upkeep: every other put seals anew.
+    /// Seals the root and every loaded record of the partition again if any of them is not under
+    /// the newest key. Returns whether there was anything to do. This is for upkeep; every other
+    /// put also seals under the newest key.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Returns the errors of [`read`](Self::read).
     pub fn reseal(&mut self) -> Result<bool, StepError> {
         self.root()?;
         let names: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
@@ -82,7 +86,7 @@ impl Draft<'_> {
     /// Stages a vault write.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] if one is staged already.
+    /// Returns [`StepError::Misuse`] if one is staged already.
     pub fn write_vault(&mut self, write: VaultWrite) -> Result<(), StepError> {
         if self.staged.vault.is_some() {
             return Err(StepError::Misuse("one batch carries one vault write"));
@@ -93,7 +97,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Stages an event, at the draft's moment. Only accounts have events; elsewhere it is dropped.
+    /// Stages an event at the draft's moment. Only accounts have events; in other partitions it is
+    /// dropped.
     pub fn event(&mut self, event: impl Into<Event>) {
         if self.partition.is_account() {
             self.staged.events.push(event.into());
@@ -107,7 +112,8 @@ impl Draft<'_> {
     }
 
     pub(super) fn touch(&mut self) {
-        // Counted in the draft, not in what is staged: a version that was held back is never given to another state.
+        // Counted in the draft and not in what is staged, so that a version that was held back is
+        // never reused for another state.
         self.versions = self.versions.wrapping_add(1);
         self.staged.version = self.versions;
     }
@@ -138,13 +144,14 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
-    /// root vouches for and that is gone may not: the loss would be hidden.
+    /// Whether a record may be overwritten. One that does not open may not be, because an operator
+    /// could still fix it. One that the root lists but that is gone may not be, because the loss
+    /// would be hidden.
     fn intact(&mut self, name: SlotName) -> Result<(), StepError> {
         self.forbid_guess(name)?;
         self.root()?;
         if !self.loaded.records.contains_key(&name) && !self.loaded.root.contents.contains_key(&name) {
-            // Nothing is there that could be lost: an id that the step has just drawn.
+            // There is nothing to lose: the step has just drawn this id.
             return Ok(());
         }
         self.plain(name).map(|_| ())

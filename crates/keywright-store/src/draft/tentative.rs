@@ -1,4 +1,4 @@
-//! What comes out only after the commit, and verdicts that are held back.
+//! Values that are returned only after the commit, and verdicts that are held back.
 
 use super::{Draft, Staged};
 use crate::locks::Standing;
@@ -7,17 +7,19 @@ use crate::revision::Revision;
 use crate::step_error::StepError;
 
 impl<'a> Draft<'a> {
-    /// A value that comes out only after the commit: a proof, a key, a token.
+    /// Marks a value as tentative, so that it is returned only after the commit: a proof, a key, a
+    /// token.
     pub const fn tentative<T>(&mut self, value: T) -> Tentative<T> {
         self.grants = true;
         Tentative::new(value, self.attempt)
     }
 
-    /// Runs a step and holds back what it would write, until [`stage`](Self::stage) books it or it is dropped. Of two
-    /// proofs, the right one is never spent, nor forgiven, because the other was wrong.
+    /// Runs a step and holds its writes back until they are passed to [`stage`](Self::stage) or
+    /// dropped. If two proofs are checked, the right one is thus neither spent nor forgiven when
+    /// the other is wrong.
     ///
     /// # Errors
-    /// The step's own.
+    /// Returns the step's own errors.
     pub fn judge<T, F>(&mut self, step: F) -> Result<Judged<T, F>, StepError>
     where
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
@@ -28,11 +30,12 @@ impl<'a> Draft<'a> {
         Ok(Judged { outcome: result?, attempt: self.attempt, based_on: self.staged.version, after, step })
     }
 
-    /// Books a held verdict. If other steps were booked since, it is reached again on the state they left, so that no
-    /// charge is lost: the outcome returned is the one that counts.
+    /// Applies a held verdict. If other steps were applied since, the step runs again on the state
+    /// that they left, so that no charge is lost. The outcome that this returns is the one that
+    /// counts.
     ///
     /// # Errors
-    /// The step's own.
+    /// Returns the step's own errors.
     pub fn stage<T, F>(&mut self, judged: Judged<T, F>) -> Result<T, StepError>
     where
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
@@ -47,9 +50,10 @@ impl<'a> Draft<'a> {
         Ok(judged.outcome)
     }
 
-    /// Whether a guess may be compared now. Without the partition in hand parallel guesses would all be judged by one
-    /// ledger, and those that find the queue full would never be charged. Where nobody has it, it is taken here: what was
-    /// loaded still serves, and the step goes on.
+    /// Whether a guess may be compared now. Without exclusive use of the partition, parallel
+    /// guesses would all be judged by the same ledger, and those that find the queue full would
+    /// never be charged. If nobody holds the partition, it is taken here; the loaded snapshot is
+    /// still valid, and the step goes on.
     pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
         match self.turn {
@@ -58,24 +62,25 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Notes that something is granted: the batch is committed even if it changes nothing.
+    /// Records that something is granted, so that the batch is committed even if it changes
+    /// nothing.
     pub(crate) const fn grant(&mut self) {
         self.grants = true;
     }
 }
 
 impl<T> Tentative<T> {
-    /// A look at the value for a step of the **same** draft: it may use a key that is not yet released to seal what
-    /// belongs to it. Nothing of it may leave the step.
+    /// Returns the value to a step of the **same** draft, which may for example seal data with a
+    /// key that is not released yet. Nothing of the value may leave the step.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] in any other attempt.
+    /// Returns [`StepError::Misuse`] in any other attempt.
     pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
         self.of_attempt(draft.attempt()).ok_or(StepError::Misuse("a value of another attempt"))
     }
 }
 
-/// A step's verdict, its writes held back.
+/// A step's verdict, with its writes held back.
 #[must_use = "a verdict that is not staged counts nothing"]
 pub struct Judged<T, F> {
     outcome: T,
@@ -86,7 +91,7 @@ pub struct Judged<T, F> {
 }
 
 impl<T, F> Judged<T, F> {
-    /// The verdict, to decide whether to book it.
+    /// Returns the verdict, to decide whether to stage it.
     pub const fn outcome(&self) -> &T {
         &self.outcome
     }

@@ -1,4 +1,4 @@
-//! The loop of every act: load, decide, take the partition, commit, settle.
+//! The loop of every operation: load, decide, lock the partition, commit, settle.
 
 use keywright_core::SecurityEvent;
 
@@ -17,13 +17,13 @@ use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
 
-/// How many rounds of further slots a step may ask for beyond those named.
+/// How many rounds of further slots a step may request beyond those that were named.
 const MAX_EXTRA_LOADS: u32 = 64;
 
-/// How often a lost reply is looked into before the answer is "unknown".
+/// How often the outcome of a lost reply is investigated before the answer is "unknown".
 const MAX_SETTLES: u32 = 4;
 
-/// How often damage is looked at once more while the root moves in between.
+/// How often damage is checked once more while the root changes in between.
 const MAX_SUSPICIONS: u32 = 4;
 
 /// What became of an attempt whose reply was lost.
@@ -41,20 +41,22 @@ struct Decision<T> {
     standing: Standing,
 }
 
-/// What one round came to.
+/// The result of one round.
 enum Round<T> {
     /// Load again.
     Again,
-    /// A guess may be judged, once the partition is taken. The snapshot is kept: if nobody was in the way, it still serves.
+    /// A guess may be judged once the partition is locked. The snapshot is kept: if nobody was in
+    /// the way, it is still valid.
     Judge(Loaded, Standing),
     Decided(Box<Loaded>, Revision, Decision<T>),
 }
 
-/// What an act, or a look at the log, remembers from one round to the next.
+/// What an operation, or a read of the log, remembers from one round to the next.
 pub(super) struct Rounds {
     wanted: Vec<SlotName>,
     extra: u32,
-    /// The root under which damage was seen: it is damage only if a second look finds the same root.
+    /// The root under which damage was seen. It counts as damage only if a second read finds the
+    /// same root.
     suspected: Option<Option<Revision>>,
     suspicions: u32,
 }
@@ -70,7 +72,8 @@ impl Rounds {
         Self { wanted, extra: 0, suspected: None, suspicions: 0 }
     }
 
-    /// Lets a failure pass that is only a reason to load once more; returns what is to be told of any other.
+    /// Returns `Ok` for a failure that is only a reason to load once more, and the error to report
+    /// for any other.
     pub(super) fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
         match &error {
             TransactError::Step(StepError::NotLoaded(slots)) if self.extra < MAX_EXTRA_LOADS => {
@@ -83,11 +86,11 @@ impl Rounds {
                 self.extra = self.extra.saturating_add(1);
                 if self.wanted.len() > before { Ok(()) } else { Err(error) }
             }
-            // A backend that reads in two steps can show half of another's commit.
+            // A backend that reads in two steps can show half of another server's commit.
             TransactError::Step(step) if step.is_damage() && self.suspected != Some(revision) => {
                 self.suspected = Some(revision);
                 self.suspicions = self.suspicions.saturating_add(1);
-                // A root is one row: no commit beside the look makes it one that does not open.
+                // A root is one row, so a concurrent commit cannot make it one that does not open.
                 let of_root = match step {
                     StepError::Open(error) => error.slot() == ROOT,
                     step => matches!(step, StepError::Damaged(Damage::Root)),
@@ -95,7 +98,8 @@ impl Rounds {
                 match self.suspicions > MAX_SUSPICIONS {
                     false => Ok(()),
                     true if of_root => Err(error),
-                    // Others commit all the time, and no two looks showed the same root: that is no proof of damage.
+                    // Others commit all the time, and no two reads showed the same root: that does
+                    // not prove damage.
                     true => Err(TransactError::Busy),
                 }
             }
@@ -137,13 +141,14 @@ impl Driver {
                 }
             };
             let Decision { outcome, batch, events, standing } = decision;
-            // Neither a change nor a grant: a refusal, for one. It takes no turn and no write.
+            // Neither a change nor a grant, such as a refusal. It needs no lock and no write.
             let Some(batch) = batch else { return Ok((outcome, Receipt::new(attempt))) };
             if guard.is_none() {
                 match self.parts.locks.try_acquire(partition) {
                     Some(taken) => guard = Some(taken),
                     None => {
-                        // What was decided on is old by the time the partition is free; a whole vault may hang on it.
+                        // The decision is outdated by the time the partition is free, and it may
+                        // hold a whole vault.
                         drop((outcome, batch, events, loaded));
                         guard = Some(self.take(partition, standing, None).await?.0);
                         continue;
@@ -153,14 +158,14 @@ impl Driver {
             let writes = batch.write().is_some();
             match self.commit(batch).await {
                 Ok(()) => {
-                    // The observer is the host's: it holds up nobody.
+                    // The observer is the host's code, so it must not hold the lock.
                     drop(guard);
                     self.tell(partition, &events);
                     return Ok((outcome, Receipt::new(attempt)));
                 }
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::Rejected(source)) => return Err(TransactError::Rejected(source)),
-                // A question that was not answered has changed nothing: it is asked again.
+                // A check that was not answered has changed nothing, so it is repeated.
                 Err(CommitError::Unknown(source)) if !writes => {
                     if reruns >= MAX_RERUNS {
                         return Err(TransactError::Unknown(source));
@@ -184,7 +189,7 @@ impl Driver {
         }
     }
 
-    /// A look that commits nothing.
+    /// A read that commits nothing.
     pub(super) async fn look<T, F>(
         &self,
         partition: &Partition,
@@ -212,7 +217,8 @@ impl Driver {
         }
     }
 
-    /// Takes the partition, at once or in its turn. What was loaded before is still good only if nobody was in the way.
+    /// Locks the partition, immediately or after waiting. What was loaded before is still valid
+    /// only if nobody was in the way.
     async fn take(
         &self,
         partition: &Partition,
@@ -227,7 +233,8 @@ impl Driver {
         Ok((guard, None))
     }
 
-    /// Loads, unless a snapshot is in hand, and decides once. A look has no place for a guard, and can take none.
+    /// Loads, unless a snapshot is at hand, and decides once. A read has no place for a lock guard,
+    /// and takes none.
     async fn round<T, F>(
         &self,
         partition: &Partition,
@@ -262,7 +269,7 @@ impl Driver {
         }
     }
 
-    /// One attempt, between two awaits: a draft is not `Send`, so it must not live across one.
+    /// Runs one attempt between two awaits. A draft is not `Send`, so it must not live across one.
     fn decide<T>(
         &self,
         partition: &Partition,
@@ -288,7 +295,8 @@ impl Driver {
         Ok((attempt, decision?))
     }
 
-    /// Commits, and gives up waiting for an answer when the time for it is over: what became of it is then unknown.
+    /// Commits, and stops waiting for an answer after the limit. What became of the commit is then
+    /// unknown.
     async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         let commit = self.parts.store.commit(batch);
         match &self.parts.deadline {
@@ -300,7 +308,7 @@ impl Driver {
         }
     }
 
-    /// Waits for what is loaded, until the time for it is over.
+    /// Waits for a load until the limit.
     pub(super) async fn in_time<T>(
         &self,
         partition: &Partition,
@@ -316,8 +324,9 @@ impl Driver {
         }
     }
 
-    /// Finds out what became of a commit whose reply was lost (`docs/security.md` § 7). While the root that it was
-    /// based on still stands, it may be on its way: the root is put anew, and once that stands, it can never land.
+    /// Finds out what became of a commit whose reply was lost (`docs/security.md` § 7). While the
+    /// root on which it was based is still current, it may be on its way. The root is then written
+    /// again; once that succeeds, the commit can never land.
     async fn settle(
         &self,
         partition: &Partition,
@@ -349,13 +358,13 @@ impl Driver {
                 Settlement::NeverLanded => return Ok(Settled::NeverLanded),
                 Settlement::Unknown => break,
                 Settlement::Fence => {
-                    // Whatever keeps the fence from being made leaves the attempt as unknown as it was.
-                    // What steps are given is not `Send`, so it must not live across the commit.
+                    // Whatever prevents the fence leaves the attempt as unknown as it was. What
+                    // steps are given is not `Send`, so it must not live across the commit.
                     let fence = self.env().ok().and_then(|env| finish_fence(&env, partition, current).ok());
                     let Some(fence) = fence else { break };
                     match self.commit(fence).await {
                         Ok(()) => return Ok(Settled::NeverLanded),
-                        // The fence itself is settled by the next look.
+                        // The next read settles the fence itself.
                         Err(CommitError::Conflict | CommitError::Unknown(_)) => {}
                         Err(CommitError::Rejected(_)) => break,
                     }
@@ -426,7 +435,7 @@ mod tests {
         let mut rounds = Rounds::new(&[]);
         rounds.go_on(damage(), root).unwrap();
         assert!(matches!(rounds.go_on(damage(), root), Err(TransactError::Step(error)) if error.is_damage()));
-        // A partition whose root is another at each look is busy, not damaged.
+        // A partition whose root differs at each read is busy, not damaged.
         let mut rounds = Rounds::new(&[]);
         for _ in 0..MAX_SUSPICIONS {
             rounds.go_on(damage(), Some(Revision::draw().unwrap())).unwrap();

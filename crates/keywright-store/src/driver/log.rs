@@ -1,4 +1,4 @@
-//! Reading an account's security log: every page is verified against the heads in the sealed root.
+//! Reading an account's security log. Every page is verified against the heads in the sealed root.
 
 use keywright_core::{AccountId, EventChain, SecurityEvent, UnixSeconds, chain_head};
 
@@ -12,7 +12,7 @@ use crate::revision::Revision;
 use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
 
-/// How often a page is read again because the account moved meanwhile.
+/// How often a page is read again because the account changed meanwhile.
 const MAX_LOOKS: u32 = 8;
 
 /// Where the next, older page of a chain begins, and the head that it must have.
@@ -21,12 +21,12 @@ pub struct EventCursor {
     chain: EventChain,
     before: EventNumber,
     head: [u8; 32],
-    /// When the event before it was told.
+    /// When the event before it was written.
     after: Option<UnixSeconds>,
 }
 
 impl EventCursor {
-    /// The chain that it belongs to.
+    /// Returns the chain to which the cursor belongs.
     #[must_use]
     pub const fn chain(&self) -> EventChain {
         self.chain
@@ -39,16 +39,18 @@ impl EventCursor {
 pub struct EventPage {
     /// The events, newest first.
     pub events: Vec<SecurityEvent>,
-    /// Where older ones begin; `None` at the old end.
+    /// Where older events begin; `None` at the old end.
     pub next: Option<EventCursor>,
 }
 
 impl Driver {
-    /// A page of an account's events of one chain, newest first, at most `limit`, from the newest on or from a cursor of an
-    /// earlier page. No event of it was altered, added, moved or dropped since it was written.
+    /// Returns a page of an account's events of one chain, newest first, at most `limit`. It begins
+    /// at the newest event, or at the cursor of an earlier page. No event in it was altered, added,
+    /// moved or dropped since it was written.
     ///
     /// # Errors
-    /// [`TransactError`]; [`Damage::Events`] if the chain is broken.
+    /// Returns [`TransactError`] if the log cannot be read, with [`Damage::Events`] if the chain is
+    /// broken.
     pub async fn events(
         &self,
         account: &AccountId,
@@ -63,7 +65,8 @@ impl Driver {
             match self.look_at_log(&partition, chain, cursor, limit).await {
                 Ok(Some(page)) => return Ok(page),
                 Ok(None) => {}
-                // As for a step: it is damage only if a second look finds it under the same root.
+                // As for a step, it counts as damage only if a second read finds it under the same
+                // root.
                 Err((error, root)) => {
                     if let Err(error) = rounds.go_on(error, root) {
                         self.report(&partition, &error);
@@ -75,8 +78,8 @@ impl Driver {
         Err(TransactError::Busy)
     }
 
-    /// One look at a page and the root that vouches for it; `None` if the root moved in between. A failure comes with the
-    /// root's revision that was seen.
+    /// Reads a page once, with the root that authenticates it. Returns `None` if the root changed
+    /// in between. A failure is returned with the root's revision that was seen.
     async fn look_at_log(
         &self,
         partition: &Partition,
@@ -102,16 +105,17 @@ impl Driver {
             return Ok(None);
         }
         let env = self.env().map_err(|error| (error.into(), seen))?;
-        // A quarter of slack: a clock that ran ahead for days has let a little more go. By this server's clock alone: the
-        // horizon lies in clear in the store, and who can write it must not be able to age a log by it.
+        // A quarter of slack, because a clock that ran ahead for days has let a little more be
+        // dropped. It uses this server's clock alone: the horizon is in clear in the store, and
+        // somebody who can write it must not be able to age a log by it.
         let cutoff = env.now.minus(parts.events_kept.saturating_sub(parts.events_kept / 4));
         verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff).map(Some).map_err(under)
     }
 
-    /// The newest events of both chains, newest first, at most `limit`.
+    /// Returns the newest events of both chains, newest first, at most `limit`.
     ///
     /// # Errors
-    /// As [`events`](Self::events).
+    /// Returns the errors of [`events`](Self::events).
     pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
         let mut all = self.events(account, EventChain::Changes, None, limit).await?.events;
         all.extend(self.events(account, EventChain::Denials, None, limit).await?.events);
@@ -121,7 +125,8 @@ impl Driver {
     }
 }
 
-/// Walks a page backwards along the chain. One event more than the page has was asked for: at the old end there must be none.
+/// Verifies a page backwards along the chain. One event more than the page holds was requested; at
+/// the old end there must be none.
 fn verify(
     known: &Chain,
     chain: EventChain,
@@ -141,7 +146,7 @@ fn verify(
     stored.truncate(limit);
     let full = stored.len() == limit;
     let mut events = Vec::with_capacity(stored.len());
-    // When the event before the oldest one of the page was told.
+    // When the event before the oldest one of the page was written.
     let mut after = cursor.and_then(|cursor| cursor.after);
     for event in stored {
         let expected = before.checked_sub(1).filter(|number| *number >= known.first);
@@ -157,11 +162,13 @@ fn verify(
         after = parsed.after();
         events.push(parsed);
     }
-    // Below the oldest number that the root keeps there is nothing: what left went in the commit that moved it.
+    // There is nothing below the oldest number that the root keeps: dropped events go in the commit
+    // that moves that number.
     if goes_on && before <= known.first {
         return Err(broken);
     }
-    // The page ends before the chain does: only what is older than the policy keeps may be missing, and never the newest.
+    // The page ends before the chain does. Only what is older than the policy keeps may be missing,
+    // and never the newest event.
     if !full && before > known.first && after.is_none_or(|after| after >= cutoff) {
         return Err(broken);
     }

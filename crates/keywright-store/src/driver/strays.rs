@@ -1,4 +1,4 @@
-//! Looking for records that no root names: for an operator's check, never on a request's path.
+//! Finding records that no root lists. This is for an operator's check, never on a request's path.
 
 use super::attempt::Rounds;
 use super::{Driver, TransactError};
@@ -8,27 +8,29 @@ use crate::port::Upkeep;
 use crate::revision::Revision;
 use crate::step_error::{Damage, StepError};
 
-/// How often a partition is read again because it moved meanwhile.
+/// How often a partition is read again because it changed meanwhile.
 const MAX_LOOKS: u32 = 8;
 
-/// Slots that are listed in one go: as many as a root can name.
+/// How many slots are listed at a time: as many as a root can list.
 const PAGE: u32 = crate::slot::MAX_SLOTS as u32;
 
 impl Driver {
-    /// Sees that no record lies in a partition that its root does not name. Such a record was added by somebody who writes the
-    /// database past this crate; a step never takes it for one, but meets it only if it asks for just that slot. `upkeep` is
-    /// the driver's own store.
+    /// Checks that a partition holds no record that its root does not list. Somebody added such a
+    /// record by writing to the database without this crate. A step never takes it for a record,
+    /// but notices it only if it asks for that very slot. `upkeep` is the driver's own store.
     ///
     /// # Errors
-    /// [`TransactError`]; [`Damage::Record`] with the first slot that the root does not name, [`Damage::Orphans`] if there is
-    /// no root, and [`TransactError::Busy`] if the partition changes too quickly to be compared.
+    /// Returns [`TransactError`] if the check fails: with [`Damage::Record`] and the first slot
+    /// that the root does not list, or with [`Damage::Orphans`] if there is no root. Returns
+    /// [`TransactError::Busy`] if the partition changes too quickly to be compared.
     pub async fn check_slots(&self, upkeep: &dyn Upkeep, partition: &Partition) -> Result<(), TransactError> {
         let mut rounds = Rounds::new(&[]);
         for _ in 0..MAX_LOOKS {
             match self.look_for_strays(upkeep, partition).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                // As for a step: it is damage only if a second look finds it under the same root.
+                // As for a step, it counts as damage only if a second read finds it under the same
+                // root.
                 Err((error, root)) => {
                     if let Err(error) = rounds.go_on(error, root) {
                         self.report(partition, &error);
@@ -40,7 +42,8 @@ impl Driver {
         Err(TransactError::Busy)
     }
 
-    /// One look; `false` if the root moved meanwhile. A failure comes with the root's revision that was seen.
+    /// Checks once. Returns `false` if the root changed meanwhile. A failure is returned with the
+    /// root's revision that was seen.
     async fn look_for_strays(
         &self,
         upkeep: &dyn Upkeep,

@@ -1,4 +1,4 @@
-//! What an account owes: the tasks, their claims and pauses, and the record that holds them.
+//! An account's due work: the tasks, their claims and pauses, and the record that holds them.
 
 use std::fmt;
 
@@ -8,17 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::record::Record;
 use crate::slot::Slot;
 
-/// What an account owes: one record.
+/// The slot of an account's due work, which is one record.
 pub const DUE: Slot<DueList> = Slot::lasting("due");
 
-/// How long, in seconds, one server should be at a task. Two servers doing one task at once is what idempotence is for;
-/// but a second erasure that comes after the user has stored something new would erase that too.
+/// How long, in seconds, one server should work on a task. Idempotence covers two servers that do
+/// one task at the same time. However, a second erasure that comes after the user has stored
+/// something new would erase that too.
 pub const CLAIM_SECONDS: u64 = 30;
 
-/// How far servers' clocks may differ, in seconds: so much longer a claim is respected, in either direction.
+/// How far servers' clocks may differ, in seconds. A claim is respected for that much longer, in
+/// either direction.
 pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
-/// After how many seconds, by any server's clock, a claim that nobody gave back has certainly run out.
+/// The seconds after which a claim that was not returned has certainly run out, by any server's
+/// clock.
 pub const CLAIM_LASTS: u64 = CLAIM_SECONDS + CLOCK_SKEW_SECONDS;
 
 /// The pause after the first failure, in seconds; it doubles with each further one.
@@ -27,60 +30,64 @@ pub const FIRST_PAUSE: u64 = 2;
 /// The longest pause between two tries, in seconds: an hour.
 pub const LONGEST_PAUSE: u64 = 3_600;
 
-/// Who is at a task: drawn anew for each claim, so that nobody strikes or gives back what another has claimed since.
+/// The identity of a claim. It is drawn afresh for each one, so that nobody completes or returns a
+/// task that another has claimed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claim {
     pub(super) id: [u8; 16],
     pub(super) made: UnixSeconds,
 }
 
-/// One piece of work.
+/// One piece of due work.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DueTask {
-    /// Its id, drawn when it was added; the same however often it is tried.
+    /// The task's id. It is drawn when the task is added, and stays the same however often it is
+    /// tried.
     pub id: [u8; 16],
-    /// What to do; the name is the adding crate's, with its own prefix.
+    /// What to do. The name has the prefix of the crate that added the task.
     pub name: String,
-    /// Whatever the adding crate needs to do it.
+    /// Whatever the crate that added the task needs to do it.
     pub detail: Vec<u8>,
-    /// When it was added.
+    /// When the task was added.
     pub since: UnixSeconds,
-    /// From when on it is no longer worth doing: a letter with a link ends with its link. `None`: it is kept until done.
+    /// The moment from which the task is no longer worth doing: a mail with a link expires with its
+    /// link, for example. `None`: it is kept until it is done.
     pub until: Option<UnixSeconds>,
-    /// How often it has failed.
+    /// How often the task has failed.
     pub failures: u16,
-    /// When it failed last; the pause counts from here.
+    /// When the task failed last. The pause counts from here.
     pub(super) failed: UnixSeconds,
-    /// What anybody can ask for: evicted first when the list is full.
+    /// Whether the task is evicted first when the list is full, because anybody can request it.
     pub(super) evictable: bool,
-    /// Whether nothing else may happen to the account until it is done.
+    /// Whether nothing else may happen to the account until the task is done.
     pub(super) blocking: bool,
     pub(super) claim: Option<Claim>,
 }
 
 impl DueTask {
-    /// Whether the account's requests are answered "busy" until it is done, whoever's task it is
-    /// ([`NewTask::blocking`](super::NewTask::blocking)).
+    /// Whether the account's requests are answered with "busy" until the task is done, whichever
+    /// crate owns it ([`NewTask::blocking`](super::NewTask::blocking)).
     #[must_use]
     pub const fn is_blocking(&self) -> bool {
         self.blocking
     }
 
-    /// Whether nobody is at it and its pause is over.
+    /// Whether the task is unclaimed and its pause is over.
     #[must_use]
     pub fn is_free(&self, now: UnixSeconds) -> bool {
         self.claim_ends(now) <= now && self.next_try(now) <= now
     }
 
-    /// Whether it is no longer worth doing.
+    /// Whether the task is no longer worth doing.
     #[must_use]
     pub fn is_over(&self, now: UnixSeconds) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// When it may be tried next, as of `now`. A failure that lies in the future by more than clocks differ is what a clock
-    /// that ran ahead has left: it holds up nobody, and the next try stores a sane moment.
+    /// When the task may be tried next, as of `now`. A failure that is further in the future than
+    /// clocks differ comes from a clock that ran ahead. It delays nobody, and the next try stores a
+    /// sane moment.
     fn next_try(&self, now: UnixSeconds) -> UnixSeconds {
         if self.failures == 0 || self.failed > now.plus(CLOCK_SKEW_SECONDS) {
             return UnixSeconds::EPOCH;
@@ -88,43 +95,44 @@ impl DueTask {
         self.failed.plus(pause(self.failures))
     }
 
-    /// When its claim has run out, as of `now`.
+    /// When the task's claim runs out, as of `now`.
     fn claim_ends(&self, now: UnixSeconds) -> UnixSeconds {
         let claim = self.claim.filter(|claim| claim.made <= now.plus(CLAIM_LASTS));
         claim.map_or(UnixSeconds::EPOCH, |claim| claim.made.plus(CLAIM_LASTS))
     }
 
-    /// When somebody should look at it.
+    /// When the task should next be checked.
     pub(super) fn due_at(&self, now: UnixSeconds) -> UnixSeconds {
         self.next_try(now).max(self.claim_ends(now)).max(self.since.min(now))
     }
 
-    /// Whether its claim may be respected by others for no more than the differences of clocks: whoever is at it must claim it
-    /// anew before going on.
+    /// Whether others may respect the task's claim for no longer than clocks differ. The worker
+    /// must renew the claim before it goes on.
     pub(super) fn claim_is_old(&self, now: UnixSeconds) -> bool {
         self.claim.is_none_or(|claim| now.since(claim.made) >= CLAIM_SECONDS || claim.made > now)
     }
 
-    /// Ends for good what holds up nobody now, because it comes from a clock that ran ahead. Otherwise it would hold up
-    /// everybody once more when the right clock gets there, after the task was told to be due.
+    /// Removes moments that come from a clock that ran ahead, which delay nobody now. Otherwise
+    /// they would delay everybody once the right clock gets there, after the task was announced as
+    /// due.
     pub(super) fn settle(&mut self, now: UnixSeconds) {
         if self.failed > now.plus(CLOCK_SKEW_SECONDS) {
             self.failed = UnixSeconds::EPOCH;
         }
         if let Some(claim) = self.claim.as_mut().filter(|claim| claim.made > now.plus(CLAIM_LASTS)) {
-            // Whoever made it may still strike the task.
+            // The claim's owner may still complete the task.
             claim.made = UnixSeconds::EPOCH;
         }
     }
 
-    /// The same task under the same claim, made anew or not.
+    /// Whether this is the same task under the same claim, renewed or not.
     pub(super) fn is(&self, claimed: &Self) -> bool {
         let id = |task: &Self| task.claim.map(|claim| claim.id);
         self.id == claimed.id && id(self) == id(claimed)
     }
 }
 
-/// The pause after so many failures: 2 s, 4, 8, … up to an hour.
+/// Returns the pause after this many failures, in seconds: 2, 4, 8, … up to an hour.
 #[must_use]
 pub fn pause(failures: u16) -> u64 {
     let doublings = u32::from(failures.saturating_sub(1));
@@ -137,7 +145,7 @@ impl fmt::Debug for DueTask {
     }
 }
 
-/// All that an account owes: one record.
+/// All due work of an account, as one record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DueList {
     pub(super) tasks: Vec<DueTask>,

@@ -1,4 +1,5 @@
-//! Doing what is due: claim, do, strike, and give back what failed. Never inside a commit's turn.
+//! Doing due work: claim a task, do it, remove it, and return what failed. This never happens while
+//! a commit holds the partition.
 
 use super::list::{DUE, DueTask};
 use super::{claim, claim_again, claim_now, complete, put_back, release};
@@ -7,8 +8,9 @@ use crate::driver::{Driver, TransactError};
 use crate::partition::Partition;
 use crate::step_error::StepError;
 
-/// An account's due work, as one server does it. The claims are what keeps others from it; each claim, strike and return
-/// is a commit of its own, and the work itself runs outside of all of them.
+/// Does an account's due work, as one server. Claims keep other servers from the same tasks. Each
+/// claim, removal and return is a commit of its own, and the work itself runs outside of all of
+/// them.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +26,7 @@ use crate::step_error::StepError;
 /// driver.ensure_account(&account).await?;
 /// let account = Partition::account(&account);
 /// let task = driver.transact(&account, &[DUE.name()], |draft| {
-///     // Claimed: whoever commits it does it.
+///     // The task is claimed: the process that commits it does it.
 ///     due::add(draft, NewTask::new("example/greet", b"hello".to_vec()))
 /// }).await?;
 ///
@@ -47,78 +49,81 @@ pub struct DueWork<'a> {
     partition: &'a Partition,
 }
 
-/// What came of one attempt at a task that did not fail.
+/// The result of one attempt at a task that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attempt {
-    /// It is done: strike it.
+    /// The task is done and can be removed.
     Done,
-    /// It failed, but what follows may go on; it is tried again after a pause.
+    /// The task failed, but the ones after it may go on. It is tried again after a pause.
     Later,
 }
 
-/// What becomes of the other tasks when one has failed.
+/// What happens to the other tasks when one has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// None of them is tried: all after it are given back at once.
+    /// None of them is tried. All tasks after it are returned immediately.
     Stop,
-    /// They are tried all the same.
+    /// They are tried nevertheless.
     GoOn,
 }
 
-/// What came of claimed tasks.
+/// The result of working on claimed tasks.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use]
 pub struct Worked<E> {
-    /// How many were done and struck.
+    /// How many tasks were done and removed.
     pub done: usize,
-    /// The last failure; its task is still due.
+    /// The last failure. Its task is still due.
     pub failure: Option<E>,
-    /// Why a claim could not be given back: whoever comes next must wait until it runs out.
+    /// Why a claim could not be returned. The next worker must wait until it runs out.
     pub unreleased: Option<TransactError>,
 }
 
 impl<E> Worked<E> {
-    /// How many were done, if none has failed.
+    /// Returns how many tasks were done, if none has failed.
     ///
     /// # Errors
-    /// The last failure.
+    /// Returns the last failure.
     pub fn result(self) -> Result<usize, E> {
         self.failure.map_or(Ok(self.done), Err)
     }
 }
 
 impl<'a> DueWork<'a> {
-    /// The work of one account.
+    /// Creates a worker for one account.
     #[must_use]
     pub const fn new(driver: &'a Driver, partition: &'a Partition) -> Self {
         Self { driver, partition }
     }
 
-    /// Commits a [`claim`](claim()) on the caller's own tasks that nobody is at and whose pause is over.
+    /// Commits a [`claim`](claim()) on the caller's own tasks that are unclaimed and past their
+    /// pause.
     ///
     /// # Errors
-    /// As [`Driver::run`].
+    /// Returns the errors of [`Driver::run`].
     pub async fn claim(&self, own: impl Fn(&str) -> bool + Sync) -> Result<Vec<DueTask>, TransactError> {
         self.commit(|draft| claim(draft, &own)).await
     }
 
-    /// Commits a [`claim_now`] on all of the caller's own tasks: for the start of a server that is alone at its store, where
-    /// every earlier claim is a dead process's.
+    /// Commits a [`claim_now`] on all of the caller's own tasks. This is for the start of a server
+    /// that has the store to itself, where every earlier claim is a dead process's.
     ///
     /// # Errors
-    /// As [`Driver::run`].
+    /// Returns the errors of [`Driver::run`].
     pub async fn claim_now(&self, own: impl Fn(&str) -> bool + Sync) -> Result<Vec<DueTask>, TransactError> {
         self.commit(|draft| claim_now(draft, &own)).await
     }
 
-    /// Does tasks that the caller has claimed, oldest first, and strikes each once it is done. `work` must be idempotent; it
-    /// runs outside of any commit and may use the driver on the same account.
+    /// Does tasks that the caller has claimed, oldest first, and removes each once it is done.
+    /// `work` must be idempotent. It runs outside of any commit and may use the driver on the same
+    /// account.
     ///
     /// # Errors
-    /// As [`Driver::run`], if a task that is done cannot be struck: it is done once more later.
+    /// Returns the errors of [`Driver::run`] if a task that is done cannot be removed. It is then
+    /// done once more later.
     pub async fn run<'t, E, F>(
         &self,
         claimed: &'t [DueTask],
@@ -132,7 +137,8 @@ impl<'a> DueWork<'a> {
         let mut left = claimed;
         while let Some((task, rest)) = left.split_first() {
             left = rest;
-            // What came before may have taken long: a claim that others no longer respect is made anew, or given up.
+            // The tasks before may have taken long. A claim that others no longer respect is
+            // renewed, or the task is given up.
             let held = if task.claim_is_old(self.driver.clock().now()?) {
                 match self.commit(|draft| claim_again(draft, task)).await? {
                     Some(held) => held,

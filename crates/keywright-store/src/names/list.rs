@@ -1,4 +1,4 @@
-//! What is stored of names: an account's list, and the claim in a name's own partition.
+//! The stored form of names: an account's list, and the claim in a name's own partition.
 
 use std::fmt;
 
@@ -12,35 +12,37 @@ use crate::slot::Slot;
 /// The names that an account owns or intends to take.
 pub const NAMES: Slot<NameList> = Slot::lasting("names");
 
-/// Who holds a name; in the name's own partition.
+/// The claimant of a name, in the name's own partition.
 pub(crate) const CLAIM: Slot<Claimant> = Slot::lasting("claim");
 
-/// The most names an account intends to take at one time. One more drops the oldest intent: whoever made it is told by
-/// [`take`](super::take) that it stands no more.
+/// The most names that an account intends to take at one time. One more drops the oldest intent,
+/// for which [`take`](super::take) then returns `false`.
 pub const MAX_INTENDED: usize = 8;
 
-/// The most names an account owns. A wire has one, and two for as long as a move takes.
+/// The most names that an account owns. A wire protocol needs one, or two while a name is being
+/// changed.
 pub const MAX_OWNED: usize = 8;
 
-/// A name by its index value: what its partition is called by, never the text.
+/// A name's index value, by which its partition is called. It is never the text itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NameIndex([u8; 32]);
 
 impl NameIndex {
-    /// The index value of a canonical name, under the keyring's index key of this purpose (`address`, say), which does
-    /// not rotate. Two texts that must not both be taken must be one text here.
+    /// Returns the index value of a canonical name, under the keyring's index key for this purpose
+    /// (`address`, for example), which does not rotate. Two spellings that must not both be taken
+    /// must be canonicalised to one text.
     #[must_use]
     pub fn derive(keyring: &Keyring, purpose: &str, canonical: &[u8]) -> Self {
         Self(keyring.index(purpose).mac(&[canonical]))
     }
 
-    /// From an index value that was made elsewhere.
+    /// Takes an index value that was computed elsewhere.
     #[must_use]
     pub const fn from_bytes(index: [u8; 32]) -> Self {
         Self(index)
     }
 
-    /// The name's own partition.
+    /// Returns the name's own partition.
     #[must_use]
     pub fn partition(&self) -> Partition {
         Partition::name(&self.0)
@@ -55,11 +57,12 @@ impl fmt::Debug for NameIndex {
     }
 }
 
-/// Names one intent for ever: drawn anew for each, so that what became void never becomes valid again.
+/// Identifies one intent for ever. It is drawn afresh for each, so that an intent that became void
+/// never becomes valid again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ticket(pub(super) [u8; 16]);
 
-/// What a name's partition says. By itself it proves nothing: the account must say the same.
+/// The content of a name's partition. It proves nothing by itself: the account must agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claimant {
     pub(super) account: AccountId,
@@ -70,7 +73,8 @@ impl Record for Claimant {
     const SCHEMA: u16 = 1;
 }
 
-/// An intent that was committed. Only the receipt of its commit gives it out, so no claim precedes its intent.
+/// An intent that was committed. Only the receipt of its commit releases it, so no claim precedes
+/// its intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     pub(super) name: NameIndex,
@@ -78,23 +82,23 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The account that intends.
+    /// Returns the account that intends to take the name.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.claimant.account
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub const fn name(&self) -> &NameIndex {
         &self.name
     }
 }
 
-/// How an account stands to a claim in its name.
+/// The account's relation to a claim in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClaimState {
-    /// Not at all, and never again: tickets are not drawn twice.
+    /// None, and never again, because tickets are not drawn twice.
     Void,
     Intended,
     Owned,
@@ -104,7 +108,8 @@ pub(super) enum ClaimState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryState {
     Intended,
-    /// With the end of the time in which nobody else may take it, while the account has not proven itself.
+    /// The account owns the name. While it has not proven itself, this contains the end of the time
+    /// in which nobody else may take the name.
     Owned {
         provisional_until: Option<UnixSeconds>,
     },
@@ -114,7 +119,7 @@ pub(super) enum EntryState {
 pub(super) struct Entry {
     pub(super) name: NameIndex,
     pub(super) ticket: Ticket,
-    /// When it came to stand so.
+    /// When the present state began.
     pub(super) since: UnixSeconds,
     pub(super) standing: EntryState,
 }
@@ -132,7 +137,8 @@ impl Entry {
         match self.standing {
             EntryState::Intended => ClaimState::Intended,
             EntryState::Owned { provisional_until: None } => ClaimState::Owned,
-            // Run out, or from a clock that stood further ahead than the whole time.
+            // The time has run out, or it comes from a clock that was further ahead than the whole
+            // time.
             EntryState::Owned { provisional_until: Some(until) }
                 if until <= now || self.since > now.plus(until.since(self.since)) =>
             {
@@ -143,7 +149,7 @@ impl Entry {
     }
 }
 
-/// All names of an account: one record. At most one entry a name.
+/// All names of an account, as one record. It has at most one entry for each name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct NameList {
     pub(super) entries: Vec<Entry>,

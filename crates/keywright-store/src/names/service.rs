@@ -1,4 +1,4 @@
-//! The commits of the unique names that lie outside the taker's own partition.
+//! The commits for unique names that lie outside the taker's own partition.
 
 use std::fmt;
 
@@ -11,57 +11,65 @@ use crate::driver::{Driver, TransactError};
 use crate::slot::SlotName;
 use crate::step_error::StepError;
 
-/// How often a claim is overtaken by another's before the answer is "busy". Each claimer overtakes once, so of this many
-/// at once all are served.
+/// How often a claim may be overtaken by another's before the answer is "busy". Each claimer
+/// overtakes once, so this many concurrent claimers are all served.
 pub const MAX_OVERTAKEN: u32 = 64;
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum ClaimOutcome {
-    /// The name says us. Now [`take`](super::take) it; nothing is owned yet.
+    /// The name's partition names this account. Now [`take`](super::take) the name; nothing is
+    /// owned yet.
     Ours(Claimed),
-    /// Another account owns the name, or this one does by now, under a later intent.
+    /// Another account owns the name, or this one already does, under a later intent.
     Taken,
-    /// The intent itself stands no more: a later one took its place, or somebody else was faster. Nothing is claimed.
+    /// The intent itself is no longer current: a later one replaced it, or somebody else was
+    /// faster. Nothing is claimed.
     Void,
 }
 
-/// What one look at the name's partition came to.
+/// The result of one read of the name's partition.
 enum Look {
     Ours,
     Held(Claimant),
 }
 
-/// Claims, looks up and lets go of names. Cheap to clone.
+/// Claims, looks up and releases names. It is cheap to clone.
 #[derive(Clone)]
 pub struct Names {
     driver: Driver,
 }
 
 impl Names {
-    /// Over a driver.
+    /// Creates the service over a driver.
     #[must_use]
     pub const fn new(driver: Driver) -> Self {
         Self { driver }
     }
 
-    /// Makes the name's partition say what the intent says. Cancels another's intent and evicts an owner whose
-    /// provisional time has run out; never anybody else. Can be called again after any error.
+    /// Writes the intent's account and ticket to the name's partition. This cancels another
+    /// account's intent, and evicts an owner whose provisional time has run out, but never any
+    /// other owner. It can be called again after any error.
     ///
     /// # Errors
-    /// [`TransactError`]. Nothing is owned by it, whatever the error; another's intent may have been cancelled.
+    /// Returns [`TransactError`] if the claim failed. Nothing is owned then, whatever the error,
+    /// but another account's intent may have been cancelled.
     pub async fn claim(&self, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
         self.claim_with(intent, &[], |_, _| Ok(())).await
     }
 
-    /// The same. `orphan` is a pure step in the partition of whoever is evicted and part of the very commit that evicts: to
-    /// erase an account that was never more than its registration, so that no crash leaves it behind. It is told what is
-    /// evicted and must look for itself what else the account has. It may run several times. `slots` are those that it
-    /// reads or puts in that partition: name them all, and one load does.
+    /// Claims as [`claim`](Self::claim) does, and runs `orphan` in the commit that evicts another
+    /// account.
+    ///
+    /// `orphan` is a pure step in the partition of the evicted account. It can erase an account
+    /// that was never more than its registration, so that no crash leaves it behind. It receives
+    /// what is evicted, and must check for itself what else the account has. It may run several
+    /// times. `slots` are the slots that it reads or puts in that partition. If all of them are
+    /// named, one load is enough.
     ///
     /// # Errors
-    /// As [`claim`](Self::claim), and the step's own.
+    /// Returns the errors of [`claim`](Self::claim), and the step's own.
     pub async fn claim_with<F>(
         &self,
         intent: &Intent,
@@ -71,11 +79,13 @@ impl Names {
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
-        // An intent that is void must cancel nobody's: not the account's own later one either.
+        // An intent that is void must cancel nobody's intent, not even a later one of the same
+        // account.
         if self.look(&intent.claimant, intent.name()).await? == ClaimState::Void {
             return Ok(ClaimOutcome::Void);
         }
-        // What is known to be void, once and for ever: it may be replaced wherever it is found.
+        // The claimant that is known to be permanently void. It may be replaced wherever it is
+        // found.
         let mut void = None;
         for _ in 0..=MAX_OVERTAKEN {
             match self.place(intent, void.as_ref()).await? {
@@ -89,11 +99,12 @@ impl Names {
         Err(TransactError::Busy)
     }
 
-    /// Who owns the name: the account that its partition names, if that account says the same. What comes back may be
-    /// old when it arrives: a commit that acts on it asks [`owns`](super::owns) again.
+    /// Returns the owner of the name: the account that the name's partition names, if that account
+    /// agrees. The result may be outdated when it is returned; a commit that acts on it must call
+    /// [`owns`](super::owns) again.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if a partition cannot be read.
     pub async fn find(&self, name: &NameIndex) -> Result<Option<AccountId>, TransactError> {
         let look = |draft: &mut Draft<'_>| draft.read(CLAIM);
         let Some(by) = self.driver.observe(&name.partition(), &[CLAIM.name()], look).await? else { return Ok(None) };
@@ -101,25 +112,26 @@ impl Names {
         Ok(matches!(held, ClaimState::Owned | ClaimState::Lapsed).then_some(by.account))
     }
 
-    /// Deletes the claim of a name that its account has given up, if it is still there. Gives whether it was. Best
-    /// effort: without it the claim stays, believed by nobody, until somebody takes the name.
+    /// Deletes the claim of a name that its account has given up, if it is still there. Returns
+    /// whether it was. This is best effort: without it, the claim stays, without effect, until
+    /// somebody takes the name.
     ///
     /// # Errors
-    /// [`TransactError`].
+    /// Returns [`TransactError`] if the claim was not deleted.
     pub async fn drop_claim(&self, Released(given_up): &Released) -> Result<bool, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             if draft.read(CLAIM)?.as_ref() != Some(&given_up.claimant) {
                 return Ok(false);
             }
             draft.delete(CLAIM)?;
-            // Nothing is left of it: the partition may go as a whole.
+            // Nothing is left in the partition, so it may be swept as a whole.
             draft.expire_partition(draft.now())?;
             Ok(true)
         };
         self.driver.transact(&given_up.name().partition(), &[CLAIM.name()], step).await
     }
 
-    /// Puts our claim over none, or over one that is void.
+    /// Writes our claim if there is none, or over one that is void.
     async fn place(&self, intent: &Intent, void: Option<&Claimant>) -> Result<Look, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             match draft.read(CLAIM)? {
@@ -134,7 +146,8 @@ impl Names {
         self.driver.transact(&intent.name().partition(), &[CLAIM.name()], step).await
     }
 
-    /// How a claimant stands, after its intent was cancelled or its lapsed ownership ended.
+    /// Returns the state of a claimant, after its intent was cancelled or its lapsed ownership
+    /// ended.
     async fn judge<F>(
         &self,
         by: &Claimant,
@@ -145,7 +158,7 @@ impl Names {
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
-        // A look first: whoever asks for a name that is taken does not stand in its owner's way.
+        // A read comes first, so that requests for a name that is taken do not delay its owner.
         let held = self.look(by, name).await?;
         if matches!(held, ClaimState::Void | ClaimState::Owned) {
             return Ok(held);

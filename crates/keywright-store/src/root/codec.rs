@@ -1,7 +1,8 @@
 //! The bytes of a root record.
 //!
-//! A codec by hand: a root is encoded and decoded by every act, and a general one took longer than the cipher around it.
-//! Everything has a fixed width but the names of kinds, which are written once for all slots of the kind.
+//! The codec is hand-written: every operation encodes and decodes a root, and a general one took
+//! longer than the cipher around it. Everything has a fixed width except the names of kinds, which
+//! are written once for all slots of the kind.
 
 use keywright_core::{SealBuffer, UnixSeconds};
 
@@ -14,18 +15,19 @@ impl RootRecord {
     /// The version of the record's bytes.
     pub(crate) const SCHEMA: u16 = 1;
 
-    /// The bytes to seal, where they are sealed.
+    /// Returns the bytes to seal, in the buffer in which they are sealed.
     pub(crate) fn encode(&self) -> SealBuffer {
         encode(self)
     }
 
-    /// Reads the bytes of a schema; `None` for any that this version does not write.
+    /// Decodes the bytes of a schema. Returns `None` for any bytes that this version does not
+    /// write.
     pub(crate) fn decode(schema: u16, bytes: &[u8]) -> Option<Self> {
         if schema == Self::SCHEMA { decode(bytes) } else { None }
     }
 }
 
-/// Moments take five bytes: the year 9999 is below 2³⁸ seconds.
+/// The width of a moment: the year 9999 is below 2³⁸ seconds.
 const MOMENT: usize = 5;
 
 const HAS_STATE: u8 = 1;
@@ -33,32 +35,33 @@ const SEEDED: u8 = 1 << 1;
 const EXPIRES: u8 = 1 << 2;
 const DUE: u8 = 1 << 3;
 const ERASED: u8 = 1 << 4;
-/// One for each chain; without it the chain is empty, as that of denials is nearly always.
+/// One flag for each chain. Without it the chain is empty, as that of denials nearly always is.
 const HAS_CHAIN: [u8; 2] = [1 << 5, 1 << 6];
 const KNOWN: u8 = HAS_STATE | SEEDED | EXPIRES | DUE | ERASED | HAS_CHAIN[0] | HAS_CHAIN[1];
 
 const HAS_ID: u8 = 1;
 const HAS_EXPIRY: u8 = 1 << 1;
 
-/// The most bytes of an entry: id, revision, expiry.
+/// The largest width of an entry: id, revision, expiry.
 const ENTRY: usize = 16 + 16 + MOMENT;
 
-/// The most bytes of a chain: two numbers, a moment, the head.
+/// The largest width of a chain: two numbers, a moment, the head.
 const CHAIN: usize = 2 * MOST_NUMBER + MOMENT + 32;
 
-/// The most bytes of a number, seven bits in each.
+/// The largest width of a number, with seven bits in each byte.
 const MOST_NUMBER: usize = 10;
 
-/// The most bytes before the entries: flags, the state, two moments, the recent revisions, two chains.
+/// The largest width of what comes before the entries: flags, the state, two moments, the recent
+/// revisions, two chains.
 const HEAD: usize = 1 + 3 * 8 + MOMENT + 2 * MOMENT + 1 + 16 * crate::revision::RECENT + 2 * CHAIN;
 
-/// Writes a root where it is sealed, in a buffer that is sized once. Entries of one kind that have the same parts are a
-/// run, in front of which kind and parts stand once.
+/// Writes a root in the buffer in which it is sealed, which is sized once. Entries of one kind that
+/// have the same parts form a run, before which kind and parts are written once.
 fn encode(root: &RootRecord) -> SealBuffer {
     let entries = root.contents.as_slice();
     let runs = entries
         .chunk_by(|(one, entry), (other, next)| parts(one, entry) == parts(other, next) && one.kind() == other.kind());
-    // As much as there can be: what is too much goes with the buffer, and costs nothing.
+    // The largest possible size. The excess is freed with the buffer, and costs nothing.
     let most = entries.len().saturating_mul(ENTRY + crate::slot::MAX_KIND_BYTES + 4).saturating_add(HEAD);
     let mut out = SealBuffer::with_capacity(most);
     put_head(&mut out, root);
@@ -84,7 +87,7 @@ const fn parts(name: &SlotName, entry: &Entry) -> u8 {
     flag(name.id().is_some(), HAS_ID) | flag(entry.expiry.is_some(), HAS_EXPIRY)
 }
 
-/// What comes before the contents.
+/// Writes what comes before the contents.
 fn put_head(out: &mut SealBuffer, root: &RootRecord) {
     let chains = root.chains.iter().zip(HAS_CHAIN).filter(|(chain, _)| **chain != Chain::EMPTY);
     out.put(&[flag(root.state.is_some(), HAS_STATE)
@@ -100,7 +103,7 @@ fn put_head(out: &mut SealBuffer, root: &RootRecord) {
         out.put(&moment(state.created));
     }
     root.expires.iter().chain(&root.due_at).for_each(|at| out.put(&moment(*at)));
-    // At most sixteen, and at most 256: both fit.
+    // At most sixteen, and at most 256, so both fit.
     out.put(&[u8::try_from(root.recent.as_slice().len()).unwrap_or(u8::MAX)]);
     root.recent.as_slice().iter().for_each(|revision| out.put(&revision.to_bytes()));
     for (chain, _) in chains {
@@ -111,7 +114,8 @@ fn put_head(out: &mut SealBuffer, root: &RootRecord) {
     }
 }
 
-/// Seven bits a byte, the lowest first; all but the last byte have the high bit set.
+/// Writes seven bits in each byte, the lowest first. All bytes except the last have the high bit
+/// set.
 fn put_number(out: &mut SealBuffer, mut number: u64) {
     while number >= 0x80 {
         let [.., low] = number.to_be_bytes();
@@ -130,7 +134,7 @@ fn put_entry(out: &mut SealBuffer, name: &SlotName, entry: &Entry) {
         entry.expiry.iter().for_each(|expiry| out.put(&moment(*expiry)));
         return;
     };
-    // The many of an account, its sessions and tokens, in one piece.
+    // The entries that an account has many of, its sessions and tokens, are written in one piece.
     let mut piece = [0_u8; ENTRY];
     let (id_part, rest) = piece.split_at_mut(16);
     let (revision_part, expiry_part) = rest.split_at_mut(16);
@@ -140,7 +144,7 @@ fn put_entry(out: &mut SealBuffer, name: &SlotName, entry: &Entry) {
     out.put(&piece);
 }
 
-/// Reads a root; `None` for bytes that [`encode`] does not write.
+/// Decodes a root. Returns `None` for bytes that [`encode`] does not write.
 fn decode(bytes: &[u8]) -> Option<RootRecord> {
     let mut reader = Reader(bytes);
     let [flags] = reader.take()?;
@@ -177,7 +181,7 @@ fn decode(bytes: &[u8]) -> Option<RootRecord> {
             }
         }
     }
-    // Exact where all have id and expiry, and nearly so where few have not.
+    // Exact if all have id and expiry, and nearly so if a few have not.
     let mut contents: Vec<(SlotName, Entry)> = Vec::with_capacity((reader.0.len() / ENTRY).saturating_add(1));
     let mut before = None;
     while !reader.0.is_empty() {
@@ -213,15 +217,15 @@ impl Reader<'_> {
             let shifted = bits.checked_shl(shift).filter(|shifted| shifted >> shift == bits)?;
             number |= shifted;
             if byte & 0x80 == 0 {
-                // In its shortest form.
+                // Only the shortest form is accepted.
                 return (shift == 0 || bits != 0).then_some(number);
             }
         }
         None
     }
 
-    /// A run of entries; returns its kind and parts. Names must come in order, so none is listed twice, and what could be
-    /// one run must be one.
+    /// Reads a run of entries. Returns its kind and parts. Names must come in order, so that none
+    /// is listed twice, and entries that could form one run must be one.
     fn run(&mut self, before: Option<(KindName, u8)>, contents: &mut Vec<(SlotName, Entry)>) -> Option<(KindName, u8)> {
         let [length] = self.take()?;
         let (kind, rest) = self.0.split_at_checked(length.into())?;
@@ -233,7 +237,8 @@ impl Reader<'_> {
         if count == 0 || parts & !(HAS_ID | HAS_EXPIRY) != 0 || !follows {
             return None;
         }
-        // Of one kind, so the order is that of the ids; as numbers, whose order is that of the bytes.
+        // The kind is the same, so the order is that of the ids. Big-endian numbers have the same
+        // order as their bytes.
         let order = |id: Option<[u8; 16]>| id.map(u128::from_be_bytes);
         let mut last = contents.last().filter(|(name, _)| name.kind() == kind).map(|(name, _)| order(name.id()));
         let mut push = |id, revision, expiry| {

@@ -207,8 +207,9 @@ fn act(server: Server, account: AccountId, want: Wants, name: NameIndex, old: Na
 /// More calls than any actor makes without a rival.
 const MANY: usize = 14;
 
-/// First `runs[0]` calls of actor 0, then `runs[1]` of actor 1, and so on in turn; then who is told to crashes and the
-/// rest come to an end. Gives whether every run was of as many calls as asked for: if not, a shorter one is the same.
+/// First `runs[0]` calls of actor 0, then `runs[1]` of actor 1, and so on in turn. Then the actors
+/// in `crash` crash, and the rest run to their end. Returns whether every run had as many calls as
+/// requested; if not, a shorter one is the same.
 fn play(wants: &[Wants], runs: &[usize], crash: &[usize]) -> bool {
     let mut stage = Stage::new(runs.iter().fold(7, |seed, run| seed * 31 + *run as u64), wants, true);
     let mut whole = true;

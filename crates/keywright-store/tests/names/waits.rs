@@ -1,4 +1,5 @@
-//! When a provisional name is free again, for any history of clocks: not before it was told, and then whoever comes has it.
+//! When a provisional name is free again, for any history of clocks: not before the reported time,
+//! and from then on for any account.
 
 use keywright_core::{AccountId, Clock, UnixSeconds};
 use keywright_store::Draft;
@@ -13,13 +14,13 @@ const TEN_YEARS: i64 = 10 * 365 * 86_400;
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Clock(i64),
-    /// Somebody comes who has not proven itself, and is told how long it has.
+    /// An account registers that has not proven itself, and learns how long it has.
     Register(u64),
-    /// Somebody comes who has, and gives the name up again if told so.
+    /// A proven account takes the name, and keeps it if `true`; otherwise it gives it up again.
     Acquire(bool),
-    /// Whoever has the name proves itself.
+    /// The holder of the name proves itself.
     Prove,
-    /// Whoever has the name gives it up.
+    /// The holder of the name gives it up.
     Release,
 }
 
@@ -43,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Holder {
     account: AccountId,
     since: UnixSeconds,
-    /// When it was told to be free again; `None`: for good.
+    /// When the name was reported to be free again; `None`: never.
     until: Option<UnixSeconds>,
 }
 
@@ -58,8 +59,9 @@ impl History {
         self.world.clock.now().unwrap()
     }
 
-    /// Whether whoever comes now gets the name, by what was told. A holder from a time that is further away than all it
-    /// was given has lapsed too: its clock ran ahead.
+    /// Whether the next account gets the name, by what was reported. A holder from a time that is
+    /// further away than all the time that it was given has lapsed too, because its clock ran
+    /// ahead.
     fn is_free(&self) -> bool {
         let now = self.now();
         self.holder.as_ref().is_none_or(|holder| {

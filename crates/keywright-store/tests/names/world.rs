@@ -162,8 +162,8 @@ impl Server {
         Ok(Ended::Took)
     }
 
-    /// A registration: the account and its intent at once, the name provisionally. Whoever is evicted and owns nothing is
-    /// erased by that commit.
+    /// A registration: the account and its intent in one commit, and the name provisionally. An
+    /// evicted account that owns nothing is erased by that commit.
     pub(crate) async fn register(
         &self,
         account: &AccountId,

@@ -222,7 +222,8 @@ async fn accounts_that_are_owed_work_are_found() {
     let done = owe("bob").await;
     let bob = Partition::account(&account("bob"));
     keywright.driver().transact(&bob, &[DUE.name()], |draft| due::complete(draft, &done)).await.unwrap();
-    // Claimed just now by whoever commits it: it is looked for when that claim has run out.
+    // Claimed just now by the process that commits it, so it is due again once that claim has run
+    // out.
     assert_eq!(keywright.housekeeping().due(None, 10).await.unwrap().accounts, []);
     assert_eq!(keywright.housekeeping().due_at_start(None, 10).await.unwrap().accounts, [account("alice")]);
     clock.advance(due::CLAIM_LASTS);
@@ -270,7 +271,8 @@ async fn a_pass_over_due_work_leaves_out_nobody_while_the_list_changes() {
     assert!(claimed.keys().all(|account| once.contains(account)), "{seen:?}");
 }
 
-/// Whoever writes the database can move or clear the hint of when work is due, but not what the root says.
+/// Somebody who can write to the database can move or clear the hint of when work is due, but not
+/// the value in the root.
 #[tokio::test]
 async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_accounts() {
     let folder = tempfile::tempdir().unwrap();
@@ -391,7 +393,7 @@ async fn nothing_shows_a_key() {
     assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
 }
 
-/// Counts who waits, and lets nobody wait long.
+/// Records each wait, and lets none take long.
 #[derive(Debug, Default)]
 struct Impatient(std::sync::Mutex<Vec<Duration>>);
 

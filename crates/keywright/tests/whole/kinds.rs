@@ -21,7 +21,7 @@ const NOW: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
 
 type Id = [u8; 16];
 
-/// Stands in for every record: a list of members, whose first is told apart.
+/// Stands in for every record: a list of members, whose first is treated specially.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct StandIn(Vec<Id>);
 
@@ -138,7 +138,7 @@ async fn the_first_to_expire_goes(bench: &Bench, kind: SlotKind) {
     assert_eq!(family.kind(), kind);
     let put = |draft: &mut Draft<'_>, number| draft.put_until(family.at(id(number)), &StandIn::default(), end(number));
     bench.run(|draft| (0..most).try_for_each(|number| put(draft, number))).await.unwrap();
-    // Whoever has a place takes nobody else's.
+    // A record that has a place takes no other record's place.
     bench.run(|draft| put(draft, most / 2)).await.unwrap();
     assert_eq!(bench.rows(kind.name()), names(family, 0..most), "{kind:?}");
     let mut there: Vec<u16> = (0..most).collect();
@@ -171,7 +171,8 @@ async fn the_unlisted_go(bench: &Bench, kind: SlotKind, list: KindName) {
     bench.run(fill).await.unwrap();
     assert_eq!(bench.rows(kind.name()), names(family, 0..most), "{kind:?}");
     bench.is_refused(kind, |draft| put(draft, most)).await;
-    // Whoever is left out goes, whenever it would end, and wherever it stands.
+    // A record that is left out is removed, whenever it would expire, and wherever it is in the
+    // list.
     let mut listed = all;
     for number in most..most + 3 {
         listed.remove(usize::from(number * 7 % most));

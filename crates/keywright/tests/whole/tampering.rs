@@ -24,7 +24,8 @@ struct Attack {
     partition: Partition,
     /// Whether what is lost may be taken for what has expired, or was never there.
     may_read_as_absent: bool,
-    /// Whether an act may drop the row unread: what expires only ever lets in, so without it more is denied.
+    /// Whether an operation may drop the row unread. An expiring record only ever admits, so
+    /// without it more is denied.
     may_be_dropped: bool,
 }
 

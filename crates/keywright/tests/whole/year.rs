@@ -297,12 +297,15 @@ fn each_partition_keeps_to_its_ceilings(rows: &Rows, kinds: &BTreeMap<String, Sl
     }
 }
 
-/// What holds for all of it. `quiet` is how many nights ago strangers came.
+/// The ceilings that all counts must respect. `quiet` is how many nights ago unknown clients last
+/// came.
 fn all_of_it_keeps_to_its_ceilings(counted: &BTreeMap<String, usize>, rows: &Rows, diary: &Diary, quiet: u64) {
     let count = |what: &str| counted.get(what).copied().unwrap_or(0);
-    // Of each stranger, one that waits for an address of its own, and one for everybody's.
+    // For each unknown client, one that waits for an address of its own, and one for an address
+    // that all of them want.
     let strangers = if quiet < GONE_AFTER { 2 * usize::from(STRANGERS) } else { 0 };
-    // Those addresses, that of whoever passes through, and at first the LibrePass user's own.
+    // Those addresses, that of the client that passes through, and at first the LibrePass user's
+    // own.
     let waiting = if quiet < GONE_AFTER { usize::from(STRANGERS) + 3 } else { 0 };
     let decoys = rows.roots.keys().filter(|partition| is_decoy(partition)).count();
     let ceilings = [
@@ -315,7 +318,7 @@ fn all_of_it_keeps_to_its_ceilings(counted: &BTreeMap<String, usize>, rows: &Row
         ("cipher", 6),
         // A vault that is held back, and an upload that Dora left.
         ("stage", 2),
-        // The LibrePass user's address and the one before it, and whoever passed through.
+        // The LibrePass user's address and the one before it, and the client that passed through.
         ("other claim", 3),
         ("other lp-waiting", waiting),
         ("other ledger", diary.unknown.len()),
