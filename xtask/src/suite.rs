@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{client, msrv, process, readme, resolve, tools};
+use crate::{client, layout, msrv, process, readme, references, resolve, tools};
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
@@ -39,6 +39,8 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         tools::require_node()
     })?;
     report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
+    report.step("layout", |_| layout::check(root))?;
+    report.step("references", |_| references::check(root))?;
     report.step("clippy", |_| {
         cargo(root, &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
     })?;

@@ -12,7 +12,7 @@
 //! # use std::sync::Arc;
 //! # use keywright_core::{AccountId, Clock, Keyring, SystemClock, SystemEntropy};
 //! # use keywright_store::{Driver, MemoryStore};
-//! use keywright_core::Client;
+//! use keywright_core::{Client, Purpose, SessionId};
 //! use keywright_twofactor::{EnrolmentStart, EnrolmentOutcome, FactorChange, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
@@ -27,24 +27,26 @@
 //! let client = Client::credential(driver.client_tag(&account, token));
 //! let two_factor = TwoFactor::new(driver, TwoFactorPolicy::default())?;
 //!
+//! let session = SessionId::new("session-1"); // whatever identifies it in every request: hashed here
 //! // The password was checked a moment ago. Later changes take a `StepUp` in its place.
-//! let change = FactorChange::first_factor(account.clone(), b"session-1");
+//! let change = FactorChange::first_factor(account.clone(), session);
 //! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
 //! # let code = app.generate(now - 30).to_string();
 //! let (confirmed, codes) =
-//!     two_factor.confirm_enrolment_with_codes(&account, b"session-1", &code, client).await?;
+//!     two_factor.confirm_enrolment_with_codes(&account, session, &code, client).await?;
 //! assert!(matches!(confirmed, EnrolmentOutcome::Active(_)) && codes.is_some());
 //!
 //! # let code = app.generate(now).to_string();
-//! match two_factor.verify_totp(&account, &code, "login", client).await? {
+//! let login = Purpose::new("login");
+//! match two_factor.verify_totp(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
 //!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
-//! assert!(matches!(two_factor.verify_totp(&account, &code, "login", client).await?, VerifyOutcome::Denied(_))); // once
+//! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_))); // once
 //! # Ok(())
 //! # }
 //! ```

@@ -46,6 +46,7 @@
 //! # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
 //! # let account = AccountId::new("user-1")?;
 //! # keywright.ensure_account(&account).await?;
+//! use keywright::SessionId;
 //! use keywright::confirm::{Action, Confirmation, Confirmed};
 //!
 //! struct DeleteVault { vault: String }
@@ -59,11 +60,12 @@
 //!     format!("vault {} of {account} is gone", action.vault)
 //! }
 //!
+//! let session = SessionId::new("session-1"); // whatever identifies it in every request
 //! let action = || DeleteVault { vault: "7".into() };
-//! let shown = keywright.confirmations().ask_code(&account, &action(), b"session-1").await?;
+//! let shown = keywright.confirmations().ask_code(&account, &action(), session).await?;
 //! # let typed = shown.expose();
 //! // … the page shows it, the user types it back:
-//! match keywright.confirmations().confirm_code(&account, action(), b"session-1", typed).await? {
+//! match keywright.confirmations().confirm_code(&account, action(), session, typed).await? {
 //!     Confirmation::Granted(proof) => assert_eq!(delete_vault(proof), "vault 7 of user-1 is gone"),
 //!     _ => println!("wrong code, or too late"),
 //! }
@@ -174,9 +176,9 @@ pub use housekeeping::{
     Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
 };
 pub use keywright_core::{
-    AccountId, AccountIdError, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId, Keyring,
-    KeyringFileError, LedgerPolicy, ManualClock, SecretBytes, SecretKind, SecretString, SecretVec, SecurityEvent,
-    SharedRng, SystemClock, SystemEntropy, UnixSeconds,
+    AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
+    Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,
+    SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
 };
 pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
