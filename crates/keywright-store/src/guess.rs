@@ -314,9 +314,9 @@ pub struct MailTicket {
 
 keywright_core::redacted_debug!(MailTicket { until, .. });
 
-/// Whether the owner should get a mail, because somebody locks out new clients. Returns `Some` with
-/// what the mail's link carries if a mail may be sent now. The same commit must make the mail due
-/// ([`crate::due::add`]).
+/// Returns what the link of an unlock mail carries, if the owner should get one now because
+/// somebody locks out new clients. The same commit must make the mail due ([`crate::due::add`]).
+/// Returns `None` if no mail may be sent now.
 ///
 /// # Errors
 /// Returns [`StepError`] if the step cannot decide. No mail is sent then.

@@ -38,8 +38,8 @@ impl Draft<'_> {
     }
 
     /// Evicts the record that the kind's declaration selects, if the family is full and has no
-    /// place for `name`. A family with a list makes room through that list. A kind that cannot make
-    /// room is refused when the batch is built.
+    /// place for `name`. A family with a list makes room through that list. If no room can be
+    /// made, the put is refused when the batch is built.
     pub(super) fn make_room(&mut self, kind: SlotKind, name: SlotName) {
         if kind.full() != Full::EvictsFirstToExpire {
             return;
