@@ -64,7 +64,14 @@ impl Keywright {
     #[cfg(feature = "confirm")]
     #[must_use]
     pub fn confirmations(&self) -> keywright_confirm::Confirmations {
-        keywright_confirm::Confirmations::new(self.driver.clone(), keywright_confirm::ConfirmPolicy::default())
+        self.confirmations_with(keywright_confirm::ConfirmPolicy::default())
+    }
+
+    /// Returns the service for confirming destructive actions, with the server's own policy.
+    #[cfg(feature = "confirm")]
+    #[must_use]
+    pub fn confirmations_with(&self, policy: keywright_confirm::ConfirmPolicy) -> keywright_confirm::Confirmations {
+        keywright_confirm::Confirmations::new(self.driver.clone(), policy)
     }
 
     /// Returns the account protocol of Nextcloud Passwords, with the host's methods behind it.
@@ -89,7 +96,20 @@ impl Keywright {
     /// does not happen.
     #[cfg(feature = "twofactor")]
     pub fn two_factor(&self) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
-        keywright_twofactor::TwoFactor::new(self.driver.clone(), keywright_twofactor::TwoFactorPolicy::default())
+        self.two_factor_with(keywright_twofactor::TwoFactorPolicy::default())
+    }
+
+    /// Returns the two-factor service with the server's own policy.
+    ///
+    /// # Errors
+    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's ledger policy lets too many
+    /// guesses at codes of the policy's digits, window and devices through.
+    #[cfg(feature = "twofactor")]
+    pub fn two_factor_with(
+        &self,
+        policy: keywright_twofactor::TwoFactorPolicy,
+    ) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
+        keywright_twofactor::TwoFactor::new(self.driver.clone(), policy)
     }
 
     /// Returns the two-factor protocol of Rocket.Chat, with the host's methods behind it.
@@ -111,7 +131,14 @@ impl Keywright {
     #[cfg(feature = "rekey")]
     #[must_use]
     pub fn vaults(&self) -> keywright_rekey::Vaults {
-        keywright_rekey::Vaults::new(self.driver.clone(), self.store.clone(), keywright_rekey::VaultPolicy::default())
+        self.vaults_with(keywright_rekey::VaultPolicy::default())
+    }
+
+    /// Returns the service for vaults of ciphers, with the server's own policy.
+    #[cfg(feature = "rekey")]
+    #[must_use]
+    pub fn vaults_with(&self, policy: keywright_rekey::VaultPolicy) -> keywright_rekey::Vaults {
+        keywright_rekey::Vaults::new(self.driver.clone(), self.store.clone(), policy)
     }
 
     /// Returns the account protocol of LibrePass, with the host's methods behind it. Creates the

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
+use keywright::confirm::ConfirmPolicy;
 use keywright::core::{Client, KeyringFileError, SecretBytes};
+use keywright::rekey::VaultPolicy;
 use keywright::sqlite::{SqliteStore, rusqlite};
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
@@ -20,6 +22,7 @@ use keywright::store::{
     ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Record, Revision, Slot,
     StepError, Timer, Write,
 };
+use keywright::twofactor::TwoFactorPolicy;
 use keywright::{
     AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Retirement, StartError, Store,
     SystemEntropy, TransactError, UnixSeconds,
@@ -373,6 +376,20 @@ async fn a_store_without_a_vault_serves_what_needs_none() {
     };
     let refused = keywright.driver().transact(&partition, &[], write).await.unwrap_err();
     assert!(matches!(refused, TransactError::Rejected(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn services_take_a_policy_of_the_servers_own() {
+    let keywright = open(&memory(), &[1]).await.unwrap();
+    let confirm = ConfirmPolicy::builder().mailed_seconds(900).build().unwrap();
+    assert_ne!(keywright.confirmations().steps().policy(), &confirm);
+    assert_eq!(keywright.confirmations_with(confirm.clone()).steps().policy(), &confirm);
+    let two_factor = TwoFactorPolicy::builder().pending_seconds(300).build().unwrap();
+    assert_ne!(keywright.two_factor().unwrap().steps().policy(), &two_factor);
+    assert_eq!(keywright.two_factor_with(two_factor.clone()).unwrap().steps().policy(), &two_factor);
+    let vault = VaultPolicy::default().with_most_ciphers(7).unwrap();
+    assert_ne!(keywright.vaults().steps().policy(), &vault);
+    assert_eq!(keywright.vaults_with(vault).steps().policy(), &vault);
 }
 
 #[tokio::test]
