@@ -29,6 +29,7 @@ mod swaps;
 mod tamper;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
 mod waits;
 #[cfg(test)]
 mod world;

@@ -9,7 +9,7 @@ use keywright::rekey::Swap;
 use keywright::store::{Partition, StageId};
 use keywright::twofactor::recovery::Liveness;
 use keywright::twofactor::{CHANGE_FACTORS, VerifyOutcome};
-use keywright::{AccountId, Client, UnixSeconds};
+use keywright::{AccountId, ActionName, Client, Purpose, SessionId, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub(super) const EMIL: &str = "emil";
 /// A member who has nothing.
 pub(super) const FRITZ: &str = "fritz";
 /// What codes are accepted for.
-static LOG_IN: Purpose = Purpose::new("log-in");
+pub(super) static LOG_IN: Purpose = Purpose::new("log-in");
 pub(super) const SESSION: &[u8] = b"session 1";
 /// Who has LibrePass, whose registration waits, and who is nobody.
 pub(super) const OWNER: &str = "owner@example.com";

@@ -1,14 +1,14 @@
 //! Every use of what is stored, and how it ends.
 
-use keywright::EventChain;
 use keywright::challenge::{Proof, Verification};
 use keywright::confirm::Confirmation;
 use keywright::rekey::{Swap, VaultError};
 use keywright::store::{Partition, StageId, Which};
 use keywright::twofactor::Demand;
+use keywright::{ActionName, EventChain, SessionId};
 use serde_json::{Value, json};
 
-use super::scene::{EMIL, FRITZ, Known, NOBODY, OWNER, SESSION, Scene, WAITING, granted};
+use super::scene::{EMIL, FRITZ, Known, LOG_IN, NOBODY, OWNER, SESSION, Scene, WAITING, granted};
 use crate::host::{ALICE, ROCKY, account};
 use crate::world::{ALICE_AT_HOME, Answer, DORA, DeleteVault, Login, Person, home, secret};
 
