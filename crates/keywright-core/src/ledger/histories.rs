@@ -198,9 +198,15 @@ impl History {
                 let place = expected.expect("the reference refuses");
                 assert_eq!(admitted.is_admitted(), matches!(place, Place::Admitted(_)));
                 assert_eq!(admitted.is_known(), knows);
-                // Who may guess now may be wrong, and that is a new wait: the client's own, or that of all who are not known.
+                // A client that may guess now may be wrong, and that starts a new wait: its own, that
+                // of all clients that are not known, or that of everybody in an admitted network.
+                let shares = |other: Who| match place {
+                    Place::Admitted(name) => other.network == Some(name) || other.credential == Some(name),
+                    _ => false,
+                };
                 self.promises.retain(|promise| {
-                    promise.kind != kind || (promise.who.name() != who.name() && (promise.known || knows))
+                    promise.kind != kind
+                        || (promise.who.name() != who.name() && !shares(promise.who) && (promise.known || knows))
                 });
                 Ok((admitted, place))
             }

@@ -1,11 +1,10 @@
 //! Codes: parsing typed text, computing what a device shows, and comparing a code with a whole
 //! window in constant time.
 //!
-//! `docs/decisions.md` 27 requires that `totp-rs` compute the codes. It does so where a device is
-//! enrolled: a device becomes active only with a code that this established library computes too.
-//! It keys its HMAC again for each code, and a window has three; so for an active device the HMAC
-//! is keyed once here. CONTRIBUTING.md gives the reasons, and a property test compares every code
-//! of the two.
+//! `totp-rs` computes the codes where a device is enrolled: a device becomes active only with a
+//! code that this established library computes too. It keys its HMAC again for each code, and a
+//! window has three; so for an active device the HMAC is keyed once here (`docs/decisions.md` 27).
+//! A property test compares every code of the two.
 
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
