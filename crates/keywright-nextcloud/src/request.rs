@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, Method, Request};
 use keywright_core::SecretString;
-use keywright_wire::{Route, Routes};
+use keywright_wire::{Route, Routes, is_json};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -67,15 +67,8 @@ const fn route(
 impl Endpoint {
     /// Returns the path below `…/api/1.0/`.
     #[must_use]
-    pub const fn path(self) -> &'static str {
-        let mut rows = ROUTES.rows();
-        while let [row, rest @ ..] = rows {
-            if row.endpoint as u8 == self as u8 {
-                return row.path;
-            }
-            rows = rest;
-        }
-        ""
+    pub fn path(self) -> &'static str {
+        ROUTES.path(self)
     }
 }
 
@@ -112,10 +105,7 @@ impl<'r> Input<'r> {
         if self.body.len() > self.max_body {
             return Err(ApiError::TOO_LARGE);
         }
-        let json = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-        });
-        if !json {
+        if !self.headers.get(CONTENT_TYPE).is_some_and(is_json) {
             return Err(ApiError::MEDIA_TYPE);
         }
         // The parser's message quotes the input, so it is dropped.

@@ -7,7 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use keywright_core::SecretString;
 use keywright_store::StepError;
-use keywright_wire::{Peer, Route, Routes};
+use keywright_wire::{Peer, Route, Routes, is_json};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -58,15 +58,8 @@ const fn route(
 impl Endpoint {
     /// Returns the path below [`BASE_PATH`].
     #[must_use]
-    pub const fn path(self) -> &'static str {
-        let mut rows = ROUTES.rows();
-        while let [row, rest @ ..] = rows {
-            if row.endpoint as u8 == self as u8 {
-                return row.path;
-            }
-            rows = rest;
-        }
-        ""
+    pub fn path(self) -> &'static str {
+        ROUTES.path(self)
     }
 }
 
@@ -219,11 +212,6 @@ fn body<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Params, ApiError> {
         Ok(_) => Err(ApiError::invalid_params("must be object")),
         Err(_) => Err(ApiError::invalid_params("must be valid JSON")),
     }
-}
-
-fn is_json(value: &HeaderValue) -> bool {
-    let kind = value.to_str().ok().and_then(|value| value.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The members of a request's object.

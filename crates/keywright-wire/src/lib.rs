@@ -122,10 +122,10 @@
 //!         match serve(cx, route.endpoint, &Input { token }).await {
 //!             Ok(reply) => reply,
 //!             Err(Failure::Refused(status)) => refuse(status),
-//!             Err(Failure::Due(error)) if error.retry_after().is_some() => {
-//!                 refuse(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(error.retry_after().unwrap_or(1))
-//!             }
-//!             Err(Failure::Due(_)) => refuse(StatusCode::INTERNAL_SERVER_ERROR), // and a line of the log
+//!             Err(Failure::Due(error)) => match error.retry_after() {
+//!                 Some(seconds) => refuse(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(seconds),
+//!                 None => refuse(StatusCode::INTERNAL_SERVER_ERROR), // and a line of the log
+//!             },
 //!         }
 //!     }
 //! }
@@ -222,6 +222,7 @@
 //! - [`HostError`], [`DueError`]: the errors of a host's methods, and why work for the host is
 //!   still due.
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
+//! - [`is_json`]: whether a request states that its body is JSON.
 //! - [`Peer`], [`Network`]: where a request comes from.
 //! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
 //! - [`frame`]: what runs around every endpoint: due work (tasks for the host that a commit has
@@ -236,6 +237,7 @@ mod busy;
 mod error;
 pub mod frame;
 mod host;
+mod media_type;
 mod network;
 mod protocol;
 pub mod queue;
@@ -246,6 +248,7 @@ mod tower;
 pub use answer::Reply;
 pub use error::{DueError, HostError};
 pub use host::Peer;
+pub use media_type::is_json;
 pub use network::Network;
 pub use protocol::Protocol;
 pub use route::{Route, Routes};

@@ -103,6 +103,7 @@ keywright_core::redacted_debug!(impl[E: fmt::Debug, P] Route<E, P> { endpoint, p
 /// let (route, segment) = ROUTES.find("/api/notes/7").ok_or("no route")?;
 /// assert_eq!((route.endpoint, segment), (Endpoint::Note, Some("7")));
 /// assert!(route.acts_on(&Method::GET, &policy) && !route.acts_on(&Method::POST, &policy));
+/// assert_eq!(ROUTES.path(Endpoint::Note), "notes/{id}");
 /// assert_eq!(ROUTES.max_body("/api/notes", &policy), Some(1_000));
 /// assert!(ROUTES.find("/api/notes/{id}").is_none() && ROUTES.find("/notes").is_none());
 /// # Ok::<(), &str>(())
@@ -123,6 +124,16 @@ impl<E, P> Routes<E, P> {
     #[must_use]
     pub const fn rows(&self) -> &'static [Route<E, P>] {
         self.rows
+    }
+
+    /// Returns the path of an endpoint below the table's base, or nothing for an endpoint that has no
+    /// route. Each protocol's tests check that every endpoint has one.
+    #[must_use]
+    pub fn path(&self, endpoint: E) -> &'static str
+    where
+        E: PartialEq,
+    {
+        self.rows.iter().find(|route| route.endpoint == endpoint).map_or("", |route| route.path)
     }
 
     /// Returns the route of a path, and the segment that its braces match; `None` if no route has

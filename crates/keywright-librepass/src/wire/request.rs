@@ -84,15 +84,8 @@ const fn mailed_link(policy: &LibrePassPolicy) -> &'static [Method] {
 impl Endpoint {
     /// Returns the path, with a placeholder for the part that varies.
     #[must_use]
-    pub const fn path(self) -> &'static str {
-        let mut rows = ROUTES.rows();
-        while let [row, rest @ ..] = rows {
-            if row.endpoint as u8 == self as u8 {
-                return row.path;
-            }
-            rows = rest;
-        }
-        ""
+    pub fn path(self) -> &'static str {
+        ROUTES.path(self)
     }
 }
 
