@@ -53,7 +53,7 @@ pub enum Severity {
 pub enum EventChain {
     /// Changes and grants.
     Changes,
-    /// Denials.
+    /// What was denied.
     Denials,
 }
 

@@ -5,7 +5,10 @@
 //!
 //! ```no_run
 //! # use keywright_store_conformance::{Handles, crash};
-//! # async fn open(place: &std::path::Path) -> Handles { unimplemented!("{place:?}") }
+//! # // Stands for a backend that opens the files at `place`.
+//! # async fn open(_place: &std::path::Path) -> Handles {
+//! #     Handles::shared(std::sync::Arc::new(keywright_store::MemoryStore::new()))
+//! # }
 //! const PLACE: &str = "STORE_UNDER_TEST";
 //!
 //! #[test]

@@ -234,7 +234,7 @@ pub fn release(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentati
     Ok(Some(draft.tentative(released)))
 }
 
-/// Gives up all names. Call it before [`Draft::erase`], which drops the list and would leave the
+/// Releases all names. Call it before [`Draft::erase`], which drops the list and would leave the
 /// claims to the next taker.
 ///
 /// # Errors

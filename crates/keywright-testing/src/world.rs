@@ -324,7 +324,7 @@ impl World {
     }
 }
 
-/// Time.
+/// The world's clock.
 impl World {
     /// Returns the clock's time, in seconds since 1970.
     #[must_use]

@@ -81,7 +81,7 @@ impl GuessLedger {
         entry.own_place(attempt.client)
     }
 
-    /// Gives a client another tag, because the credential that identified it was replaced by a new
+    /// Replaces the tag of a client, because the credential that identified it was replaced by a new
     /// one (a session's id that changed, for example). Everything that is known and counted about
     /// it is kept; no client gains or loses a place. Returns whether the ledger has to be stored.
     ///
@@ -379,7 +379,7 @@ impl GuessLedger {
     }
 }
 
-/// Denials.
+/// Announcing denials.
 impl GuessLedger {
     /// Returns whether a denial becomes an event now. The first one does. Others within an hour of
     /// it are counted, and are reported in one event together with the next one. The counts belong

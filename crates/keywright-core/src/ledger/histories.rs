@@ -181,7 +181,7 @@ impl History {
         &mut self.references[kind]
     }
 
-    /// Asks both, and checks the answer and everything that a refusal promises.
+    /// Queries both, and checks the answer and everything that a refusal promises.
     fn admit(&mut self, kind: usize, who: Who) -> Result<(AdmittedAttempt, Place), Refusal> {
         let (policy, attempt, now, before) =
             (self.policy.clone(), self.attempt(kind, who), self.now(), self.ledger.clone());

@@ -78,7 +78,7 @@ impl World {
         self.vaults().edit(user.account(), &edit, head.key_epoch).await.unwrap()
     }
 
-    /// Gives a person a vault of `count` ciphers.
+    /// Makes a vault of `count` ciphers for a person.
     pub(crate) async fn fill(&self, user: &UserId, person: &Person, count: usize) {
         let put: Vec<_> = (0..count).map(|n| (id(n), sealed(person, &plain(n)))).collect();
         assert!(matches!(self.edit(user, &put, &[]).await, EditOutcome::Done { .. }));

@@ -115,7 +115,7 @@ impl Stage {
     }
 
     /// One call of one actor. Whenever something was committed, there is at most one owner, and the look-up says so.
-    /// Gives whether the actor is still running.
+    /// Returns whether the actor is still running.
     fn step(&mut self, number: usize) -> bool {
         let before = self.commits.load(Ordering::Relaxed);
         let running = self.poll(number);

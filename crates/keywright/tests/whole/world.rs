@@ -327,7 +327,7 @@ impl Server {
         self.pass(("POST", "/api/cipher/sync"), home(), Some(token), &body).await.is(200);
     }
 
-    /// Asks for a change of address; the vault has `ciphers`.
+    /// Requests a change of address; the vault has `ciphers`.
     pub(crate) async fn ask_for_address(&self, token: &str, old: &Person, new: &Person, ciphers: u32) {
         let server = self.server_key().await;
         let again = |number| json!({"id": id_text(cipher_id(number)), "data": cipher_text()});
@@ -384,7 +384,7 @@ impl Server {
         login
     }
 
-    /// Gives an account that has been made a passphrase, a device and a vault of three.
+    /// Adds to an account that has been made a passphrase, a device and a vault of three.
     pub(crate) async fn settle_member(&self, name: &str) {
         let member = account(name);
         let first = ChallengeSecret::from_client(&secret(1)).unwrap();
