@@ -181,6 +181,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod body;
 mod client;
 mod context;
 mod endpoints;
@@ -192,10 +193,12 @@ mod host;
 mod keychain;
 mod login;
 mod open_checks;
+mod path;
 mod policy;
 mod request;
 mod service;
 mod session;
+mod settings;
 mod token;
 mod unlock;
 
@@ -203,11 +206,13 @@ use keywright_store::SlotKind;
 
 pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
 pub use keywright_wire::{DueError, HostError, Peer, queue};
+pub use path::canonical_path;
 pub use policy::{
-    BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
-    SESSION_LIFETIME, TOKEN_TRIES,
+    APP_VERSION, BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy,
+    NextcloudPolicyBuilder, NextcloudPolicyError, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
+pub use settings::Settings;
 pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
 
 /// The kinds of slots that this crate declares, for the driver's builder.

@@ -130,10 +130,11 @@ pub(crate) async fn assemble(
     refuse_plain_http: bool,
     public_url: PublicUrl,
 ) -> Result<Housekeeper, Failure> {
-    let mut policy = NextcloudPolicy::default();
-    policy.reset = options.reset_style.into();
-    policy.refuse_plain_http = refuse_plain_http;
-    policy.max_body = MAX_BODY.min(options.max_body);
+    let policy = NextcloudPolicy::builder()
+        .reset(options.reset_style.into())
+        .refuse_plain_http(refuse_plain_http)
+        .max_body(MAX_BODY.min(options.max_body))
+        .build()?;
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
     let running = Running::default();

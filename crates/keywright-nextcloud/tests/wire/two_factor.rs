@@ -367,8 +367,7 @@ async fn a_change_of_factors_ends_the_sessions() {
 
 #[tokio::test]
 async fn a_policy_can_offer_tokens_without_requiring_them() {
-    let mut policy = NextcloudPolicy::default();
-    policy.require_token = false;
+    let policy = NextcloudPolicy::builder().require_token(false).build().unwrap();
     let world = World::with(policy).await;
     enrolled(&world).await;
     let mut laptop = world.token("laptop");
