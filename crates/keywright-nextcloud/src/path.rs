@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-/// What every path of the app begins with, whichever version of the protocol it names.
-const APP: &str = "/index.php/apps/passwords/";
+/// What the canonical form of the app's paths begins with, whichever version of the protocol they
+/// name. A server routes everything below it to [`Nextcloud`](crate::Nextcloud), whose answer to an
+/// unknown path has a session, as stock clients expect.
+pub const APP_PATH: &str = "/index.php/apps/passwords/";
 /// The same on a web server that needs no script name in its paths.
 const APP_WITHOUT_SCRIPT: &str = "/apps/passwords/";
 
 /// Returns a path in the form that the protocol's page uses, which begins with
-/// `/index.php/apps/passwords/`: repeated slashes are folded, and `index.php` is added where it is
+/// [`APP_PATH`]: repeated slashes are folded, and `index.php` is added where it is
 /// missing (`docs/decisions.md` 51). Returns `None` for a path that is not the app's.
 ///
 /// [`Nextcloud`](crate::Nextcloud) does so with every path by itself. A web framework that routes
@@ -27,7 +29,7 @@ const APP_WITHOUT_SCRIPT: &str = "/apps/passwords/";
 #[must_use]
 pub fn canonical_path(path: &str) -> Option<Cow<'_, str>> {
     let folded = fold(path);
-    if folded.starts_with(APP) {
+    if folded.starts_with(APP_PATH) {
         Some(folded)
     } else if folded.starts_with(APP_WITHOUT_SCRIPT) {
         Some(Cow::Owned(format!("/index.php{folded}")))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::core::KeyringError;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
-use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::nextcloud::{MAX_BODY, NextcloudPolicy, NextcloudPolicyError};
 use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
@@ -43,8 +43,8 @@ use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
-/// The smallest body that the policy accepts, in bytes.
-const LEAST_VAULT_BODY: usize = 1024;
+/// The smallest limit of a body that the policies accept, in bytes.
+const LEAST_BODY: usize = 1024;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -133,7 +133,7 @@ pub(crate) async fn assemble(
     let policy = NextcloudPolicy::builder()
         .reset(options.reset_style.into())
         .refuse_plain_http(refuse_plain_http)
-        .max_body(MAX_BODY.min(options.max_body))
+        .max_body(options.max_body.clamp(LEAST_BODY, MAX_BODY))
         .build()?;
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
@@ -269,7 +269,7 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
     LibrePassPolicy::builder(public_url.to_string())
         .verify_email(verify)
         .vault_limit(options.vault_limit)
-        .max_vault_body(options.max_body.clamp(LEAST_VAULT_BODY, MOST_VAULT_BODY))
+        .max_vault_body(options.max_body.clamp(LEAST_BODY, MOST_VAULT_BODY))
         .build()
 }
 
@@ -308,6 +308,8 @@ pub(crate) enum Failure {
     Outbox(#[source] io::Error),
     #[error(transparent)]
     Smtp(#[from] SmtpUrlError),
+    #[error("Nextcloud Passwords cannot be served as the options say")]
+    NextcloudPolicy(#[from] NextcloudPolicyError),
     #[error("LibrePass cannot be served")]
     LibrePass(#[from] OpenError),
     #[error("LibrePass cannot be served as the options say")]
