@@ -16,8 +16,8 @@ const CLIENT_ENCRYPTION: &str = "user.encryption.cse";
 const SERVER_ENCRYPTION: &str = "user.encryption.sse";
 const HASH: &str = "user.password.security.hash";
 
-/// Settings by name. Names begin with `server.`, `user.` or `client.`; values are text, numbers and
-/// booleans.
+/// Settings by name. Names begin with `server.`, `user.` or `client.`; values are text, numbers,
+/// booleans and lists.
 ///
 /// ```
 /// use keywright_nextcloud::Settings;
@@ -94,7 +94,7 @@ impl Settings {
 
     /// Returns the values of the protocol's page that the host decides, as a server has them that
     /// keeps no shares, sends no notices and has no theme of its own. Without the host nobody knows
-    /// the server's address, so the settings that contain it have no default.
+    /// the server's address, so the settings that contain one have no default.
     fn defaults() -> Self {
         Self::new()
             .with("server.version", "32")
@@ -103,6 +103,11 @@ impl Settings {
             .with("server.theme.color.background", "#ffffff")
             .with("server.theme.label", "Passwords")
             .with("server.sharing.enabled", false)
+            .with("server.sharing.resharing", false)
+            .with("server.sharing.autocomplete", false)
+            .with("server.sharing.types", Value::Array(Vec::new()))
+            .with("user.password.security.duplicates", true)
+            .with("user.password.security.age", 0)
             .with("user.password.generator.strength", 1)
             .with("user.password.generator.numbers", false)
             .with("user.password.generator.special", false)

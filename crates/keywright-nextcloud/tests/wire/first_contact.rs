@@ -157,7 +157,10 @@ async fn head_is_answered_as_get_where_get_only_reads() {
 fn default_settings() -> Value {
     json!({
         "server.app.version": "2026.7",
+        "server.sharing.autocomplete": false,
         "server.sharing.enabled": false,
+        "server.sharing.resharing": false,
+        "server.sharing.types": [],
         "server.theme.color.background": "#ffffff",
         "server.theme.color.primary": "#0082c9",
         "server.theme.color.text": "#ffffff",
@@ -173,6 +176,8 @@ fn default_settings() -> Value {
         "user.password.generator.numbers": false,
         "user.password.generator.special": false,
         "user.password.generator.strength": 1,
+        "user.password.security.age": 0,
+        "user.password.security.duplicates": true,
         "user.password.security.hash": 40,
         "user.session.lifetime": 600,
         "user.sharing.editable": false,

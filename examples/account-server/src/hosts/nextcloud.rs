@@ -107,6 +107,9 @@ impl Host for NextcloudHost {
         Ok(Settings::new()
             .with("server.theme.label", "account-server")
             .with("server.theme.logo", LOGO)
+            .with("server.theme.app.icon", LOGO)
+            .with("server.theme.folder.icon", LOGO)
+            .with("server.theme.background", LOGO)
             .with("server.handbook.url", url.as_str())
             .with_base_url(&url))
     }
