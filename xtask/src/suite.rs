@@ -36,7 +36,9 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("tools", |_| {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
-        tools::require_node()
+        tools::require_node()?;
+        tools::require_python()?;
+        tools::require_openssl()
     })?;
     report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
     report.step("layout", |_| layout::check(root))?;
