@@ -1,6 +1,7 @@
 //! The numbers and choices that are policy. A builder changes them within bounds; a value outside
 //! is an error that names the field.
 
+use keywright_rekey::{Limits, VaultPolicy, VaultPolicyError};
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
 
@@ -69,8 +70,8 @@ pub struct LibrePassPolicy {
     pub(crate) public_url: String,
     pub(crate) web_url: String,
     pub(crate) verify_email: bool,
-    pub(crate) vault_limit: u64,
-    pub(crate) data_ceiling: usize,
+    pub(crate) vaults: VaultPolicy,
+    pub(crate) limits: Limits,
     pub(crate) max_vault_body: usize,
     pub(crate) privacy: Privacy,
     pub(crate) mailed_links: MailedLinks,
@@ -115,7 +116,7 @@ impl LibrePassPolicy {
     /// Returns the most ciphers of a vault.
     #[must_use]
     pub const fn vault_limit(&self) -> u64 {
-        self.vault_limit
+        self.vaults.most_ciphers()
     }
 }
 
@@ -207,6 +208,10 @@ impl LibrePassPolicyBuilder {
         within("vault_limit", self.vault_limit, 1, 100_000)?;
         within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
         within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
+        let vaults = VaultPolicy::builder().most_ciphers(self.vault_limit).build()?;
+        // A vault may have more ciphers than the current limit, from a time when it was higher: a
+        // submission may have the default number, which is the highest that `vault_limit` can be.
+        let limits = Limits::builder().max_text(self.data_ceiling).build()?;
         // One device, six digits, thirty seconds, a step on either side, secrets from 10 bytes on,
         // one UUID (protocol § 7).
         let two_factor = TwoFactorPolicy::builder()
@@ -220,8 +225,8 @@ impl LibrePassPolicyBuilder {
             public_url,
             web_url,
             verify_email: self.verify_email,
-            vault_limit: self.vault_limit,
-            data_ceiling: self.data_ceiling,
+            vaults,
+            limits,
             max_vault_body: self.max_vault_body,
             privacy: self.privacy,
             mailed_links: self.mailed_links,
@@ -268,6 +273,9 @@ pub enum LibrePassPolicyError {
         /// The name of the field.
         field: &'static str,
     },
+    /// The numbers of vaults are invalid.
+    #[error("`vaults`: {0}")]
+    Vaults(#[from] VaultPolicyError),
     /// The numbers of two-factor authentication are invalid.
     #[error("`two_factor`: {0}")]
     TwoFactor(#[from] TwoFactorPolicyError),

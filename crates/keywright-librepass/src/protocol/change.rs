@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use keywright_rekey::{CipherList, Hex, Limits, MAX_ENTRIES, Submission};
+use keywright_rekey::{CipherList, Hex, Submission};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
@@ -104,9 +104,7 @@ struct Read<'b> {
 }
 
 fn read<'b>(body: &'b [u8], policy: &LibrePassPolicy, kind: Kind) -> Result<Read<'b>, ApiError> {
-    // A vault may have more ciphers than the current limit, from a time when it was higher.
-    let limits = Limits::new(MAX_ENTRIES, policy.data_ceiling).map_err(|_| ApiError::FAILED)?;
-    let members = Members { list: CipherList::new(body, limits, &Hex), kind };
+    let members = Members { list: CipherList::new(body, policy.limits, &Hex), kind };
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = members.deserialize(&mut json).map_err(|error| unreadable(&error))?;
     json.end().map_err(|error| unreadable(&error))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use keywright_core::{AccountId, ClientTag, SecretBytes};
-use keywright_rekey::{LimitsError, VaultPolicy, Vaults};
+use keywright_rekey::Vaults;
 use keywright_store::names::Names;
 use keywright_store::{Driver, StepError, TransactError, VaultStore};
 use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
@@ -46,12 +46,11 @@ impl<H: Host> LibrePass<H> {
         let (links, decoys) = (keyring.index("link"), keyring.index("decoy"));
         let mut decoy_key = SecretBytes::zeroed();
         decoy_key.expose_mut().copy_from_slice(&decoys.mac(&[b"librepass-key"]));
-        let vaults = VaultPolicy::default().with_most_ciphers(policy.vault_limit)?;
         let cx = Context {
             keys: HandshakeKeys::load(driver.clone()).await?,
             names: Names::new(driver.clone()),
             factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?,
-            vaults: Vaults::new(driver.clone(), vault_store, vaults),
+            vaults: Vaults::new(driver.clone(), vault_store, policy.vaults),
             driver,
             host,
             policy,
@@ -162,9 +161,6 @@ pub enum OpenError {
     /// The driver's ledger policy is too weak for time-based codes.
     #[error(transparent)]
     TwoFactor(#[from] TwoFactorPolicyError),
-    /// The vault limit is beyond what a vault can hold; the policy's builder accepts no such limit.
-    #[error(transparent)]
-    Limits(#[from] LimitsError),
 }
 
 /// The page with a button, for acts that a GET must not perform by itself. The form goes to the

@@ -387,7 +387,7 @@ async fn services_take_a_policy_of_the_servers_own() {
     let two_factor = TwoFactorPolicy::builder().pending_seconds(300).build().unwrap();
     assert_ne!(keywright.two_factor().unwrap().steps().policy(), &two_factor);
     assert_eq!(keywright.two_factor_with(two_factor.clone()).unwrap().steps().policy(), &two_factor);
-    let vault = VaultPolicy::default().with_most_ciphers(7).unwrap();
+    let vault = VaultPolicy::builder().most_ciphers(7).build().unwrap();
     assert_ne!(keywright.vaults().steps().policy(), &vault);
     assert_eq!(keywright.vaults_with(vault).steps().policy(), &vault);
 }

@@ -36,7 +36,7 @@ pub(crate) async fn put<H: Host>(
     named: Option<CipherId>,
 ) -> Answered {
     let sent: Sent<'_> = input.json()?;
-    let cipher = sent.check(&caller.login.user, &cipher_sync::cipher_limits(cx)?)?;
+    let cipher = sent.check(&caller.login.user, &cx.policy.limits)?;
     let id = cipher.id;
     if named.is_some_and(|named| named != id) {
         return Err(ApiError::CIPHER.into());
