@@ -83,7 +83,7 @@ pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
     match serde_json::to_vec(value) {
         Ok(text) => Ok(Reply::json(status, text)),
         // The plain values that are answered here can always be serialized.
-        Err(_) => Err(StepError::Misuse("an answer that is no JSON").into()),
+        Err(_) => Err(ApiError::FAILED.into()),
     }
 }
 

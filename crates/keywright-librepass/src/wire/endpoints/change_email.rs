@@ -74,6 +74,7 @@ async fn ask<H: Host>(
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
         let replaced = cx.vaults.steps().staged_in(draft)?;
+        let Some(head) = cx.vaults.steps().revision_in(draft) else { return Ok(Err(ApiError::MISSING_CIPHER)) };
         let HoldOutcome::Held = cx.vaults.steps().hold_in(draft, &staged)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
@@ -84,7 +85,7 @@ async fn ask<H: Host>(
             public_key: &body.keys.new_public,
             code: pending::code_hash(&cx.links, &login.user, code.expose()),
             until,
-            head: cx.vaults.steps().revision_in(draft),
+            head,
             asked_by: changer.tags(draft, login),
         };
         pending::ask_in(draft, asked)?;

@@ -72,7 +72,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
         enrol(cx, draft, check, login, &set_up, &sender)
     };
     let codes = cx.with_shared_key(caller.account(), &slots, step).await??;
-    let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
+    // The preset has one code.
+    let recovery_code = codes.iter().next().ok_or(ApiError::FAILED)?;
     ok(&Answer { recovery_code })
 }
 
