@@ -13,9 +13,9 @@ use subtle::ConstantTimeEq;
 use crate::account::credential::Credential;
 use crate::policy::{LINK_SECONDS, MAILS_PER_DAY};
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::PublicKey;
 use crate::protocol::user::UserId;
-use crate::wire::error::ApiError;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 

@@ -8,7 +8,7 @@ use keywright_wire::{DueError, Reply};
 use serde::Serialize;
 
 use crate::policy::{LibrePassPolicy, VERIFICATION_PATH};
-use crate::wire::error::ApiError;
+use crate::protocol::error::ApiError;
 
 /// The result of an endpoint.
 pub(crate) type Answered = Result<Reply, Failure>;

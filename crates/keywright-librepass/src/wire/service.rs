@@ -12,15 +12,15 @@ use keywright_store::{Driver, StepError, TransactError, VaultStore};
 use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::{DueError, Network, Protocol, Reply};
 
-use crate::account::admission::{self, NetworkAdmission};
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
+use crate::protocol::error::ApiError;
 use crate::protocol::handshake::HandshakeKeys;
 use crate::protocol::keys::{PrivateKey, SharedKey};
 use crate::protocol::token::Token;
+use crate::wire::admission::{self, NetworkAdmission};
 use crate::wire::answer::{Answered, Failure, without_referrer};
 use crate::wire::context::Context;
 use crate::wire::endpoints;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Endpoint, Host, Subject};
 use crate::wire::request::{self, Input, ROUTES, Row};
 
@@ -113,15 +113,15 @@ impl<H: Host> LibrePass<H> {
     /// [`guess::unlock_all`](keywright_store::guess::unlock_all).
     ///
     /// # Errors
-    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`DueError`] if the store failed; no network was admitted, unless it is
     /// [`TransactError::Unknown`].
     pub async fn admit_network(
         &self,
         token: &Token,
         shared_key: &SharedKey,
         address: std::net::IpAddr,
-    ) -> Result<NetworkAdmission, TransactError> {
-        admitted(admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await)
+    ) -> Result<NetworkAdmission, DueError> {
+        admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await
     }
 
     /// Admits a network at time-based codes or at the recovery code, where second factors are
@@ -131,7 +131,7 @@ impl<H: Host> LibrePass<H> {
     /// about the account; the protocol has no endpoint for it.
     ///
     /// # Errors
-    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`DueError`] if the store failed; no network was admitted, unless it is
     /// [`TransactError::Unknown`].
     pub async fn admit_network_at_codes(
         &self,
@@ -139,16 +139,9 @@ impl<H: Host> LibrePass<H> {
         code: &str,
         kind: CodeKind,
         address: std::net::IpAddr,
-    ) -> Result<NetworkAdmission, TransactError> {
-        admitted(admission::admit_by_code(&self.cx, token, code, kind, Network::of(address)).await)
+    ) -> Result<NetworkAdmission, DueError> {
+        admission::admit_by_code(&self.cx, token, code, kind, Network::of(address)).await
     }
-}
-
-fn admitted(admission: Result<NetworkAdmission, Failure>) -> Result<NetworkAdmission, TransactError> {
-    admission.map_err(|failure| match failure {
-        Failure::Due(DueError::Transact(error)) => error,
-        _ => StepError::Misuse("a failure that admissions do not have").into(),
-    })
 }
 
 /// Why the protocol cannot be served.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::tokens::{self, Login};
 use crate::protocol::cipher::{Bounded, Incoming, Note, Sent, SentId, Shown};
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Answered, Failure, ok};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 

@@ -8,11 +8,11 @@ use keywright_wire::Reply;
 use serde_json::json;
 
 use crate::protocol::cipher::Sent;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Answered, Failure, encode, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
 use crate::wire::endpoints::cipher_sync::{Change, note_of};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 

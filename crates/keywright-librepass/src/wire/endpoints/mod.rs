@@ -17,9 +17,9 @@ mod setup_two_factor;
 mod verify_email;
 mod verify_new_email;
 
+use crate::protocol::error::ApiError;
 use crate::wire::answer::Answered;
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::{Endpoint, Host};
 use crate::wire::request::Input;
 

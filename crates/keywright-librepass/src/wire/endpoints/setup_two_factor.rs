@@ -17,10 +17,10 @@ use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::guard::{KeyCheck, Proof, Sender};
 use crate::account::mails::{self, Kind};
 use crate::account::tokens::{self, Login, TOKENS};
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::SharedKey;
 use crate::wire::answer::{Failure, ok};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
