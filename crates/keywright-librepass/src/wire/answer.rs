@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     #[error("the request is refused")]
     Refused(ApiError),
     #[error(transparent)]
-    Due(#[from] DueError),
+    Due(DueError),
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
@@ -51,17 +51,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-impl From<TransactError> for Failure {
-    fn from(error: TransactError) -> Self {
-        Self::Due(error.into())
-    }
-}
-
-impl From<StepError> for Failure {
-    fn from(error: StepError) -> Self {
-        TransactError::from(error).into()
-    }
-}
+keywright_wire::due_failure!(Failure: DueError, TransactError, StepError);
 
 /// Returns 200 with `{}`.
 pub(crate) fn empty() -> Reply {

@@ -156,12 +156,7 @@ impl<H: Host> Context<H> {
     /// Has the due mails of an account sent, either by the host in its own time or immediately. No
     /// request fails because of them.
     pub(crate) async fn see_to_mails(&self, account: &AccountId) {
-        if self.host.mails_due(account) {
-            return;
-        }
-        if let Err(error) = self.finish_mails(account, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
-        }
+        frame::finish_quietly(&self.driver, account, self, self.host.mails_due(account)).await;
     }
 
     /// Claims the mails that are due and unclaimed, and sends them. Returns how many were sent.
