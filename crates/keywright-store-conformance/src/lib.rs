@@ -81,7 +81,7 @@ pub mod suite;
 mod verdict;
 mod violation;
 
-pub use backend::{Backend, Handles};
+pub use backend::Handles;
 pub use case::Case;
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
 pub use fixture::Fixture;

@@ -106,7 +106,7 @@ pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, Store, StoredEvents,
     StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};

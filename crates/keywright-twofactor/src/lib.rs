@@ -161,8 +161,8 @@ pub use service::TwoFactor;
 pub use state::TOTP;
 pub use step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 pub use step_up::{
-    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyError,
-    StepUps,
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyBuilder,
+    StepUpPolicyError, StepUps,
 };
 pub use totp::{
     Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,

@@ -11,8 +11,8 @@ use crate::error::StartError;
 use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
-use crate::port::Store;
 use crate::slots::slot_kinds;
+use keywright_store::Store;
 
 /// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a
 /// machine whose clock is a little ahead.

@@ -145,7 +145,6 @@ mod front;
 mod housekeeping;
 mod key_note;
 mod no_vault;
-mod port;
 mod slots;
 
 pub use keywright_core as core;
@@ -181,8 +180,7 @@ pub use keywright_core::{
     SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
 };
 pub use keywright_store::{
-    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
+    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use port::Store;
 pub use slots::slot_kinds;
