@@ -35,7 +35,7 @@
 //! driver.ensure_account(&account).await?;
 //! let confirmations = Confirmations::new(driver, ConfirmPolicy::default());
 //! let (session, asked) = (SessionId::new("session-1"), DeleteVault { vault: "v-7".into() });
-//! let code = confirmations.ask_code(&account, &asked, session).await?;
+//! let code = confirmations.begin_code(&account, &asked, session).await?;
 //! let typed = code.expose(); // the page shows it, the user types it back
 //!
 //! let other = DeleteVault { vault: "v-8".into() };
@@ -108,10 +108,10 @@ mod mailed;
 mod outbox;
 mod outcome;
 pub mod policy;
+mod repeats;
 mod service;
 mod state;
 mod step;
-mod told;
 mod typed;
 mod wait;
 

@@ -77,7 +77,7 @@ pub const RESENDS_PER_DAY: usize = 3;
 
 /// The minimum time between two repeated events of one action, in seconds; events in between are
 /// counted. Source: `docs/security.md` § 3.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const REPEAT_SECONDS: u64 = 3_600;
 
 /// The sliding period of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds.
 pub const DAY_SECONDS: u64 = 86_400;

@@ -39,13 +39,13 @@ impl Confirmations {
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
     /// busy; then there is no code to show.
-    pub async fn ask_code<A: Action>(
+    pub async fn begin_code<A: Action>(
         &self,
         account: &AccountId,
         action: &A,
         session: SessionId,
     ) -> Result<TypedCode, ConfirmError> {
-        self.run(account, |draft| self.steps.ask_code_in(draft, action, session)).await
+        self.run(account, |draft| self.steps.begin_code_in(draft, action, session)).await
     }
 
     /// Checks a code that was typed back.
@@ -104,16 +104,16 @@ impl Confirmations {
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
     /// busy; then there is nothing to mail.
-    pub async fn ask_mailed<A: Action>(
+    pub async fn begin_mailed<A: Action>(
         &self,
         account: &AccountId,
         action: &A,
         session: SessionId,
     ) -> Result<SendOutcome<MailedCode>, ConfirmError> {
-        self.run(account, |draft| self.steps.ask_mailed_in(draft, action, session)).await
+        self.run(account, |draft| self.steps.begin_mailed_in(draft, action, session)).await
     }
 
-    /// Sends a new code for what [`ask_mailed`](Self::ask_mailed) started, for a request without
+    /// Sends a new code for what [`begin_mailed`](Self::begin_mailed) started, for a request without
     /// login.
     ///
     /// # Errors

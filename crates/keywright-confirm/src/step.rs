@@ -49,7 +49,7 @@ impl ConfirmSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
     /// no new confirmation is pending.
-    pub fn ask_code_in<A: Action>(
+    pub fn begin_code_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
         action: &A,
@@ -117,7 +117,7 @@ impl ConfirmSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is sent or
     /// counted.
-    pub fn ask_mailed_in<A: Action>(
+    pub fn begin_mailed_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
         action: &A,
@@ -127,7 +127,7 @@ impl ConfirmSteps {
         mailed::ask(draft, &self.policy, &binding)
     }
 
-    /// Sends a new code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request
+    /// Sends a new code for what [`begin_mailed_in`](Self::begin_mailed_in) started, for a request
     /// **without** login. The confirmation is that of the given session, or without one the newest
     /// of the action. Returns `None` if nothing is pending or no mail may be sent now; the client
     /// must get the same answer in every case. Such requests get only a part of the day's mails

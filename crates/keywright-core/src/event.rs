@@ -424,12 +424,12 @@ mod tests {
     #[test]
     fn the_stored_form_is_stable_and_reads_back() {
         let at = UnixSeconds::new(7).unwrap();
-        let told = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
-        assert_eq!(told.to_json(None), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
-        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(None)).unwrap();
-        assert_eq!(read, SecurityEvent::of(&told, 4, at));
+        let event = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
+        assert_eq!(event.to_json(None), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
+        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &event.to_json(None)).unwrap();
+        assert_eq!(read, SecurityEvent::of(&event, 4, at));
         let after = UnixSeconds::new(6).unwrap();
-        let later = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(Some(after))).unwrap();
+        let later = SecurityEvent::parse(EventChain::Denials, 4, at, &event.to_json(Some(after))).unwrap();
         assert_eq!((later.after(), later.count("after")), (Some(after), None));
         assert!(read.is(&DENIED) && !read.is(&OPENED));
         assert_eq!(

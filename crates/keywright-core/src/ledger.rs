@@ -96,6 +96,7 @@
 //! that was reported therefore ends when it was said to end, whatever the clock did before.
 
 pub(crate) mod client;
+mod denials;
 mod entry;
 mod failures;
 mod guess_ledger;
@@ -105,7 +106,6 @@ mod place;
 pub mod policy;
 pub(crate) mod secret;
 mod stored;
-mod told;
 
 #[cfg(test)]
 mod histories;
@@ -123,7 +123,8 @@ mod ways_in_tests;
 pub use self::client::{Attempt, Client, ClientTag};
 pub use self::guess_ledger::GuessLedger;
 pub use self::outcome::{
-    Admission, AdmittedAttempt, Charge, ClientAdmission, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Charge, ClientAdmission, DenialKind, DenialReport, LockoutSummary, PendingGuess,
+    Refusal, UnreportedDenials,
 };
 pub use self::policy::{GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError};
 pub use self::secret::{Generation, SecretKind, SecretName, Strength};

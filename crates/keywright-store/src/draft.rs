@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
 
 use crate::loaded::{Loaded, PlainBody};
-use crate::locks::{Standing, Turn};
+use crate::locks::{PartitionAccess, Standing};
 use crate::nonces::Nonces;
 use crate::partition::{Partition, client_tag};
 use crate::revision::Revision;
@@ -79,7 +79,7 @@ pub struct Draft<'a> {
     spending: bool,
     /// How this attempt gets exclusive use of the partition in this process, without which no guess
     /// is compared. `None` if it cannot.
-    turn: Option<&'a Turn>,
+    access: Option<&'a PartitionAccess>,
     /// The nonces for what this attempt seals.
     nonces: Nonces,
     standing: Standing,
@@ -108,7 +108,7 @@ impl<'a> Draft<'a> {
             versions: 0,
             grants: false,
             spending: false,
-            turn: None,
+            access: None,
             nonces: Nonces::default(),
             standing: Standing::Known,
         }
@@ -116,8 +116,8 @@ impl<'a> Draft<'a> {
 
     /// Returns the draft for an attempt that holds the partition, or may take it, with nonces that
     /// were drawn already.
-    pub(crate) fn with(mut self, turn: &'a Turn, nonces: Nonces) -> Self {
-        (self.turn, self.nonces) = (Some(turn), nonces);
+    pub(crate) fn with(mut self, access: &'a PartitionAccess, nonces: Nonces) -> Self {
+        (self.access, self.nonces) = (Some(access), nonces);
         self
     }
 

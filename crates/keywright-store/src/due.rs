@@ -17,7 +17,7 @@ use list::Claim;
 pub use list::{
     CLAIM_LASTS, CLAIM_SECONDS, CLOCK_SKEW_SECONDS, DUE, DueList, DueTask, FIRST_PAUSE, LONGEST_PAUSE, pause,
 };
-pub use work::{Attempt, DueWork, OnFailure, Worked};
+pub use work::{Attempt, DueWork, OnFailure, WorkReport};
 
 /// The most due tasks of an account, apart from the [`RESERVED`] ones. More means that the host has
 /// been failing for long; a further operation is refused.
@@ -350,7 +350,7 @@ mod tests {
         let skewed = failed_at(now.plus(CLOCK_SKEW_SECONDS));
         let end = now.plus(CLOCK_SKEW_SECONDS + LONGEST_PAUSE);
         for moment in 0..=CLOCK_SKEW_SECONDS {
-            assert_eq!(skewed.due_at(now.plus(moment)), end, "told once, it does not move");
+            assert_eq!(skewed.due_at(now.plus(moment)), end, "once reported, it does not move");
         }
         assert!(!skewed.is_free(end.minus(1)) && skewed.is_free(end));
         let claimed = task(Some(Claim { id: [2; 16], made: now.plus(CLAIM_LASTS + 1) }));

@@ -3,7 +3,7 @@
 //!
 //! The driver has one ledger policy for the whole server: [`Draft::ledger_policy`].
 
-use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
+use keywright_core::ledger::{ClientAdmission, DenialKind, DenialReport, PendingGuess};
 use keywright_core::{
     Admission, AdmittedAttempt, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal,
     SecretKind, SecretName, Severity, UnixSeconds,
@@ -93,7 +93,7 @@ pub fn check<'a, T>(
             Ok(AttemptOutcome::Wrong(charge))
         }
         Comparison::Replayed => {
-            tell(draft, &mut ledger, attempt.secret, Told::Replayed);
+            report_denial(draft, &mut ledger, attempt.secret, DenialKind::Replayed);
             draft.put(LEDGER, &ledger)?;
             Ok(AttemptOutcome::Replayed)
         }
@@ -396,16 +396,16 @@ fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepErr
 /// Emits the denials that were only counted and whose hour is over. Returns whether there were any,
 /// in which case the ledger must be put.
 fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
-    let untold = ledger.take_untold(draft.now());
-    for told in &untold {
-        draft.event(denied(told.secret.as_str(), told.what, told.times));
+    let unreported = ledger.take_unreported(draft.now());
+    for kind in &unreported {
+        draft.event(denied(kind.secret.as_str(), kind.what, kind.times));
     }
-    !untold.is_empty()
+    !unreported.is_empty()
 }
 
 fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge) -> Result<(), StepError> {
     let secret = charge.admitted().secret();
-    tell(draft, ledger, secret, Told::Wrong);
+    report_denial(draft, ledger, secret, DenialKind::Wrong);
     flush(draft, ledger);
     draft.put(LEDGER, ledger)?;
     if charge.locked() {
@@ -418,14 +418,14 @@ fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge)
 
 /// Emits a denial, unless a similar one was reported within the hour, in which case it is only
 /// counted.
-fn tell(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, told: Told) {
-    if let Tell::Now { earlier } = ledger.tell(secret, told, draft.now()) {
-        draft.event(denied(secret.name(), told, earlier));
+fn report_denial(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, kind: DenialKind) {
+    if let DenialReport::Now { earlier } = ledger.report_denial(secret, kind, draft.now()) {
+        draft.event(denied(secret.name(), kind, earlier));
     }
 }
 
-fn denied(secret: &str, told: Told, earlier: u32) -> Event {
-    let reason = if told == Told::Replayed { "replayed" } else { "wrong" };
+fn denied(secret: &str, kind: DenialKind, earlier: u32) -> Event {
+    let reason = if kind == DenialKind::Replayed { "replayed" } else { "wrong" };
     let event = Event::new(&GUESS_DENIED).with("secret", secret).with("reason", reason);
     if earlier == 0 { event } else { event.with("earlier", earlier) }
 }

@@ -39,7 +39,7 @@ pub const ENROLMENT_DRIFT_SECONDS: u64 = 86_400;
 pub const DRIFT_SECONDS: u64 = 600;
 
 /// The minimum time between two events of the same kind about a device's clock, in seconds.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const CLOCK_REPORT_SECONDS: u64 = 3_600;
 
 /// The maximum number of steps on either side that a policy may compare.
 pub const MAX_WINDOW: u8 = 10;

@@ -95,7 +95,7 @@ where
 ///
 /// # Errors
 /// [`DueError`], as for [`run`].
-pub async fn run_and_leave<W, T>(
+pub async fn run_deferred<W, T>(
     driver: &Driver,
     account: &AccountId,
     host: &W,
@@ -369,10 +369,10 @@ mod tests {
             let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
             due::put_back(draft, &[task])
         };
-        let ((), is_left) = run_and_leave(&world.driver, &world.account, &world, &[], leave).await.unwrap();
+        let ((), is_left) = run_deferred(&world.driver, &world.account, &world, &[], leave).await.unwrap();
         assert_eq!((is_left, world.tried()), (true, 0));
         // Every step reports it until it is done.
-        let look = async || run_and_leave(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
+        let look = async || run_deferred(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
         assert!(matches!(look().await, Ok(((), true))));
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
         assert!(matches!(look().await, Ok(((), false))));

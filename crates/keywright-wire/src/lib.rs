@@ -253,7 +253,7 @@ pub use network::Network;
 pub use protocol::Protocol;
 pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
-pub use tower::{Answering, RequestBody, serve};
+pub use tower::{RequestBody, ServiceFuture, serve};
 
 /// The items that the expansion of [`tower_service!`] refers to.
 #[cfg(feature = "tower")]

@@ -8,9 +8,9 @@ use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemE
 use keywright_store::{Driver, Observer, SlotKind, Timer};
 
 use crate::error::StartError;
-use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
+use crate::keywright::Keywright;
 use crate::port::Store;
 use crate::slots::slot_kinds;
 

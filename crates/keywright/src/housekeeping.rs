@@ -31,7 +31,7 @@ pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 /// A place in the store where a pass stopped. Pass it to the next call to continue. It has no other
 /// meaning, and an outdated one does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(Partition);
+pub struct Cursor(Partition);
 
 /// A place in the list of due work where a pass stopped.
 ///
@@ -39,7 +39,7 @@ pub struct Place(Partition);
 /// added. The place is therefore not a position in the list; it holds the accounts that were passed
 /// already.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DuePlace(HashSet<Partition>);
+pub struct DueCursor(HashSet<Partition>);
 
 /// One part of the accounts with due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,20 +48,20 @@ pub struct Due {
     /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
     /// Where to continue; `None` at the end.
-    pub next: Option<DuePlace>,
+    pub next: Option<DueCursor>,
 }
 
 /// One part of a pass over all accounts: those in it that have due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Owed {
+pub struct DueScan {
     /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
     /// The accounts whose root does not open. Nothing can be done for them; an operator must look
     /// into them.
     pub unreadable: Vec<AccountId>,
     /// Where to continue; `None` at the end of the store.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
 /// One part of a pass that seals records again.
@@ -74,7 +74,7 @@ pub struct Resealed {
     /// must look into them.
     pub unreadable: Vec<Partition>,
     /// Where to continue; `None` at the end of the store.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
 /// The store's horizon: what expired before it is swept.
@@ -248,7 +248,7 @@ impl Housekeeping {
     /// # Errors
     /// Returns [`HousekeepingError`] if a partition could not be read or written. Continue from the
     /// same place then.
-    pub async fn reseal(&self, after: Option<Place>, limit: u32) -> Result<Resealed, HousekeepingError> {
+    pub async fn reseal(&self, after: Option<Cursor>, limit: u32) -> Result<Resealed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
         for partition in page {
@@ -304,12 +304,12 @@ impl Housekeeping {
     /// reads the index again from its top.
     ///
     /// The index is in clear. Somebody who can write to the database can remove an account from it,
-    /// or move it to the end. Therefore also run a [pass over all accounts](Self::owed) now and
+    /// or move it to the end. Therefore also run a [pass over all accounts](Self::scan_due) now and
     /// then. Every hour is enough, because that is as long as the pause of work that keeps failing.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the index could not be read.
-    pub async fn due(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    pub async fn due(&self, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(self.driver.clock().now()?, after, limit).await
     }
 
@@ -318,7 +318,7 @@ impl Housekeeping {
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the index could not be read.
-    pub async fn due_at_start(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    pub async fn due_at_start(&self, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
@@ -330,25 +330,25 @@ impl Housekeeping {
     /// # Errors
     /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same place
     /// then.
-    pub async fn owed(&self, after: Option<Place>, limit: u32) -> Result<Owed, HousekeepingError> {
+    pub async fn scan_due(&self, after: Option<Cursor>, limit: u32) -> Result<DueScan, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
-        let mut owed = Owed { accounts: Vec::new(), unreadable: Vec::new(), next };
+        let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), next };
         for partition in page {
             let Some(account) = partition.as_account() else { continue };
             match self.driver.observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
-                Ok(Some(_)) => owed.accounts.push(account),
+                Ok(Some(_)) => scan.accounts.push(account),
                 Ok(None) => {}
-                Err(TransactError::Step(error)) if error.is_damage() => owed.unreadable.push(account),
-                Err(TransactError::Load(LoadError::Corrupt(_))) => owed.unreadable.push(account),
+                Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
+                Err(TransactError::Load(LoadError::Corrupt(_))) => scan.unreadable.push(account),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(owed)
+        Ok(scan)
     }
 
-    async fn due_by(&self, now: UnixSeconds, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    async fn due_by(&self, now: UnixSeconds, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         let limit = limit.max(1);
-        let DuePlace(mut passed) = after.unwrap_or_else(|| DuePlace(HashSet::new()));
+        let DueCursor(mut passed) = after.unwrap_or_else(|| DueCursor(HashSet::new()));
         // All accounts that were passed may still be before the next ones.
         let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
         let found = self.store.due(now, asked).await?;
@@ -359,18 +359,18 @@ impl Housekeeping {
         drop(fresh);
         let accounts = page.iter().filter_map(Partition::as_account).collect();
         passed.extend(page);
-        Ok(Due { accounts, next: goes_on.then_some(DuePlace(passed)) })
+        Ok(Due { accounts, next: goes_on.then_some(DueCursor(passed)) })
     }
 
     pub(crate) async fn page(
         &self,
-        after: Option<Place>,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Partition>, Option<Place>), HousekeepingError> {
+    ) -> Result<(Vec<Partition>, Option<Cursor>), HousekeepingError> {
         let limit = limit.max(1);
-        let page = self.store.partitions(after.map(|Place(partition)| partition), limit).await?;
+        let page = self.store.partitions(after.map(|Cursor(partition)| partition), limit).await?;
         let full = u32::try_from(page.len()).is_ok_and(|found| found >= limit);
-        let next = page.last().filter(|_| full).cloned().map(Place);
+        let next = page.last().filter(|_| full).cloned().map(Cursor);
         Ok((page, next))
     }
 }

@@ -62,7 +62,7 @@
 //!
 //! let session = SessionId::new("session-1"); // whatever identifies it in every request
 //! let action = || DeleteVault { vault: "7".into() };
-//! let shown = keywright.confirmations().ask_code(&account, &action(), session).await?;
+//! let shown = keywright.confirmations().begin_code(&account, &action(), session).await?;
 //! # let typed = shown.expose();
 //! // … the page shows it, the user types it back:
 //! match keywright.confirmations().confirm_code(&account, action(), session, typed).await? {
@@ -141,9 +141,9 @@ struct Readme;
 mod builder;
 mod check;
 mod error;
-mod front;
 mod housekeeping;
 mod key_note;
+mod keywright;
 mod no_vault;
 mod port;
 mod slots;
@@ -171,10 +171,10 @@ pub use keywright_twofactor as twofactor;
 pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
-pub use front::Keywright;
 pub use housekeeping::{
-    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
+    Cursor, Due, DueCursor, DueScan, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
     Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,

@@ -9,7 +9,8 @@ use super::place::Place;
 use super::policy::{ADMISSION_DAY, MAIL_WAIT, MAX_ADMISSIONS};
 use crate::ledger::client::{Attempt, ClientTag};
 use crate::ledger::outcome::{
-    Admission, AdmittedAttempt, Charge, ClientAdmission, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Charge, ClientAdmission, DenialKind, DenialReport, LockoutSummary, PendingGuess,
+    Refusal, UnreportedDenials,
 };
 use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
@@ -333,9 +334,9 @@ impl GuessLedger {
     /// Returns the content of the mail: how many wrong guesses the unknown clients have made since
     /// the last right guess, and since when. Returns `None` if they have made none.
     #[must_use]
-    pub fn shut_out(&self, attempt: &Attempt) -> Option<ShutOut> {
+    pub fn lockout_summary(&self, attempt: &Attempt) -> Option<LockoutSummary> {
         let unknown = self.entry(attempt.secret, attempt.generation)?.unknown;
-        (unknown.since_right > 0).then_some(ShutOut { wrong_guesses: unknown.since_right, since: unknown.first })
+        (unknown.since_right > 0).then_some(LockoutSummary { wrong_guesses: unknown.since_right, since: unknown.first })
     }
 
     /// Records that a mail becomes due in this commit, together with the ticket of its link. The
@@ -384,23 +385,23 @@ impl GuessLedger {
     /// Returns whether a denial becomes an event now. The first one does. Others within an hour of
     /// it are counted, and are reported in one event together with the next one. The counts belong
     /// to the kind of secret and outlive its changes.
-    pub fn tell(&mut self, secret: SecretKind, what: Told, now: UnixSeconds) -> Tell {
+    pub fn report_denial(&mut self, secret: SecretKind, what: DenialKind, now: UnixSeconds) -> DenialReport {
         let name = secret.secret_name();
         let entry = self.entries.entry(name).or_insert_with(|| Entry::new(Generation::HOST));
-        entry.told.settle(now);
-        entry.told.tell(what, now)
+        entry.denials.settle(now);
+        entry.denials.report_denial(what, now)
     }
 
     /// Removes and returns the denials that were counted and whose hour is over, so that they can
     /// be reported before another event that is written now. If there are any, the ledger has to be
     /// stored.
-    pub fn take_untold(&mut self, now: UnixSeconds) -> Vec<Untold> {
-        let mut untold = Vec::new();
+    pub fn take_unreported(&mut self, now: UnixSeconds) -> Vec<UnreportedDenials> {
+        let mut unreported = Vec::new();
         for (&secret, entry) in &mut self.entries {
-            let taken = entry.told.take_untold(now);
-            untold.extend(taken.into_iter().map(|(what, times)| Untold { secret, what, times }));
+            let taken = entry.denials.take_unreported(now);
+            unreported.extend(taken.into_iter().map(|(what, times)| UnreportedDenials { secret, what, times }));
         }
-        untold
+        unreported
     }
 }
 

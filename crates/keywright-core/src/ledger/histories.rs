@@ -121,7 +121,7 @@ struct Promise {
     kind: usize,
     who: Who,
     /// How long the wait was.
-    told: u64,
+    reported: u64,
     deadline: u64,
     /// Whether the client was known: then nothing that others do counts. Those that are not known share their waits.
     known: bool,
@@ -213,14 +213,14 @@ impl History {
             Admission::Refused(refusal) => {
                 let verdict = expected.expect_err("the reference opens");
                 assert_eq!(peeked.as_ref(), Some(&refusal), "a look tells another thing");
-                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Shut);
+                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Locked);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
                 // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
                 if !refusal.is_locked() && (knows || !ticked.has_flights()) {
-                    let told = refusal.retry_after();
-                    let deadline = self.now + told;
-                    self.promises.push(Promise { kind, who, told, deadline, known: knows, restarts: 0 });
+                    let reported = refusal.retry_after();
+                    let deadline = self.now + reported;
+                    self.promises.push(Promise { kind, who, reported, deadline, known: knows, restarts: 0 });
                 }
                 Err(refusal)
             }
@@ -310,7 +310,7 @@ impl History {
             self.count_wrong(kind);
             let next = self.references[kind].ask(who, seconds).err();
             assert_eq!(charge.next().is_some(), next.is_some());
-            assert_eq!(charge.locked(), next == Some(ModelAnswer::Shut));
+            assert_eq!(charge.locked(), next == Some(ModelAnswer::Locked));
         }
         Ok(())
     }
@@ -443,24 +443,29 @@ impl History {
                 }
                 continue;
             };
-            assert!(promise.restarts > 0, "a promise was broken: {:?} was told {} s", promise.who, promise.told);
+            assert!(
+                promise.restarts > 0,
+                "a reported wait was too short: {:?} waited {} s",
+                promise.who,
+                promise.reported
+            );
             assert!(!refusal.is_locked(), "a wait has become a lock");
             // It asks again: what the clock has left is settled, and stored.
             let Admission::Refused(refusal) = self.ledger.admit(&self.policy, &attempt, self.now()) else {
                 panic!("a look and an admission differ")
             };
             self.settle();
-            let (told, restarts) = (refusal.retry_after(), promise.restarts - 1);
-            kept.push(Promise { told, deadline: now + told, restarts, ..promise });
+            let (reported, restarts) = (refusal.retry_after(), promise.restarts - 1);
+            kept.push(Promise { reported, deadline: now + reported, restarts, ..promise });
         }
         self.promises.append(&mut kept);
     }
 
-    /// The clock goes back: a wait that was told is no longer than it was, but may begin anew.
+    /// The clock goes back: a wait that was reported is no longer than it was, but may begin anew.
     fn go_back(&mut self, seconds: u64) {
         self.now -= seconds;
         for promise in &mut self.promises {
-            promise.deadline = promise.deadline.min(self.now + promise.told);
+            promise.deadline = promise.deadline.min(self.now + promise.reported);
             promise.restarts += 1;
         }
     }

@@ -196,7 +196,7 @@ pub enum ClientAdmission {
 /// What the mail to a locked-out owner reports about the unknown clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ShutOut {
+pub struct LockoutSummary {
     /// The number of wrong guesses since the last right one.
     pub wrong_guesses: u16,
     /// When the first of them was made.
@@ -206,7 +206,7 @@ pub struct ShutOut {
 /// A kind of denial that is not reported each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Told {
+pub enum DenialKind {
     /// A wrong guess.
     Wrong,
     /// A code that was used before.
@@ -215,9 +215,9 @@ pub enum Told {
 
 /// Whether a denial becomes an event of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a denial has to be told or stored"]
+#[must_use = "a denial must be reported or stored"]
 #[expect(clippy::exhaustive_enums, reason = "a decision has two sides")]
-pub enum Tell {
+pub enum DenialReport {
     /// Write an event.
     Now {
         /// The denials of the same kind since the previous event, which were only counted. If there
@@ -232,11 +232,11 @@ pub enum Tell {
 /// Denials that were counted and have had no event yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Untold {
+pub struct UnreportedDenials {
     /// The name of the secret.
     pub secret: SecretName,
     /// The kind of denial.
-    pub what: Told,
+    pub what: DenialKind,
     /// How many denials there were.
     pub times: u32,
 }

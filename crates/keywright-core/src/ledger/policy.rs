@@ -43,7 +43,7 @@ pub const MAX_KNOWN_CLIENTS: usize = 5;
 
 /// The number of random bits from which a secret never locks anybody out (NIST SP 800-63B-4
 /// requires throttling only below 64 bits).
-pub const NEVER_SHUT_BITS: u32 = 64;
+pub const NEVER_LOCKED_BITS: u32 = 64;
 
 /// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4 § 3.2.2).
 pub const MAX_CONSECUTIVE: u64 = 100;
@@ -101,11 +101,11 @@ pub const MAIL_ADMISSIONS: u8 = 3;
 
 /// The seconds within which repeated denials are reported in one event. It is short enough for a
 /// useful log, and long enough that a flood does not fill it.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const DENIAL_REPORT_SECONDS: u64 = 3_600;
 
 /// The wait that is reported for a refusal that only an act ends, in seconds: a day, for clients
 /// that require a number.
-pub const SHUT_RETRY_AFTER: u64 = 86_400;
+pub const LOCKED_RETRY_AFTER: u64 = 86_400;
 
 /// The limits of one failure counter: that of the unknown clients together, or that of one known
 /// client.

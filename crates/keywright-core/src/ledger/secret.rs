@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::policy::NEVER_SHUT_BITS;
+use super::policy::NEVER_LOCKED_BITS;
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 
 /// The longest name of a [`SecretKind`], in bytes.
@@ -217,7 +217,7 @@ impl Strength {
     /// from it.
     #[must_use]
     pub const fn of_random_bits(bits: u32) -> Self {
-        if bits >= NEVER_SHUT_BITS { Self::Unguessable } else { Self::Guessable }
+        if bits >= NEVER_LOCKED_BITS { Self::Unguessable } else { Self::Guessable }
     }
 }
 

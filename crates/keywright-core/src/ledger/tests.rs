@@ -422,14 +422,14 @@ fn a_refusal_after_a_clock_that_went_back_settles_all_that_is_stored() {
     let mut ledger = GuessLedger::default();
     right(&mut ledger, PHONE, at(YEAR));
     let now = siege(&mut ledger, STRANGER, 20, YEAR);
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(now)), Tell::Now { earlier: 0 });
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(now)), DenialReport::Now { earlier: 0 });
     let other = Attempt::new(RECOVERY, FIRST, PHONE);
     let Admission::Open(admitted) = ledger.admit(&policy(), &other, at(now)) else { panic!("refused") };
     let pending = ledger.begin(&policy(), &admitted, [1; 8], at(now));
     assert!(refused(&mut ledger, STRANGER, at(0)).changed());
     // The mail's "since when", an hour without events, the last failure, and another secret's unjudged guess.
-    assert_eq!(ledger.shut_out(&by(STRANGER)).map(|facts| facts.since), Some(at(0)));
-    assert_eq!(ledger.clone().tell(SECRET, Told::Wrong, at(3600)), Tell::Now { earlier: 0 });
+    assert_eq!(ledger.lockout_summary(&by(STRANGER)).map(|facts| facts.since), Some(at(0)));
+    assert_eq!(ledger.clone().report_denial(SECRET, DenialKind::Wrong, at(3600)), DenialReport::Now { earlier: 0 });
     right(&mut ledger, PHONE, at(DAY));
     assert_eq!(unknown_streak(&ledger), 0);
     assert!(!ledger.settle_right(&policy(), &pending, at(120)));

@@ -262,9 +262,9 @@ fn a_mail_is_due_after_fifteen_minutes_and_then_ever_more_seldom() {
     assert!(!due(&mut ledger, by(STRANGER), now), "eight minutes");
     let now = siege(&mut ledger, STRANGER, 1, now);
     assert!(due(&mut ledger, by(STRANGER), now + 59) && !due(&mut ledger, by(STRANGER), now + 60));
-    let facts = ledger.shut_out(&by(STRANGER)).unwrap();
+    let facts = ledger.lockout_summary(&by(STRANGER)).unwrap();
     assert_eq!((facts.wrong_guesses, facts.since), (10, at(0)));
-    assert_eq!(ledger.shut_out(&Attempt::new(SECRET, SECOND, STRANGER)), None);
+    assert_eq!(ledger.lockout_summary(&Attempt::new(SECRET, SECOND, STRANGER)), None);
     // Never for a factor, nor for a secret that never locks anybody out.
     for kind in [SECRET.without_mail(), SECRET.unguessable()] {
         assert!(!due(&mut ledger, Attempt { secret: kind, ..by(STRANGER) }, now));
@@ -323,29 +323,40 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
 #[test]
 fn denials_are_told_once_an_hour() {
     let mut ledger = GuessLedger::default();
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(0)), Tell::Now { earlier: 0 });
-    assert_eq!(ledger.tell(SECRET, Told::Replayed, at(0)), Tell::Now { earlier: 0 }, "each kind");
-    assert_eq!(ledger.tell(RECOVERY, Told::Wrong, at(0)), Tell::Now { earlier: 0 }, "each secret");
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(0)), DenialReport::Now { earlier: 0 });
+    assert_eq!(
+        ledger.report_denial(SECRET, DenialKind::Replayed, at(0)),
+        DenialReport::Now { earlier: 0 },
+        "each kind"
+    );
+    assert_eq!(
+        ledger.report_denial(RECOVERY, DenialKind::Wrong, at(0)),
+        DenialReport::Now { earlier: 0 },
+        "each secret"
+    );
     for now in [0, 1, 3599] {
-        assert_eq!(ledger.tell(SECRET, Told::Wrong, at(now)), Tell::Counted);
+        assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(now)), DenialReport::Counted);
     }
     // A change of the secret does not lose them, nor is it held up by them.
     ledger.renew(&policy(), SECRET, FIRST, SECOND, &[], at(0));
-    assert_eq!(ledger.take_untold(at(3599)), []);
+    assert_eq!(ledger.take_unreported(at(3599)), []);
     let mut other = ledger.clone();
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(3600)), Tell::Now { earlier: 3 });
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(3601)), Tell::Counted);
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(3600)), DenialReport::Now { earlier: 3 });
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(3601)), DenialReport::Counted);
     // With an event of another kind.
-    let untold = other.take_untold(at(3600));
+    let unreported = other.take_unreported(at(3600));
     assert_eq!(
-        untold.iter().map(|untold| (untold.secret.as_str(), untold.what, untold.times)).collect::<Vec<_>>(),
-        [("passphrase", Told::Wrong, 3)]
+        unreported
+            .iter()
+            .map(|unreported| (unreported.secret.as_str(), unreported.what, unreported.times))
+            .collect::<Vec<_>>(),
+        [("passphrase", DenialKind::Wrong, 3)]
     );
-    assert_eq!(other.take_untold(at(3600)), []);
+    assert_eq!(other.take_unreported(at(3600)), []);
     // After the clock went back, at most an hour of silence.
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(YEAR)), Tell::Now { earlier: 0 });
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(10)), Tell::Counted);
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(3610)), Tell::Now { earlier: 1 });
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(YEAR)), DenialReport::Now { earlier: 0 });
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(10)), DenialReport::Counted);
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(3610)), DenialReport::Now { earlier: 1 });
     // It is no guess.
     assert_eq!(ledger.peek(&policy(), &Attempt::new(RECOVERY, FIRST, STRANGER), at(0)), None);
 }

@@ -12,12 +12,12 @@ use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
 use crate::outcome::Acceptance;
 use crate::seal::{self, Sealer};
-use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
+use crate::state::{DAMAGE_REPORT, DamageReport, VAULT, VAULT_SLOT};
 use crate::step;
 
 /// The minimum time between two events about damage, in seconds, however often it is encountered:
 /// one hour.
-const TOLD_ONCE_IN: u64 = 3_600;
+const REPORT_INTERVAL: u64 = 3_600;
 
 /// What to do with the ciphers of a damaged vault that do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Vaults {
             if !salvage.unreadable.is_empty() && unreadable == Unreadable::Report {
                 return Ok(Acceptance::Unreadable(salvage.unreadable));
             }
-            let slots = [VAULT_SLOT, DAMAGE_TOLD.name()];
+            let slots = [VAULT_SLOT, DAMAGE_REPORT.name()];
             let step = |draft: &mut Draft<'_>| accept(draft, &seen, &salvage);
             if !self.driver.transact(&partition, &slots, step).await? {
                 continue;
@@ -89,8 +89,8 @@ impl Vaults {
         // The driver reports to its observer what a step returns as damage.
         let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
         drop(self.driver.observe(&partition, &[], look).await);
-        let told = self.driver.transact(&partition, &[DAMAGE_TOLD.name()], |draft| tell(draft, harm)).await;
-        if let Err(error) = told {
+        let reported = self.driver.transact(&partition, &[DAMAGE_REPORT.name()], |draft| report(draft, harm)).await;
+        if let Err(error) = reported {
             tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage is not in the security log");
         }
     }
@@ -98,12 +98,13 @@ impl Vaults {
 
 /// Emits the event, unless damage was reported within the hour. A time in the future does not
 /// count.
-fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
+fn report(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
     let now = draft.now();
-    if draft.read(DAMAGE_TOLD)?.is_some_and(|told| told.at <= now && now < told.at.plus(TOLD_ONCE_IN)) {
+    if draft.read(DAMAGE_REPORT)?.is_some_and(|reported| reported.at <= now && now < reported.at.plus(REPORT_INTERVAL))
+    {
         return Ok(());
     }
-    draft.put_until(DAMAGE_TOLD, &DamageTold { at: now }, now.plus(TOLD_ONCE_IN))?;
+    draft.put_until(DAMAGE_REPORT, &DamageReport { at: now }, now.plus(REPORT_INTERVAL))?;
     draft.event(Event::new(&VAULT_DAMAGED).with("part", harm.part()));
     Ok(())
 }
@@ -131,8 +132,8 @@ fn accept(draft: &mut Draft<'_>, seen: &HeadSnapshot, salvage: &Salvage) -> Resu
     head.text_bytes = salvage.text_bytes;
     draft.put(VAULT, &head)?;
     draft.write_vault(VaultWrite::Edit { put: Vec::new(), delete: salvage.unreadable.clone() })?;
-    if draft.read(DAMAGE_TOLD)?.is_some() {
-        draft.delete(DAMAGE_TOLD)?;
+    if draft.read(DAMAGE_REPORT)?.is_some() {
+        draft.delete(DAMAGE_REPORT)?;
     }
     let dropped = u64::try_from(salvage.unreadable.len()).unwrap_or(u64::MAX);
     draft.event(Event::new(&VAULT_ACCEPTED).with("ciphers", salvage.digest.count).with("dropped", dropped));

@@ -165,7 +165,7 @@ fn note(
                 if !declared {
                     // If it were committed, every later load would deny, because none would know
                     // the kind.
-                    return Err(StepError::Misuse("a slot of a kind that the driver was not told of"));
+                    return Err(StepError::Misuse("the kind of the slot is not declared to the driver"));
                 }
                 root.contents.insert(*name, Entry { revision, expiry: plain.expiry });
             }

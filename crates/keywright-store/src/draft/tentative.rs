@@ -56,8 +56,8 @@ impl<'a> Draft<'a> {
     /// still valid, and the step goes on.
     pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
-        match self.turn {
-            Some(turn) if turn.take(self.partition) => Ok(()),
+        match self.access {
+            Some(access) if access.take(self.partition) => Ok(()),
             _ => Err(StepError::NeedsPartition(standing)),
         }
     }

@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::{Finished, fence as finish_fence};
 use crate::loaded::{Loaded, open_root};
-use crate::locks::{PartitionGuard, Standing, Turn};
+use crate::locks::{PartitionAccess, PartitionGuard, Standing};
 use crate::nonces::Nonces;
 use crate::partition::Partition;
 use crate::port::{BoxError, BoxFuture, CommitError, LoadError};
@@ -289,9 +289,9 @@ impl Driver {
             return Ok((attempt, decide(Draft::new(partition, loaded, env, attempt), step)?));
         };
         let (attempt, nonces) = Nonces::draw()?;
-        let turn = Turn::new(&self.parts.locks, guard.take());
-        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&turn, nonces), step);
-        *guard = turn.into_guard();
+        let access = PartitionAccess::new(&self.parts.locks, guard.take());
+        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&access, nonces), step);
+        *guard = access.into_guard();
         Ok((attempt, decision?))
     }
 
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_only_if_two_looks_show_the_same_root() {
+    fn damage_is_reported_only_if_two_reads_show_the_same_root() {
         let root = Some(Revision::draw().unwrap());
         let mut rounds = Rounds::new(&[]);
         rounds.go_on(damage(), root).unwrap();

@@ -13,7 +13,7 @@ use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
 
 /// How often a page is read again because the account changed meanwhile.
-const MAX_LOOKS: u32 = 8;
+const MAX_READS: u32 = 8;
 
 /// Where the next, older page of a chain begins, and the head that it must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Driver {
         let partition = Partition::account(account);
         let limit = limit.max(1);
         let mut rounds = Rounds::new(&[]);
-        for _ in 0..MAX_LOOKS {
-            match self.look_at_log(&partition, chain, cursor, limit).await {
+        for _ in 0..MAX_READS {
+            match self.read_page(&partition, chain, cursor, limit).await {
                 Ok(Some(page)) => return Ok(page),
                 Ok(None) => {}
                 // As for a step, it counts as damage only if a second read finds it under the same
@@ -80,7 +80,7 @@ impl Driver {
 
     /// Reads a page once, with the root that authenticates it. Returns `None` if the root changed
     /// in between. A failure is returned with the root's revision that was seen.
-    async fn look_at_log(
+    async fn read_page(
         &self,
         partition: &Partition,
         chain: EventChain,

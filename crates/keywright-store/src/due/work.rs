@@ -73,7 +73,7 @@ pub enum OnFailure {
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use]
-pub struct Worked<E> {
+pub struct WorkReport<E> {
     /// How many tasks were done and removed.
     pub done: usize,
     /// The last failure. Its task is still due.
@@ -82,7 +82,7 @@ pub struct Worked<E> {
     pub unreleased: Option<TransactError>,
 }
 
-impl<E> Worked<E> {
+impl<E> WorkReport<E> {
     /// Returns how many tasks were done, if none has failed.
     ///
     /// # Errors
@@ -129,11 +129,11 @@ impl<'a> DueWork<'a> {
         claimed: &'t [DueTask],
         on_failure: OnFailure,
         mut work: impl FnMut(&'t DueTask) -> F,
-    ) -> Result<Worked<E>, TransactError>
+    ) -> Result<WorkReport<E>, TransactError>
     where
         F: Future<Output = Result<Attempt, E>>,
     {
-        let mut worked = Worked { done: 0, failure: None, unreleased: None };
+        let mut report = WorkReport { done: 0, failure: None, unreleased: None };
         let mut left = claimed;
         while let Some((task, rest)) = left.split_first() {
             left = rest;
@@ -150,26 +150,26 @@ impl<'a> DueWork<'a> {
             match work(task).await {
                 Ok(Attempt::Done) => {
                     if let Err(error) = self.commit(|draft| complete(draft, &held)).await {
-                        worked.unreleased = self.commit(|draft| put_back(draft, rest)).await.err();
+                        report.unreleased = self.commit(|draft| put_back(draft, rest)).await.err();
                         return Err(error);
                     }
-                    worked.done = worked.done.saturating_add(1);
+                    report.done = report.done.saturating_add(1);
                     continue;
                 }
                 Ok(Attempt::Later) => {}
-                Err(failure) => worked.failure = Some(failure),
+                Err(failure) => report.failure = Some(failure),
             }
             let released = self.commit(|draft| release(draft, std::slice::from_ref(&held))).await;
-            worked.unreleased = released.err().or(worked.unreleased);
-            if worked.failure.is_some() && on_failure == OnFailure::Stop {
+            report.unreleased = released.err().or(report.unreleased);
+            if report.failure.is_some() && on_failure == OnFailure::Stop {
                 if !rest.is_empty() {
                     let returned = self.commit(|draft| put_back(draft, rest)).await;
-                    worked.unreleased = returned.err().or(worked.unreleased);
+                    report.unreleased = returned.err().or(report.unreleased);
                 }
                 break;
             }
         }
-        Ok(worked)
+        Ok(report)
     }
 
     async fn commit<T, F>(&self, step: F) -> Result<T, TransactError>

@@ -136,7 +136,7 @@ impl TwoFactorSteps {
         factors.add(id, pending.name, pending.secret, parameters, context.now, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
         Ok(EnrolmentOutcome::Active(id))
     }
 
@@ -171,7 +171,7 @@ impl TwoFactorSteps {
         factors.add(id, name, secret, parameters, now, device.next);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, &events::FACTOR_ADDED, id);
+        emit(draft, &events::FACTOR_ADDED, id);
         Ok(DeviceImport::Imported(id))
     }
 
@@ -223,7 +223,7 @@ impl TwoFactorSteps {
         factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
         Ok(EnrolOutcome::Active(id))
     }
 
@@ -237,7 +237,7 @@ impl TwoFactorSteps {
         if !factors.remove(device) {
             return Ok(false);
         }
-        told(draft, &events::FACTOR_REMOVED, device);
+        emit(draft, &events::FACTOR_REMOVED, device);
         self.finish_removal(draft, factors, client)?;
         Ok(true)
     }
@@ -253,7 +253,7 @@ impl TwoFactorSteps {
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
         for id in &ids {
             factors.remove(*id);
-            told(draft, &events::FACTOR_REMOVED, *id);
+            emit(draft, &events::FACTOR_REMOVED, *id);
         }
         if ids.is_empty() {
             if pending {
@@ -319,6 +319,6 @@ fn compare(
     }
 }
 
-fn told(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {
+fn emit(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {
     draft.event(Event::new(kind).with("device", device.to_string().as_str()));
 }

@@ -115,7 +115,7 @@ fn tell_out_of_window(
 ) -> Result<(), StepError> {
     // The rate is checked first, so a flood of wrong guesses causes no search once the event was
     // emitted.
-    if !factors.may_tell(context.now, |told| &mut told.out_of_window) {
+    if !factors.may_report(context.now, |last| &mut last.out_of_window) {
         return Ok(());
     }
     let Some((device, seconds)) = factors.seconds_off(typed, context, DRIFT_SECONDS) else { return Ok(()) };
@@ -134,7 +134,7 @@ fn tell_ran_ahead(
     context: &MatchContext,
 ) -> Result<(), StepError> {
     let Some((device, until)) = factors.ran_ahead(matches, context) else { return Ok(()) };
-    if !factors.may_tell(context.now, |told| &mut told.ran_ahead) {
+    if !factors.may_report(context.now, |last| &mut last.ran_ahead) {
         return Ok(());
     }
     factors.put(draft)?;
