@@ -229,7 +229,7 @@ pub enum DeriveError {
     #[error("too many derivations at once")]
     Busy,
     /// The allocator cannot provide [`MEMORY_BYTES`].
-    #[error("no memory for the derivation")]
+    #[error("not enough memory for the derivation")]
     OutOfMemory,
     /// A primitive refused its input. With the fixed parameters of this protocol this does not
     /// happen.

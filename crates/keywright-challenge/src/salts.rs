@@ -79,7 +79,7 @@ impl fmt::Debug for Salts {
 #[non_exhaustive]
 pub enum SaltsError {
     /// There are not exactly three.
-    #[error("a challenge has not exactly three salts")]
+    #[error("a challenge must have exactly three salts")]
     Count,
     /// A salt is too short or too long, or has an odd number of digits.
     #[error("salt {index} has the wrong length")]

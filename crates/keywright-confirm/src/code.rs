@@ -278,7 +278,7 @@ keywright_core::redacted_debug!(CancelToken);
 
 /// The error for a text that is not a cancel token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cancel token has another form")]
+#[error("a cancel token must be 64 lower-case hex digits")]
 pub struct CancelTokenError;
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// The clock does not show a usable time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the clock stands before 1970 or beyond the year 9999")]
+#[error("the clock shows a time before 1970 or after the year 9999")]
 pub struct ClockError;
 
 /// The system's clock.

@@ -49,19 +49,19 @@ pub trait Format: Debug + Send + Sync {
 #[non_exhaustive]
 pub enum Malformed {
     /// A character is not in the alphabet.
-    #[error("a character is not of the alphabet")]
+    #[error("a character is not in the alphabet")]
     Alphabet,
     /// The length or the padding is not possible, for example an odd number of hex digits.
     #[error("the length or the padding is impossible")]
     Length,
     /// The text is too short for a nonce and a tag.
-    #[error("too short for an envelope")]
+    #[error("the text is too short for an envelope")]
     TooShort,
     /// The text is longer than the limits allow.
-    #[error("longer than the limit")]
+    #[error("the text is longer than the limit")]
     TooLong,
     /// The reason is specific to a custom format.
-    #[error("not well-formed")]
+    #[error("the text is malformed")]
     Other,
 }
 

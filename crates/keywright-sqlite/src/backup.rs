@@ -20,7 +20,7 @@ use crate::{connect, read, schema};
 pub enum BackupError {
     /// There is already a file at the copy's path, or the log or journal of one. It was not
     /// touched.
-    #[error("there is a file at `{}` already", .0.display())]
+    #[error("a file already exists at `{}`", .0.display())]
     Exists(PathBuf),
     /// The copy cannot be created or synchronised.
     #[error("the copy cannot be written")]
@@ -29,7 +29,7 @@ pub enum BackupError {
     #[error("the copy failed")]
     Fault(#[from] Fault),
     /// The file to be copied is not a Keywright file, or is of a newer version.
-    #[error("the file is none that this program can restore")]
+    #[error("this program cannot restore the file")]
     NotOurs(#[source] OpenError),
     /// The operating system did not provide a thread.
     #[error("a thread for the copy cannot be started")]

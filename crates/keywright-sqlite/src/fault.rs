@@ -57,13 +57,13 @@ impl FaultKind {
             Self::CannotOpen => "the database file cannot be opened",
             Self::Corrupt => "the database file is damaged",
             Self::Disk => "the disk failed",
-            Self::UnknownForm => "the database holds a row of an unknown form",
+            Self::UnknownForm => "the database holds a row that is malformed or was written by a newer version",
             Self::DuplicateCipher => "a vault write names one cipher twice",
-            Self::EventNumberTaken => "the number of an event is taken",
-            Self::AlteredSchema => "the database's tables are not as this program makes them",
+            Self::EventNumberTaken => "the number of an event is already taken",
+            Self::AlteredSchema => "the database's tables differ from those that this program creates",
             Self::FileReplaced => "the database file was deleted or replaced while it was open",
-            Self::OtherFile => "the transaction is on another database, or on one of another version",
-            Self::Stopped => "the store's thread is gone",
+            Self::OtherFile => "the transaction is on a different database or a different version of it",
+            Self::Stopped => "the store's thread has stopped",
             Self::Other => "SQLite reported an error",
         }
     }
@@ -185,7 +185,7 @@ pub enum OpenError {
         application_id: i32,
     },
     /// The file is from before the first release. It cannot be migrated; begin with a new file.
-    #[error("the database is from before the first release and cannot be brought forward; begin with a new file")]
+    #[error("the database is from before the first release and cannot be migrated: start with a new file")]
     BeforeRelease,
     /// The host's database that was to be adopted has a text encoding other than UTF-8.
     #[error("the database has the text encoding {encoding}; only UTF-8 can be adopted")]
@@ -195,7 +195,7 @@ pub enum OpenError {
     },
     /// A write-ahead log is not possible at the file's place, which usually is a network file
     /// system.
-    #[error("the file's place does not support a write-ahead log (the journal mode stays `{mode}`)")]
+    #[error("the file system does not support a write-ahead log (the journal mode stays `{mode}`)")]
     NoWriteAheadLog {
         /// The journal mode to which SQLite fell back.
         mode: String,

@@ -211,19 +211,19 @@ impl Batch {
 #[non_exhaustive]
 pub enum BatchError {
     /// One slot is put twice, or both put and deleted.
-    #[error("a batch names one slot twice")]
+    #[error("a batch writes one slot twice")]
     TwoWrites,
     /// The new revision is the same as the one that it replaces, or it is zero.
-    #[error("a batch does not move the root's revision")]
+    #[error("a batch does not change the root's revision")]
     Revision,
     /// Two events of one chain have the same number.
-    #[error("a batch numbers two events of one chain alike")]
+    #[error("a batch gives two events of one chain the same number")]
     TwoEvents,
     /// The events of one chain are not numbered consecutively, or one has the number zero.
     #[error("a batch leaves a gap between the events of one chain")]
     EventGap,
     /// The batch swaps or promotes a vault that it also erases.
-    #[error("a batch erases the vault that it would swap")]
+    #[error("a batch both erases and replaces the vault")]
     EraseWithCover,
 }
 

@@ -142,7 +142,7 @@ pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentativ
 /// nothing either. A repeated call after success succeeds again.
 ///
 /// # Errors
-/// Returns [`StepError::Misuse`] for a name that another account has claimed, or beyond
+/// Returns [`StepError::Misuse`] for the name was claimed by another account, or beyond
 /// [`MAX_OWNED`]. Otherwise returns the errors of [`Draft::read`].
 pub fn take(draft: &mut Draft<'_>, claimed: &Claimed) -> Result<bool, StepError> {
     take_as(draft, claimed, None)
@@ -164,7 +164,7 @@ fn take_as(
     provisional_until: Option<UnixSeconds>,
 ) -> Result<bool, StepError> {
     if account(draft)? != intent.claimant.account {
-        return Err(StepError::Misuse("a name that another account has claimed"));
+        return Err(StepError::Misuse("the name was claimed by another account"));
     }
     let now = draft.now();
     let mut list = NameList::read(draft)?;
@@ -176,7 +176,7 @@ fn take_as(
         return Ok(true);
     }
     if owned >= MAX_OWNED {
-        return Err(StepError::Misuse("an account that owns too many names"));
+        return Err(StepError::Misuse("the account owns too many names"));
     }
     entry.since = now;
     entry.standing = EntryState::Owned { provisional_until };

@@ -267,11 +267,11 @@ pub enum LoadError {
     #[error("the store failed to load")]
     Failed(#[source] BoxError),
     /// A row has a form that this version does not know.
-    #[error("the store holds a row of an unknown form")]
+    #[error("the store holds a row that is malformed or was written by a newer version")]
     Corrupt(#[source] BoxError),
     /// The load took too long: the driver ([`load_limit`](crate::DriverBuilder::load_limit)) or the
     /// backend itself gave it up. Try again.
-    #[error("the store gave no answer in time")]
+    #[error("the store did not answer in time")]
     TimedOut,
 }
 

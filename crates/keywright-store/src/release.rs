@@ -27,7 +27,7 @@ impl<T> Tentative<T> {
     /// Returns [`StepError::Misuse`] if they belong to different attempts.
     pub fn zip<U>(self, other: Tentative<U>) -> Result<Tentative<(T, U)>, StepError> {
         if self.attempt != other.attempt {
-            return Err(StepError::Misuse("values of two attempts"));
+            return Err(StepError::Misuse("the two tentative values belong to different attempts"));
         }
         Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
     }

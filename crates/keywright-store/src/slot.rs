@@ -171,7 +171,7 @@ impl fmt::Debug for SlotName {
 
 /// A stored text names no slot. It is a row of a newer version, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored slot has no known form")]
+#[error("a stored slot name is malformed or was written by a newer version")]
 pub struct UnknownSlot;
 
 /// What happens when more records of a kind are put than a partition may have. It is part of the
@@ -442,14 +442,14 @@ impl SlotKinds {
 #[non_exhaustive]
 pub enum SlotKindsError {
     /// Two crates declare one kind in two ways.
-    #[error("the kind of slot `{0}` is declared in two ways")]
+    #[error("the slot kind `{0}` is declared twice with different settings")]
     DeclaredTwice(KindName),
     /// The record that lists the members of this kind is not declared, or does not have a single
     /// lasting slot.
-    #[error("the kind of slot `{0}` is listed by a record that is not declared")]
+    #[error("the slot kind `{0}` depends on a list record that is not declared")]
     NoList(KindName),
     /// The sum over all kinds is above [`MAX_SLOTS`].
-    #[error("the kinds of slots add up to {0} slots a partition, above {MAX_SLOTS}")]
+    #[error("the declared slot kinds allow {0} slots per partition, more than {MAX_SLOTS}")]
     TooMany(u16),
 }
 

@@ -152,7 +152,7 @@ pub enum WithinError {
     #[error("the partition cannot be read")]
     Load(#[from] LoadError),
     /// The transaction rejected the batch, or cannot be used.
-    #[error("nothing was spent")]
+    #[error("the host's transaction rejected the batch or cannot be used")]
     Failed(#[source] BoxError),
 }
 

@@ -228,16 +228,16 @@ pub enum DeviceImport {
 #[non_exhaustive]
 pub enum DeviceFault {
     /// The name is empty, too long, or contains a control character.
-    #[error("a device's name has 1 to 64 characters, none of them a control character")]
+    #[error("a device's name must be 1 to 64 characters without control characters")]
     Name,
     /// The secret has fewer bits than the policy's `min_secret_bits`.
     #[error("the secret is shorter than `min_secret_bits`")]
     ShortSecret,
     /// A year of guessing would find a code with so few digits with a probability above 1 %.
-    #[error("codes with so few `digits` are not guarded by the guess ledger's policy")]
+    #[error("codes with so few `digits` are too easy to guess under the ledger policy")]
     Guessable,
     /// The account already has as many devices as the policy's `devices` allows.
-    #[error("the account has as many `devices` as the policy allows")]
+    #[error("the account already has as many `devices` as the policy allows")]
     TooManyDevices,
     /// An active device has the same secret with other parameters. The six digits of one code are
     /// the end of the eight of the other, so anyone who saw a spent code of the one would know an

@@ -306,7 +306,7 @@ pub enum TwoFactorPolicyError {
     Parameters(#[from] ParametersError),
     /// A year of guessing would find a code with a probability above 1 %: (back + forward + 1) ·
     /// devices · guesses / 10^digits.
-    #[error("`window`, `devices` and `digits` make a code that the server's ledger policy does not guard")]
+    #[error("`window`, `devices` and `digits` allow codes that are too easy to guess under the server's ledger policy")]
     Guessable(#[from] LedgerPolicyError),
 }
 

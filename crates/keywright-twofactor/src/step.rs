@@ -173,7 +173,7 @@ impl TwoFactorSteps {
         client: Client,
     ) -> Result<bool, StepError> {
         if !is_factor(proof.peek(draft)?.method()) {
-            return Err(StepError::Misuse("only a factor lets a client in at a factor"));
+            return Err(StepError::Misuse("only the proof of a factor can admit a client to a factor"));
         }
         let (Some(attempt), Some(tag)) = (state::attempt(draft, client)?, client.tag()) else { return Ok(false) };
         if guess::peek_refusal(draft, &attempt)?.is_none() {

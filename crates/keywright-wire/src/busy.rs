@@ -7,6 +7,6 @@ pub const BUSY_SECONDS: u64 = 2;
 
 /// Too many askers wait. Nothing was checked; try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait for slow work")]
+#[error("too many requests are waiting for slow work")]
 #[non_exhaustive]
 pub struct Busy;

@@ -172,7 +172,10 @@ async fn finish_own<W: HostWork>(
     let (needed, notices): (Vec<_>, Vec<_>) = made.into_iter().partition(|task| is_needed(host, &task.name));
     let worked = run_due(driver, account, host, &needed, Weight::Required).await;
     if let Err(error) = run_due(driver, account, host, &notices, Weight::Required).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "notices of a change that is done stay due");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a change was committed, but its notices are still due"
+        );
     }
     match worked {
         Ok(_) => Ok(()),
@@ -247,7 +250,7 @@ async fn run_due<W: HostWork>(
     let on_failure = if required == Weight::Later { OnFailure::GoOn } else { OnFailure::Stop };
     let worked = DueWork::new(driver, &partition).run(tasks, on_failure, attempt).await?;
     if let Some(fault) = &worked.unreleased {
-        tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
+        tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work could not be released");
     }
     Ok(worked.result()?)
 }

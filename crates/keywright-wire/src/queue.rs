@@ -126,7 +126,7 @@ pub async fn withdraw_if_busy(driver: &Driver, requester: &Requester, guess: &Pe
     let slots = [guess::LEDGER.name()];
     let withdrawn = driver.transact(&requester.partition, &slots, |draft| guess::withdraw(draft, guess)).await;
     if let Err(error) = withdrawn {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a guess that nobody looked at will be charged");
+        tracing::warn!(error = &error as &dyn std::error::Error, "a guess that was not checked will be charged");
     }
 }
 

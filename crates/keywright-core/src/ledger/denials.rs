@@ -9,7 +9,7 @@ use crate::time::UnixSeconds;
 /// The count of one kind of denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// When the last event was written; 1970, which is long ago, if there was none.
+    /// When the last event was written, or 1970 if none was written.
     pub(super) at: UnixSeconds,
     /// The number of denials since then.
     pub(super) times: u32,

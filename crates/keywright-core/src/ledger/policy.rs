@@ -85,7 +85,8 @@ pub(super) const MAX_PENDING: usize = 4 * (MAX_KNOWN_CLIENTS + MAX_ADMISSIONS + 
 /// far less.
 pub const VERDICT_SECONDS: u64 = 120;
 
-/// A refusal for longer than this many seconds is worth a mail: 15 minutes, which the tenth wrong guess in a row begins.
+/// A mail is sent for a refusal that lasts longer than this many seconds: 15 minutes. The tenth
+/// wrong guess in a row begins such a wait.
 pub const MAIL_WAIT: u64 = 900;
 
 /// The pause after the first mail, in seconds: a day. It doubles with each mail whose link nobody
@@ -99,12 +100,12 @@ pub const MAX_MAIL_PAUSE: u64 = 30 * 86_400;
 /// The number of admissions that the link of one mail can grant.
 pub const MAIL_ADMISSIONS: u8 = 3;
 
-/// The seconds within which repeated denials are reported in one event. It is short enough for a
-/// useful log, and long enough that a flood does not fill it.
+/// The seconds within which repeated denials are reported in one event: short enough for a useful
+/// log, and long enough that a flood of guesses does not fill it.
 pub const DENIAL_REPORT_SECONDS: u64 = 3_600;
 
-/// The wait that is reported for a refusal that only an act ends, in seconds: a day, for clients
-/// that require a number.
+/// The wait that is reported for a lockout, which does not end with time, in seconds: a day.
+/// Clients of some protocols require a number.
 pub const LOCKED_RETRY_AFTER: u64 = 86_400;
 
 /// The limits of one failure counter: that of the unknown clients together, or that of one known

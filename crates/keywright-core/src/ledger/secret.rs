@@ -206,8 +206,8 @@ pub enum Strength {
     Guessable,
     /// A secret of at least 64 random bits. It has waits, but no limit ever locks a client out.
     ///
-    /// Such a secret is the way in when others are locked, and its length protects it: one guess an
-    /// hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
+    /// The owner must be able to use such a secret when others are locked. Its length protects it:
+    /// one guess an hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
     Unguessable,
 }
 
@@ -231,8 +231,9 @@ impl Strength {
 pub struct Generation(u64);
 
 impl Generation {
-    /// The generation of a secret that the host keeps. The host announces each change of it, which
-    /// is then a [`renew`](super::GuessLedger::renew) from this generation to itself.
+    /// The generation of every secret that the host keeps. The host reports each change of such a
+    /// secret, and the ledger is then [renewed](super::GuessLedger::renew) from this generation to
+    /// itself.
     pub const HOST: Self = Self(0);
 
     /// Draws a generation. It is never [`Self::HOST`].

@@ -84,14 +84,14 @@ impl Vaults {
     /// which gets one event an hour. A failure in this function does not change the answer, which
     /// denies.
     pub(super) async fn report(&self, account: &AccountId, harm: Harm) {
-        tracing::error!(%account, %harm, "a vault is damaged, and was not given out");
+        tracing::error!(%account, %harm, "a vault is damaged and access was denied");
         let partition = Partition::account(account);
         // The driver reports to its observer what a step returns as damage.
         let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
         drop(self.driver.observe(&partition, &[], look).await);
         let reported = self.driver.transact(&partition, &[DAMAGE_REPORT.name()], |draft| report(draft, harm)).await;
         if let Err(error) = reported {
-            tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage is not in the security log");
+            tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage could not be recorded in the security log");
         }
     }
 }

@@ -174,7 +174,7 @@ fn replaced(edit: &Edit<'_>, existing: &Existing) -> Result<Option<Replaced>, St
     }
     let touched = || put.iter().copied().chain(deleted(edit));
     if !touched().all(|id| existing.was_asked(id)) {
-        return Err(StepError::Misuse("an edit names a cipher whose existence was not looked up"));
+        return Err(StepError::Misuse("the edit names a cipher that `existing` does not cover"));
     }
     let mut replaced = Replaced { gone: Vec::new(), text_bytes: 0 };
     for found in touched().filter_map(|id| existing.found(id)) {

@@ -41,7 +41,7 @@ impl Draft<'_> {
             return Ok(Finished { batch, events: Vec::new(), standing });
         }
         if self.moves_epochs() && staged.events.is_empty() && self.partition.is_account() {
-            return Err(StepError::Misuse("an epoch was moved without an event"));
+            return Err(StepError::Misuse("the step moved an epoch without emitting an event"));
         }
         let (batch, events) = self.write()?;
         Ok(Finished { batch: Some(batch), events, standing })
@@ -175,7 +175,7 @@ fn note(
         }
     }
     if root.contents.len() > usize::from(crate::slot::MAX_SLOTS) {
-        return Err(StepError::Misuse("a partition has more slots than any server declares"));
+        return Err(StepError::Misuse("the partition has more slots than any server may declare"));
     }
     // The contents are sorted by kind.
     let mut of_kind: BTreeMap<KindName, usize> = BTreeMap::new();

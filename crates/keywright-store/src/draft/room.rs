@@ -29,7 +29,7 @@ impl Draft<'_> {
         list: &M,
     ) -> Result<(), StepError> {
         if family.kind().full() != Full::evicts_unlisted(slot) {
-            return Err(StepError::Misuse("a family is listed by the record that it declares"));
+            return Err(StepError::Misuse("the family is declared to be listed by another record"));
         }
         self.put(slot, list)?;
         let mut unlisted = self.ids(&family);

@@ -89,7 +89,7 @@ impl Draft<'_> {
     /// Returns [`StepError::Misuse`] if one is staged already.
     pub fn write_vault(&mut self, write: VaultWrite) -> Result<(), StepError> {
         if self.staged.vault.is_some() {
-            return Err(StepError::Misuse("one batch carries one vault write"));
+            return Err(StepError::Misuse("a batch can carry only one vault write"));
         }
         self.revive()?;
         self.staged.vault = Some(write);

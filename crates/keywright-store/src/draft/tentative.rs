@@ -41,7 +41,7 @@ impl<'a> Draft<'a> {
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
     {
         if judged.attempt != self.attempt {
-            return Err(StepError::Misuse("a verdict of another attempt"));
+            return Err(StepError::Misuse("the verdict belongs to another attempt"));
         }
         if judged.based_on != self.staged.version {
             return (judged.step)(self);
@@ -76,7 +76,7 @@ impl<T> Tentative<T> {
     /// # Errors
     /// Returns [`StepError::Misuse`] in any other attempt.
     pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
-        self.of_attempt(draft.attempt()).ok_or(StepError::Misuse("a value of another attempt"))
+        self.of_attempt(draft.attempt()).ok_or(StepError::Misuse("the tentative value belongs to another attempt"))
     }
 }
 

@@ -206,9 +206,9 @@ impl Driver {
                 Ok(Round::Again) => {}
                 Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
                 Ok(Round::Decided(..)) => {
-                    return Err(StepError::Misuse("an observation changed or granted something").into());
+                    return Err(StepError::Misuse("a read-only step changed or granted something").into());
                 }
-                Ok(Round::Judge(..)) => return Err(StepError::Misuse("an observation judged a guess").into()),
+                Ok(Round::Judge(..)) => return Err(StepError::Misuse("a read-only step checked a guess").into()),
                 Err(error) => {
                     self.report(partition, &error);
                     return Err(error);
@@ -303,7 +303,7 @@ impl Driver {
             None => commit.await,
             Some((timer, limit)) => match first_of(commit, timer.wait(*limit)).await {
                 Some(answer) => answer,
-                None => Err(CommitError::Unknown("the store gave no answer in time".into())),
+                None => Err(CommitError::Unknown("the store did not answer in time".into())),
             },
         }
     }
@@ -318,7 +318,7 @@ impl Driver {
         match first_of(load, timer.wait(*limit)).await {
             Some(answer) => answer,
             None => {
-                tracing::warn!(partition = partition.key(), limit = ?limit, "a load was given up");
+                tracing::warn!(partition = partition.key(), limit = ?limit, "a load took too long and was abandoned");
                 Err(LoadError::TimedOut)
             }
         }

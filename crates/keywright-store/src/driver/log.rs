@@ -139,7 +139,7 @@ fn verify(
     let (mut before, mut head) = match cursor {
         None => (known.next, known.head),
         Some(cursor) if cursor.chain == chain && cursor.before <= known.next => (cursor.before, cursor.head),
-        Some(_) => return Err(StepError::Misuse("a cursor of another chain")),
+        Some(_) => return Err(StepError::Misuse("the cursor belongs to another chain")),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let goes_on = stored.len() > limit;

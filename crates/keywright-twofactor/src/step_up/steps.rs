@@ -93,7 +93,7 @@ impl StepUps {
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let factor = proven.peek(draft)?;
         if factor.purpose().as_str() != action.as_str() {
-            return Err(StepError::Misuse("a code was verified for another purpose than this action"));
+            return Err(StepError::Misuse("the code was verified for a purpose other than this action"));
         }
         let method = factor.method();
         // What was proven in this draft was enrolled, even if it is not any more: the last recovery

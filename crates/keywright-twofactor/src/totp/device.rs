@@ -46,7 +46,7 @@ impl fmt::Debug for DeviceId {
 
 /// The error for a text that is not a device id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a device id has 16 lower-case hex digits")]
+#[error("a device id must be 16 lower-case hex digits")]
 pub struct DeviceIdError;
 
 /// An active device.
