@@ -1,8 +1,9 @@
-//! The draft is what a step sees of one partition, and where it leaves the new states.
+//! The draft: what a step sees of one partition, and the changes that it has staged.
 //!
 //! A step is a pure, synchronous function over a draft. It reads no clock, draws no hidden
-//! randomness and does no I/O. Nothing that it reads can change before its batch commits, because
-//! the batch's one guard is the root. Steps of different crates therefore compose.
+//! randomness and does no I/O. If anything that it has read changes before its batch is committed,
+//! the root changes too, and the batch is refused. Steps of different crates can therefore be
+//! combined in one draft.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,8 @@ pub(crate) struct Env<'a> {
     pub(crate) kinds: Option<&'a SlotKinds>,
 }
 
-/// One partition, as one attempt of a step sees it.
+/// The records of one partition, as one attempt at running a step sees them, and the changes that
+/// it stages.
 pub struct Draft<'a> {
     partition: &'a Partition,
     loaded: &'a Loaded,
@@ -134,8 +136,8 @@ impl<'a> Draft<'a> {
         self.partition
     }
 
-    /// Returns the revision under which this attempt's batch writes the root, for a record that
-    /// must name what is written beside it. It proves nothing before the commit.
+    /// Returns the revision that the root will have if this attempt is committed, for a record that
+    /// has to refer to this commit. Before the commit it proves nothing.
     #[must_use]
     pub const fn attempt(&self) -> Revision {
         self.attempt
@@ -148,7 +150,7 @@ impl<'a> Draft<'a> {
         self.loaded.revision
     }
 
-    /// Returns the one moment at which this attempt is decided.
+    /// Returns the time of this attempt. It is the same however often it is read.
     #[must_use]
     pub const fn now(&self) -> UnixSeconds {
         self.env.now

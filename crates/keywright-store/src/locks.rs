@@ -87,8 +87,8 @@ impl PartitionLocks {
     }
 }
 
-/// How an attempt gets exclusive use of its partition: it already has it, or takes it if nobody
-/// does.
+/// An attempt's exclusive use of its partition, which it may have already, or may take if nobody
+/// else has it.
 pub(crate) struct PartitionAccess {
     locks: Arc<PartitionLocks>,
     guard: Cell<Option<PartitionGuard>>,

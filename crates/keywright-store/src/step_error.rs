@@ -1,4 +1,4 @@
-//! Why a step could not decide.
+//! Errors of steps.
 
 use std::fmt;
 
@@ -8,15 +8,17 @@ use crate::batch::BatchError;
 use crate::locks::Standing;
 use crate::slot::SlotName;
 
-/// Why a step could not decide. The caller must deny; nothing was counted or written.
+/// A step failed before it could decide. The caller must deny the request; nothing was counted or
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// The step needs slots that were not named. The driver loads them and runs the step again.
+    /// The step read slots that were not loaded. Pass this error on: the driver loads them and runs
+    /// the step again.
     #[error("records were not loaded: {}", Listed(.0))]
     NotLoaded(Vec<SlotName>),
-    /// A guess may be judged now, but only while nobody else commits to the partition. The driver
-    /// takes the partition and runs the step again. Pass it on.
+    /// The step is about to check a guess, which it may do only while nobody else commits to the
+    /// partition. Pass this error on: the driver locks the partition and runs the step again.
     #[error("a guess can be checked only while the partition is locked")]
     NeedsPartition(Standing),
     /// A body does not open: it is damaged, was moved or put back from an earlier revision, or is
@@ -70,8 +72,8 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Whether it reports that stored data is damaged, lost or altered, so that an operator must
-    /// look into it.
+    /// Whether the error means that stored data is damaged, lost or altered, so that an operator
+    /// must investigate.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Open(_) | Self::Decode(_) | Self::Damaged(_) | Self::UndeclaredSlot(_))

@@ -1,4 +1,4 @@
-//! A step inside one of the host's own transactions: what was already granted is spent atomically
+//! Running a step inside one of the host's own transactions, so that a proof is spent atomically
 //! with the host's change.
 
 use keywright_core::SecurityEvent;

@@ -15,7 +15,7 @@ use crate::step_error::{Damage, StepError};
 /// How often a page is read again because the account changed meanwhile.
 const MAX_READS: u32 = 8;
 
-/// Where the next, older page of a chain begins, and the head that it must have.
+/// Where the next, older page of a chain begins, and the hash that its newest event must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventCursor {
     chain: EventChain,

@@ -16,8 +16,8 @@ const PAGE: u32 = crate::slot::MAX_SLOTS as u32;
 
 impl Driver {
     /// Checks that a partition holds no record that its root does not list. Somebody added such a
-    /// record by writing to the database without this crate. A step never takes it for a record,
-    /// but notices it only if it asks for that very slot. `upkeep` is the driver's own store.
+    /// record by writing to the database without this crate. A step never uses such a record, and
+    /// notices it only if it reads that very slot. `upkeep` is the driver's own store.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the check fails: with [`Damage::Record`] and the first slot

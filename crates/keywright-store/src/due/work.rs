@@ -1,5 +1,5 @@
-//! Doing due work: claim a task, do it, remove it, and return what failed. This never happens while
-//! a commit holds the partition.
+//! Doing due work: claim a task, do it, then remove it, or give up the claim if it failed. No lock
+//! on the partition is held meanwhile.
 
 use super::list::{DUE, DueTask};
 use super::{claim, claim_again, claim_now, complete, put_back, release};
@@ -8,8 +8,8 @@ use crate::driver::{Driver, TransactError};
 use crate::partition::Partition;
 use crate::step_error::StepError;
 
-/// Does an account's due work, as one server. Claims keep other servers from the same tasks. Each
-/// claim, removal and return is a commit of its own, and the work itself runs outside of all of
+/// Does an account's due work. A claim keeps other servers from doing the same task. Claiming,
+/// removing and giving up a task are commits of their own, and the work itself is done between
 /// them.
 ///
 /// ```
@@ -78,7 +78,7 @@ pub struct WorkReport<E> {
     pub done: usize,
     /// The last failure. Its task is still due.
     pub failure: Option<E>,
-    /// Why a claim could not be returned. The next worker must wait until it runs out.
+    /// Why a claim could not be given up, if so. Other workers must wait until it expires.
     pub unreleased: Option<TransactError>,
 }
 
@@ -117,9 +117,9 @@ impl<'a> DueWork<'a> {
         self.commit(|draft| claim_now(draft, &own)).await
     }
 
-    /// Does tasks that the caller has claimed, oldest first, and removes each once it is done.
-    /// `work` must be idempotent. It runs outside of any commit and may use the driver on the same
-    /// account.
+    /// Does tasks that the caller has claimed, the oldest first, and removes each once it is done.
+    /// `work` must be idempotent. It is called outside of any commit and may use the driver on the
+    /// same account.
     ///
     /// # Errors
     /// Returns the errors of [`Driver::run`] if a task that is done cannot be removed. It is then
