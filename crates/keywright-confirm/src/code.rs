@@ -197,7 +197,7 @@ impl MailedCode {
 
 keywright_core::redacted_debug!(MailedCode { expires, .. });
 
-/// A wait that has begun.
+/// A wait that has begun, after which the action may be confirmed.
 pub struct Wait {
     pub(crate) seconds: u64,
     pub(crate) earliest: UnixSeconds,

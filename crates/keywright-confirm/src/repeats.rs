@@ -58,7 +58,8 @@ impl Tallies {
         Some(earlier)
     }
 
-    /// Takes the events that were only counted and whose hour is over, and how often each happened.
+    /// Removes and returns the events that were only counted and whose hour is over, with the
+    /// number of times that each happened.
     pub(crate) fn take_unreported(&mut self, now: UnixSeconds) -> Vec<(String, Repeated, u32)> {
         let is_over = |tally: &&mut Tally| tally.times > 0 && now.since(tally.at) >= REPEAT_SECONDS;
         let over = self.0.iter_mut().filter(is_over);

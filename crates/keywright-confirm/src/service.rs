@@ -34,7 +34,7 @@ impl Confirmations {
         &self.steps
     }
 
-    /// Requests a code to be shown and typed back.
+    /// Begins a confirmation by a code that is shown and typed back. Returns the code.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
@@ -99,7 +99,8 @@ impl Confirmations {
         Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
-    /// Requests a code to be mailed, for a caller who is logged in.
+    /// Begins a confirmation by a mailed code, for a caller who is logged in. Returns the code to
+    /// be mailed.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
@@ -148,7 +149,8 @@ impl Confirmations {
         Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
-    /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one. Call it on POST only.
+    /// Withdraws the pending confirmation to which a token belongs. Returns whether there was one.
+    /// Call it on POST only.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is

@@ -60,8 +60,8 @@ pub enum Once {
     /// The whole account: a code that was used for one purpose cannot be used for another.
     #[default]
     Account,
-    /// One purpose: a code of the same step is accepted again for another purpose. For protocols
-    /// whose clients request a code twice in a row.
+    /// One purpose: a code of the same time step is accepted again for another purpose. This is for
+    /// protocols whose clients require two codes in a row.
     Purpose,
 }
 
@@ -260,8 +260,8 @@ impl TwoFactorPolicyBuilder {
 
     /// Sets whether a change of factors (a device added, replaced or removed, recovery codes,
     /// mailed codes) ends all other logins by moving the credential epoch in its commit. Default
-    /// true. To keep the acting login, stamp it again in the same draft. The host must end the
-    /// logins that it keeps itself.
+    /// true. To keep the login that makes the change, write its record again in the same draft,
+    /// with the new epoch. The host must end those logins that it stores itself.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.policy.end_other_logins = end;
         self
@@ -287,7 +287,7 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(TwoFactorPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// The reason why numbers do not form a [`TwoFactorPolicy`].
+/// Why numbers do not form a valid [`TwoFactorPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TwoFactorPolicyError {

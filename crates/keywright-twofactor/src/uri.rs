@@ -302,7 +302,7 @@ pub(crate) fn decode(text: &str) -> Result<String, UriError> {
     String::from_utf8(std::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
 }
 
-/// The reason why text is not a valid otpauth URI, or why none can be created.
+/// Why text is not a valid otpauth URI, or why none can be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {

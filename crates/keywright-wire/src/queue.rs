@@ -13,7 +13,7 @@
 //!
 //! impl Passwords {
 //!     async fn check(&self, requester: &Requester, password: &str) -> Result<bool, HostError> {
-//!         let permit = self.queue.enter(requester).await?;
+//!         let permit = self.queue.acquire(requester).await?;
 //!         // With tokio: `spawn_blocking`. The work holds the permit, because it continues if the request is dropped.
 //!         let work = move || {
 //!             let _permit = permit;
@@ -336,7 +336,7 @@ impl WorkQueue {
     ///
     /// # Errors
     /// [`Busy`], immediately if there is no place, or later if another account needs the place.
-    pub async fn enter(&self, requester: &Requester) -> Result<Permit, Busy> {
+    pub async fn acquire(&self, requester: &Requester) -> Result<Permit, Busy> {
         let (sender, receiver) = oneshot::channel();
         let limits = &self.shared.limits;
         let (id, evicted) = {

@@ -20,7 +20,7 @@ const BODY: &str = r#"{"status":"error","id":0,"message":"Unable to complete req
 async fn at_work(world: &World, known: usize, unknown: usize) -> (WorkQueue, Permit) {
     let queue = WorkQueue::new(Limits::default().at_once(1).waiting(known, unknown));
     world.host.use_queue(queue.clone());
-    let turn = queue.enter(&Requester::known(&bob())).await.unwrap();
+    let turn = queue.acquire(&Requester::known(&bob())).await.unwrap();
     (queue, turn)
 }
 

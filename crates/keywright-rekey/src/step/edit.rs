@@ -86,19 +86,19 @@ impl Found {
 pub struct Existing {
     head: Revision,
     /// The requested ids, sorted; `None` if all were requested.
-    asked: Option<Vec<CipherId>>,
+    requested: Option<Vec<CipherId>>,
     /// The rows that exist, sorted by id.
     found: Vec<Found>,
 }
 
 impl Existing {
-    pub(crate) fn new(head: Revision, asked: Option<Vec<CipherId>>, mut found: Vec<Found>) -> Self {
+    pub(crate) fn new(head: Revision, requested: Option<Vec<CipherId>>, mut found: Vec<Found>) -> Self {
         found.sort_unstable_by_key(Found::id);
-        let asked = asked.map(|mut asked| {
-            asked.sort_unstable();
-            asked
+        let requested = requested.map(|mut requested| {
+            requested.sort_unstable();
+            requested
         });
-        Self { head, asked, found }
+        Self { head, requested, found }
     }
 
     /// Returns the head at which this was read.
@@ -118,7 +118,7 @@ impl Existing {
     }
 
     fn was_asked(&self, id: CipherId) -> bool {
-        self.asked.as_ref().is_none_or(|asked| asked.binary_search(&id).is_ok())
+        self.requested.as_ref().is_none_or(|requested| requested.binary_search(&id).is_ok())
     }
 }
 

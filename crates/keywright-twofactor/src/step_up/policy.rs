@@ -105,7 +105,7 @@ impl Rule {
     }
 }
 
-/// Rules by action name, and one for all others.
+/// The rules of step-up: one for each named action, and a default for all others.
 ///
 /// ```
 /// # use keywright_twofactor::{ActionName, Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};
@@ -136,10 +136,10 @@ impl StepUpPolicy {
         Self { default, rules: BTreeMap::new() }
     }
 
-    /// A rule of its own for an action.
+    /// Adds a rule for one action, which replaces the default rule for it.
     ///
     /// # Errors
-    /// [`StepUpPolicyError::TwoRules`] if the action has one already.
+    /// Returns [`StepUpPolicyError::TwoRules`] if the action has a rule already.
     pub fn rule(mut self, action: ActionName, rule: Rule) -> Result<Self, StepUpPolicyError> {
         if self.rules.insert(action, rule).is_some() {
             return Err(StepUpPolicyError::TwoRules);
@@ -154,7 +154,7 @@ impl StepUpPolicy {
     }
 }
 
-/// The reason why a rule is not valid.
+/// A rule is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepUpPolicyError {

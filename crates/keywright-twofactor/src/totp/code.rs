@@ -90,8 +90,8 @@ impl Found {
     }
 }
 
-/// The result of checking a code against one device's window. The check is pure: a host that does
-/// not use our store keeps the step itself.
+/// The result of checking a code against one device's window. The check changes nothing: a host
+/// that does not use `keywright-store` must store the accepted step itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: no caller should need a wildcard arm that grants")]

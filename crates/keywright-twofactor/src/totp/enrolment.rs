@@ -33,13 +33,15 @@ enum Comparison {
 
 /// Enrolment and removal of devices.
 impl TwoFactorSteps {
-    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
-    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
+    /// Begins the enrolment of a device, which may replace another. Everything that is active stays
+    /// active until a code of the new device is confirmed. If an enrolment is pending already, it
+    /// becomes void, whichever session began it.
     ///
-    /// Only the same `session` can confirm, and only until an epoch moves.
+    /// Only the same `session` can confirm the enrolment, and only until an epoch moves.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no new enrolment is
+    /// pending.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,

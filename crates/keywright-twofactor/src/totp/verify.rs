@@ -1,4 +1,4 @@
-//! Checking time-based codes, and the ways in when guesses at them are refused.
+//! Checking time-based codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
@@ -16,9 +16,9 @@ use crate::step::TwoFactorSteps;
 impl TwoFactorSteps {
     /// Checks a time-based code against all devices and spends it if it is correct.
     ///
-    /// `client` is the sender of the code, by its credential or its network; a client that passed
-    /// before is not held up by the failures of others. `purpose` states what the proof is for; the
-    /// [`Proven`] carries it.
+    /// `client` is the sender of the code, identified by its credential or its network. If it has
+    /// entered a correct code before, the wrong codes of others do not delay it. `purpose` states
+    /// what the code is for, and is recorded in the [`Proven`].
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and

@@ -22,7 +22,7 @@ type Entering = Pin<Box<dyn Future<Output = Result<Permit, Busy>>>>;
 /// Starts to wait for a permit, and polls once.
 fn enter(queue: &WorkQueue, requester: Requester) -> (Entering, Poll<Result<Permit, Busy>>) {
     let queue = queue.clone();
-    let mut entering: Entering = Box::pin(async move { queue.enter(&requester).await });
+    let mut entering: Entering = Box::pin(async move { queue.acquire(&requester).await });
     let first = poll(&mut entering);
     (entering, first)
 }
@@ -320,7 +320,7 @@ async fn threads_and_aborted_tasks_lose_no_turn() {
                 for _ in 0..number % 7 {
                     tokio::task::yield_now().await;
                 }
-                let _permit = queue.enter(&requester).await?;
+                let _permit = queue.acquire(&requester).await?;
                 MOST.fetch_max(AT_WORK.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 // No await here: an abort must not skip the count.
                 std::thread::yield_now();

@@ -78,7 +78,7 @@ impl Passwords {
         salt: [u8; 16],
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
-        let turn = self.queue.enter(requester).await?;
+        let turn = self.queue.acquire(requester).await?;
         let password = SecretString::new(password.expose().to_owned());
         let work = move || {
             // The work continues if the request is dropped, so its place must be held as long.
@@ -150,7 +150,7 @@ mod tests {
         let passwords = Passwords { queue: queue.clone(), ..Passwords::new(&SystemEntropy).unwrap() };
         let password = secret("login");
         let stored = passwords.hash(&Requester::known(&owner), &password, &SystemEntropy).await.unwrap();
-        let at_work = queue.enter(&stranger(0)).await.unwrap();
+        let at_work = queue.acquire(&stranger(0)).await.unwrap();
         let (first, second, third) =
             (stranger(1), stranger(2), Requester::new(Partition::account(&owner), Standing::Unknown));
         let mut waiting = pin!(passwords.check(&first, &password, None));

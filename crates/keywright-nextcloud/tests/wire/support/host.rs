@@ -180,7 +180,7 @@ impl Host for TestHost {
     ) -> Result<bool, HostError> {
         let queue = self.state().queue.clone();
         let _turn = match queue {
-            Some(queue) => Some(queue.enter(requester).await?),
+            Some(queue) => Some(queue.acquire(requester).await?),
             None => None,
         };
         // A real hash takes a while: others run meanwhile.
