@@ -200,7 +200,7 @@ fn check_password(password: &str) -> Result<(), DeriveError> {
     }
 }
 
-/// The reason why no secret was derived.
+/// Why no secret was derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
@@ -237,7 +237,7 @@ pub enum DeriveError {
     Hash,
 }
 
-/// The reason why no challenge was created.
+/// Why no challenge was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {

@@ -100,7 +100,7 @@ impl Confirmations {
     }
 
     /// Begins a confirmation by a mailed code, for a caller who is logged in. Returns the code to
-    /// be mailed.
+    /// be mailed, if a mail may be sent now.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is

@@ -44,7 +44,7 @@ pub trait Format: Debug + Send + Sync {
     }
 }
 
-/// The reason why a text is malformed.
+/// Why a text is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {

@@ -119,7 +119,7 @@ pub const STAGE_GRACE_SECONDS: u64 = 3_600;
 /// in a few milliseconds.
 pub const MAX_CHECKED_WITH_SINGLE_READS: u64 = 5_000;
 
-/// The policy by which vaults are kept.
+/// The policy for stored vaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VaultPolicy {
     at_rest: AtRest,

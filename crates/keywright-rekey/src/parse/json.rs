@@ -30,7 +30,7 @@ impl fmt::Debug for Split<'_> {
     }
 }
 
-/// The body is not JSON of the expected form.
+/// Why a body is not JSON of the expected form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {

@@ -1,5 +1,5 @@
-//! Handling of a vault whose rows are not those that its head vouches for: it is reported and
-//! denied until an operator accepts it.
+//! Handling of a vault whose rows do not match its head: this is reported, and access is denied
+//! until an operator accepts the vault.
 
 use keywright_core::{AccountId, Event};
 use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultRows, VaultWrite, Which};
@@ -38,9 +38,9 @@ struct Salvage {
 
 impl Vaults {
     /// Accepts a damaged vault as it is. This is for an **operator**, after finding out what
-    /// happened. From then on the vault's head vouches for the rows that are present and open; one
-    /// commit changes it and emits an event. Rows that were dropped stay lost, and if somebody put
-    /// back an older version of a cipher, that version stays.
+    /// happened. One commit sets the count and digest in the vault's head to those of the rows that
+    /// are present and can be opened, and emits an event. Rows that were deleted stay lost, and if
+    /// somebody replaced a cipher by an older version, that version stays.
     ///
     /// The vault's head moves, so clients that follow it read the whole vault once.
     ///

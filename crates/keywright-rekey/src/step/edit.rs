@@ -40,7 +40,7 @@ impl fmt::Debug for Put<'_> {
     }
 }
 
-/// Ordinary edits, all or none. A cipher whose id is in both lists is put.
+/// Ordinary edits, of which all are applied or none. A cipher whose id is in both lists is put.
 #[derive(Debug, Clone, Default)]
 pub struct Edit<'t> {
     put: Vec<Put<'t>>,
@@ -79,9 +79,9 @@ impl Found {
     }
 }
 
-/// The ciphers that a vault has at one head, with their marks: all of them, or those that were
-/// requested. An edit is based on it: the edit uses it to update the head's count and digest, and
-/// conflicts if the head has moved.
+/// The ciphers of a vault that existed when it was read, with their marks: all of them, or those
+/// that were requested. An edit needs it to update the count and digest in the head, and is refused
+/// if the head has moved since.
 #[derive(Debug, Clone)]
 pub struct Existing {
     head: Revision,
