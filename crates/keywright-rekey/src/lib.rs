@@ -16,9 +16,9 @@
 //! with noise, so it should decrypt its new texts before it sends them. A host that needs a way
 //! back must keep the old rows elsewhere.
 //!
-//! This crate never decrypts a client's cipher, never logs, and reads no clock itself. It draws
-//! randomness only from the [`Entropy`](keywright_core::Entropy) that it is given. A refused
-//! submission writes nothing.
+//! This crate never decrypts a client's cipher and reads no clock itself. It logs nothing but
+//! damage to stored data. It draws randomness only from the [`Entropy`](keywright_core::Entropy)
+//! that it is given. A refused submission writes nothing.
 //!
 //! ```
 //! # #[cfg(feature = "json")]

@@ -1,4 +1,4 @@
-//! Faults of the file, sorted by what an operator does next.
+//! Faults of the file, grouped by what an operator should do about them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keywright_store::{CommitError, LoadError};
 use rusqlite::ErrorCode;
 
-/// The kind of a fault, by what an operator does next.
+/// The kind of a fault, which determines what an operator should do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
@@ -31,17 +31,17 @@ pub enum FaultKind {
     DuplicateCipher,
     /// An event's number is taken: the log of events was altered, or an older root was put back.
     EventNumberTaken,
-    /// The tables are not as this crate creates them: one was altered, or something (a trigger or a
-    /// view, for example) was put on one or in its place. The log has its name. Somebody has edited
+    /// The tables differ from those that this crate creates: one was altered, or a trigger or a
+    /// view, for example, was put on it or in its place. The log has the name. Somebody has edited
     /// the file; restore a backup.
     AlteredSchema,
     /// The file, its log or the log's index was deleted or replaced while the store was open. The
-    /// store does nothing more, because what it wrote would be lost. Find out what happened to the
-    /// file, then start again.
+    /// store stops, because whatever it wrote would be lost. Find out what happened to the file,
+    /// then restart the server.
     FileReplaced,
     /// A host's transaction is on a file other than the store's, or on one of another version.
     OtherFile,
-    /// The thread that should have answered is gone.
+    /// The thread that should have answered has stopped.
     Stopped,
     /// Anything else that SQLite reports.
     Other,

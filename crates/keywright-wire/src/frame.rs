@@ -1,9 +1,10 @@
-//! The frame around every endpoint: work that is still due, then the step and its commit, then the
-//! work that this commit made due. Host methods run outside of any commit, so they may use the
-//! driver on the same account.
+//! What happens around the step of every endpoint: first, due work that earlier requests have left
+//! is done; then the step runs and is committed; then the work is done that this commit made due.
+//! (*Due work* is what the host must do after a commit; see [`keywright_store::due`].) The host's
+//! methods are called outside of any commit, so they may use the driver on the same account.
 //!
 //! Notices left by other requests are not sent here. Unknown clients can cause them, and the
-//! owner's request would have to wait for a slow mail server. They are left to [`finish_due`].
+//! owner's request would have to wait for a slow mail server. Only [`finish_due`] sends them.
 
 use std::future::Future;
 
@@ -13,7 +14,7 @@ use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, Step
 
 use crate::error::{DueError, HostError};
 
-/// What the failure of a task means for requests.
+/// How the failure of a task affects requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "the three weights that a task has")]
 pub enum Weight {
@@ -28,7 +29,7 @@ pub enum Weight {
     Blocking,
 }
 
-/// The work that a protocol has its host do after a commit.
+/// The due work of a protocol, and how to do it.
 pub trait HostWork: Sync {
     /// Returns the weight of a task by its name, or `None` for a task of another protocol, which is
     /// left to its owner.
@@ -63,10 +64,10 @@ impl<T: Release, A> Release for Run<T, A> {
 /// that the step needs; [`DUE`] is added.
 ///
 /// # Errors
-/// [`DueError`] if the store failed, or if the host failed at work that this request needs. What
-/// was committed remains committed, and its work is tried again. Once the step is committed, an
-/// error of the store is
-/// [`TransactError::Unknown`]: the change must not be answered as refused.
+/// Returns [`DueError`] if the store failed, or if the host failed at work that this request needs.
+/// What was committed remains committed, and its work is tried again later. If the store fails
+/// after the step was committed, the error is [`TransactError::Unknown`], so that the change is not
+/// reported as refused.
 pub async fn run<W, T>(
     driver: &Driver,
     account: &AccountId,
@@ -89,12 +90,12 @@ where
     Ok(value)
 }
 
-/// Like [`run`], for a step whose own work is done by others: the step adds that work unclaimed,
-/// and none of it is done here. Also returns whether work of this protocol is due and unclaimed,
-/// whether from this commit or from before.
+/// Like [`run`], but does not do the work that the step makes due. The step must add its tasks
+/// unclaimed ([`due::put_back`]), so that another worker can claim them. Also returns whether any
+/// unclaimed work of this protocol is due, from this commit or an earlier one.
 ///
 /// # Errors
-/// [`DueError`], as for [`run`].
+/// Returns [`DueError`], as [`run`] does.
 pub async fn run_deferred<W, T>(
     driver: &Driver,
     account: &AccountId,
@@ -194,11 +195,11 @@ fn is_needed<W: HostWork>(host: &W, name: &str) -> bool {
 
 /// Does the work that an account's commits made due and that a crash or a failing host has left
 /// undone, notices included. Returns how many tasks were done. With `at_start`, pauses and the
-/// claims of earlier processes are ignored; use it at the start of a server that is alone at its
-/// store.
+/// claims of earlier processes are ignored. Set it only when a server starts and no other process
+/// uses the store.
 ///
 /// # Errors
-/// [`DueError`]; the work is tried again later.
+/// Returns [`DueError`] if the store or the host failed; the work is tried again later.
 pub async fn finish_due<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
@@ -212,11 +213,11 @@ pub async fn finish_due<W: HostWork>(
     run_due(driver, account, host, &tasks, Weight::Later).await
 }
 
-/// Does what is still due, except notices, for a request whose step may run only once that work is
-/// done. Returns how many tasks were done.
+/// Does the due work, except notices, that must be done before a request's step may run. Returns
+/// how many tasks were done.
 ///
 /// # Errors
-/// [`DueError`]; the work is tried again later.
+/// Returns [`DueError`] if the store or the host failed; the work is tried again later.
 pub async fn finish_needed<W: HostWork>(driver: &Driver, account: &AccountId, host: &W) -> Result<usize, DueError> {
     let partition = Partition::account(account);
     let tasks = DueWork::new(driver, &partition).claim(|name| is_needed(host, name)).await?;

@@ -1,9 +1,9 @@
-//! A queue in front of slow work such as password hashing: bounded, fair between accounts, known
-//! clients first.
+//! A queue for slow work such as password hashing. It is bounded and fair between accounts, and
+//! known clients come first.
 //!
-//! A host that hashes in its `check_password` first waits for a [`Permit`]. A request that gets none
-//! fails with [`Busy`], **before** anything is hashed; the protocols answer it with 503 and
-//! `Retry-After`, and the guess is not charged.
+//! Before a host hashes a password in its `check_password`, it acquires a [`Permit`]. If that fails
+//! with [`Busy`], nothing is hashed: the protocols answer the request with 503 and `Retry-After`,
+//! and the guess does not count as wrong.
 //!
 //! ```
 //! use keywright_wire::HostError;
@@ -32,23 +32,24 @@
 //! ```
 //!
 //! # The rules
-//! - At most [`at_once`](Limits::at_once) permits are out. While one is free, nobody waits.
-//! - [`Limits::waiting`] bounds how many known and how many unknown requesters wait, and
-//!   [`Limits::waiting_per_account`] how many of each may wait for one account. So unknown requesters
-//!   take no place from a known client, not even from the owner of the account they ask for.
-//! - If all places are taken and an account with fewer waiters needs one, the latest waiter of the
-//!   account with the most waiters gets [`Busy`] instead: the account that fills the queue makes
-//!   room.
-//! - A free permit rotates among the accounts that wait. Known requesters come first; after
-//!   [`KNOWN_IN_A_ROW`] of them, one unknown requester has its permit. So an unknown requester that is the
-//!   *n*-th of its account gets its permit after at most *n* · *a* permits of unknown requesters, and five
-//!   times as many permits in all. Here *a* is the number of accounts whose unknown requesters wait when
-//!   it arrives or when an earlier requester of its account is served.
-//! - An requester that gives up while waiting frees its place immediately.
+//! - At most [`at_once`](Limits::at_once) permits are in use at a time. While one is free, nobody
+//!   waits.
+//! - A requester is *known* or *unknown*, as the guess ledger classifies the client.
+//!   [`Limits::waiting`] bounds how many of each may wait, and [`Limits::waiting_per_account`] how
+//!   many of each may wait for one account. So unknown requesters never take the place of a known
+//!   one, not even of the owner of the account whose password they guess.
+//! - If all places are taken, and a requester arrives for an account that has fewer waiting than
+//!   others, then the latest requester of the account with the most waiting gets [`Busy`] instead.
+//! - Permits are given out to the waiting accounts in rotation. Known requesters come first; after
+//!   [`KNOWN_IN_A_ROW`] of them, one unknown requester gets a permit. So an unknown requester that
+//!   is the *n*-th of its account gets its permit after at most *n* · *a* permits of unknown
+//!   requesters, and five times as many permits in all. Here *a* is the number of accounts whose
+//!   unknown requesters wait when it arrives or when an earlier requester of its account is served.
+//! - A requester that gives up while waiting frees its place immediately.
 //!
-//! The requester for an unknown login name is the partition of the decoy ledger that the guess is
-//! charged to, so a full queue reveals nothing about which names exist. One queue serves one
-//! process; give every protocol of a server the same one.
+//! For a login name that does not exist, a protocol counts guesses in a *decoy*, a partition that
+//! is derived from the name, and the requester is that partition. A full queue therefore reveals
+//! nothing about which names exist. Use one queue for all protocols of a process.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -75,8 +76,8 @@ pub const WAITING_KNOWN: usize = 256;
 /// guesses of unknown clients to be checked at a time, and four of each known client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
 
-/// For whom slow work is done: an account, or the decoy that replaces an unknown name, together
-/// with the client's standing in the guess ledger.
+/// For whom slow work is done: an account, or the decoy that stands for an unknown login name, and
+/// whether the client is known to the guess ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
     partition: Partition,
@@ -116,9 +117,9 @@ impl Requester {
     }
 }
 
-/// Takes back a guess that the host answered with "busy": it was not checked, and is not charged.
-/// Any other failure leaves the guess open, to be charged in time. A protocol calls this between
-/// [`guess::begin`] and its answer.
+/// Withdraws a guess if the host's error is [busy](HostError::busy): the guess was not checked, and
+/// does not count as wrong. After any other error the guess stays unjudged, and is charged later. A
+/// protocol calls this after [`guess::begin`] when the host has returned an error.
 pub async fn withdraw_if_busy(driver: &Driver, requester: &Requester, guess: &PendingGuess, error: &HostError) {
     if error.retry_after().is_none() {
         return;
@@ -154,7 +155,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Sets how many permits may be out at a time, at least one. The default is the number of cores.
+    /// Sets how many permits may be in use at a time, at least one. The default is the number of
+    /// cores.
     pub const fn at_once(mut self, permits: usize) -> Self {
         self.at_once = if permits == 0 { 1 } else { permits };
         self
@@ -176,7 +178,7 @@ impl Limits {
     }
 }
 
-/// An requester that waits.
+/// A requester that waits.
 struct Waiter {
     id: u64,
     /// Receives the permit, or [`Busy`] if another account needs the place.
@@ -335,7 +337,8 @@ impl WorkQueue {
     /// Waits for a permit. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Busy`], immediately if there is no place, or later if another account needs the place.
+    /// Returns [`Busy`], immediately if there is no place, or later if another account needs the
+    /// place.
     pub async fn acquire(&self, requester: &Requester) -> Result<Permit, Busy> {
         let (sender, receiver) = oneshot::channel();
         let limits = &self.shared.limits;
@@ -391,7 +394,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// The right to do one piece of slow work. When it is dropped, it passes to the next requester.
+/// The right to do one piece of slow work. When it is dropped, the next requester gets it.
 #[must_use = "the next one's permit comes when this is dropped"]
 pub struct Permit {
     shared: Option<Arc<Shared>>,

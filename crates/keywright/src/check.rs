@@ -1,4 +1,4 @@
-//! Checking a store: whether everything in it is what the sealed roots authenticate.
+//! Checking a store: whether everything in it matches what the sealed roots authenticate.
 
 use std::error::Error;
 use std::fmt;
@@ -19,7 +19,7 @@ const CIPHERS: usize = 64;
 #[cfg(feature = "rekey")]
 const READS: u32 = 8;
 
-/// The result of one part of a check.
+/// The result of checking one page of partitions.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
@@ -69,16 +69,16 @@ impl Error for Fault {
 }
 
 impl Housekeeping {
-    /// Checks `limit` partitions after a place. For each, it opens the root and every record that
-    /// the root lists, looks for records that it does not list, and verifies both chains of events.
-    /// It also compares each vault with its head and opens the vault's ciphers. Nothing is
-    /// repaired.
+    /// Checks `limit` partitions from `after` on. For each, it opens the root and every record that
+    /// the root lists, searches for records that the root does not list, and verifies both chains
+    /// of events. It also compares each vault with its head and opens the vault's ciphers. Nothing
+    /// is repaired.
     ///
-    /// It holds one page of events or a few ciphers in memory at a time, and of a vault the marks
-    /// of all rows.
+    /// In memory, it holds at most one page of events, a few ciphers, and the marks of all rows of
+    /// one vault.
     ///
     /// # Errors
-    /// Returns [`HousekeepingError`] if the store cannot be read. Continue from the same place
+    /// Returns [`HousekeepingError`] if the store cannot be read. Continue from the same cursor
     /// then. Damage is not an error.
     pub async fn check(&self, after: Option<Cursor>, limit: u32) -> Result<Checked, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;

@@ -21,9 +21,9 @@ pub enum StartError {
     /// client would look new.
     #[error("this store was written with a different index key: restore the matching keyring file")]
     OtherIndexKey,
-    /// The keyring's fence is in the future. Until then, everything that is made would be void
-    /// immediately: nobody could log in, and no code would be right. Either the clock is behind, or
-    /// the fence was set by a clock that ran ahead.
+    /// The keyring's fence is in the future. Until that time, everything that is created would be
+    /// void immediately: nobody could log in, and no code would be accepted. Either the clock is
+    /// behind, or the fence was set by a clock that ran ahead.
     #[error(
         "the keyring's fence ({fence}) lies in the future of this server's clock ({now}): set the clock, or set the fence \
          to the moment of the last restore"

@@ -1,5 +1,5 @@
-//! The upkeep of a store, which is never on a request's path. Run it from a timer, with small
-//! limits.
+//! The maintenance of a store, which is never part of handling a request. Run it from a timer, with
+//! small limits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,20 +28,20 @@ const PAGE: u32 = 256;
 /// therefore moves it by an hour each time.
 pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// A place in the store where a pass stopped. Pass it to the next call to continue. It has no other
-/// meaning, and an outdated one does no harm.
+/// A position in the store at which a pass over all partitions stopped. Pass it to the next call to
+/// continue. An outdated one does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(Partition);
 
-/// A place in the list of due work where a pass stopped.
+/// A position in the list of due work at which a pass stopped.
 ///
 /// The list changes while it is read: finished work leaves it, failed work moves back, and more is
-/// added. The place is therefore not a position in the list; it holds the accounts that were passed
-/// already.
+/// added. The cursor therefore contains the accounts that the pass has already returned, not an
+/// index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueCursor(HashSet<Partition>);
 
-/// One part of the accounts with due work.
+/// One page of the accounts that have due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Due {
@@ -51,33 +51,32 @@ pub struct Due {
     pub next: Option<DueCursor>,
 }
 
-/// One part of a pass over all accounts: those in it that have due work.
+/// The accounts with due work among one page of all partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DueScan {
     /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
-    /// The accounts whose root does not open. Nothing can be done for them; an operator must look
-    /// into them.
+    /// The accounts whose root does not open. An operator must investigate them.
     pub unreadable: Vec<AccountId>,
     /// Where to continue; `None` at the end of the store.
     pub next: Option<Cursor>,
 }
 
-/// One part of a pass that seals records again.
+/// The result of sealing one page of partitions again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
     /// How many partitions were sealed again.
     pub resealed: u64,
-    /// The partitions with something that does not open. They were left as they are; an operator
-    /// must look into them.
+    /// The partitions in which a record does not open. They were not changed; an operator must
+    /// investigate them.
     pub unreadable: Vec<Partition>,
     /// Where to continue; `None` at the end of the store.
     pub next: Option<Cursor>,
 }
 
-/// The store's horizon: what expired before it is swept.
+/// The store's horizon: the time before which expired rows are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Horizon {
@@ -92,13 +91,13 @@ pub struct Horizon {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retirement {
-    /// Nothing is sealed under these keys any more. They may be removed from the keyring file.
+    /// Nothing is sealed under these keys any more. Remove them from the keyring file if you like.
     Retired(Vec<KeyId>),
     /// Something in a partition is still sealed under an older key.
     InUse(Partition),
 }
 
-/// A store's upkeep.
+/// The maintenance of a store.
 #[derive(Clone)]
 pub struct Housekeeping {
     pub(crate) driver: Driver,
@@ -164,8 +163,9 @@ impl Housekeeping {
     /// and at most once in [`HORIZON_PAUSE`], whichever process does it. If it is beyond the
     /// present, it moves back immediately. Call this once each round, before the sweeps.
     ///
-    /// The sweeps obey the horizon. A clock that runs ahead by years therefore deletes only a day's
-    /// worth, and has no lasting effect once it is corrected.
+    /// Sweeps delete only what expired before the horizon. If a clock runs ahead by years, one
+    /// round therefore deletes only what expires within one more day, and there is no lasting
+    /// effect once the clock is corrected.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the horizon could not be read or moved.
@@ -242,12 +242,12 @@ impl Housekeeping {
         Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
     }
 
-    /// Checks `limit` partitions after a place, and seals again what is not under the newest key,
+    /// Reads `limit` partitions from `after` on, and seals again what is not under the newest key,
     /// with one guarded commit for each partition.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if a partition could not be read or written. Continue from the
-    /// same place then.
+    /// same cursor then.
     pub async fn reseal(&self, after: Option<Cursor>, limit: u32) -> Result<Resealed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
@@ -294,13 +294,13 @@ impl Housekeeping {
     }
 
     /// Returns some of the accounts with due work that may be tried now, the longest overdue first,
-    /// at most `limit`. Finding them reads an index, not the whole store. Pass each account to the
-    /// service that does such work, such as `Nextcloud::finish_due`, and continue from `next`: an
-    /// account whose work nobody does must not hide the others.
+    /// at most `limit`. This reads an index, not the whole store. Pass each account to the service
+    /// that does such work, such as `Nextcloud::finish_due`, and continue from `next`, even if the
+    /// work of some accounts was not done.
     ///
     /// Work may be done between two calls, and other processes may do and add some meanwhile. A
     /// pass visits each account once, and leaves out none that was in the list from the beginning
-    /// of the pass to its end. The place grows with the accounts that were passed, and each call
+    /// of the pass to its end. The cursor grows with the accounts that were returned, and each call
     /// reads the index again from its top.
     ///
     /// The index is in clear. Somebody who can write to the database can remove an account from it,
@@ -322,13 +322,13 @@ impl Housekeeping {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
-    /// Checks `limit` partitions after a place, and returns the accounts among them that have due
+    /// Reads `limit` partitions from `after` on, and returns the accounts among them that have due
     /// work according to their **sealed roots**. It does not depend on the index of due work, in
     /// which a clock that ran ahead may have postponed work by years, or which somebody may have
     /// changed. It opens the root of every account, with one small read for each.
     ///
     /// # Errors
-    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same place
+    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same cursor
     /// then.
     pub async fn scan_due(&self, after: Option<Cursor>, limit: u32) -> Result<DueScan, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
@@ -389,7 +389,7 @@ pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSecon
     }
 }
 
-/// Upkeep was not done. It can be tried again at any time.
+/// Why maintenance failed. It can be tried again at any time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HousekeepingError {
@@ -399,7 +399,7 @@ pub enum HousekeepingError {
     /// The store could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The store did not drop what it should have dropped.
+    /// The store did not delete what it should have deleted, or it is unknown whether it did.
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// A record could not be read or written.

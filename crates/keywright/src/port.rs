@@ -2,8 +2,8 @@
 
 use keywright_store::{Upkeep, VaultStore};
 
-/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements
-/// the three traits is one. A backend without a vault becomes one inside
+/// A complete backend: records, vaults and maintenance. Every type that implements these traits of
+/// `keywright-store` implements this one too. A backend without vaults can be wrapped in
 /// [`NoVault`](crate::NoVault).
 pub trait Store: VaultStore + Upkeep {}
 
