@@ -114,8 +114,8 @@ impl Confirmations {
         self.run(account, |draft| self.steps.begin_mailed_in(draft, action, session)).await
     }
 
-    /// Sends a new code for what [`begin_mailed`](Self::begin_mailed) started, for a request without
-    /// login.
+    /// Sends a new code for what [`begin_mailed`](Self::begin_mailed) started, for a request
+    /// without login.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is

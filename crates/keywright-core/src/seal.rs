@@ -161,7 +161,8 @@ pub(crate) fn seal_with(
     Ok(out)
 }
 
-/// Splits a sealed body and opens it with the key that `find` returns for its key id. Returns the schema and the body.
+/// Splits a sealed body and opens it with the key that `find` returns for its key id. Returns the
+/// schema and the body.
 pub(crate) fn open_with<'k>(
     find: impl FnOnce(KeyId) -> Option<&'k SecretBytes<32>>,
     context: &SealContext<'_>,

@@ -62,7 +62,8 @@ impl fmt::Debug for SessionId {
 mod tests {
     use super::*;
 
-    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and the identity behind its length.
+    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and the identity behind its
+    /// length.
     #[test]
     fn the_digest_is_fixed_to_the_byte() {
         let by_hand: [u8; 32] = Sha256::digest(b"keywright/v1/session-id\0\0\0\x03sid").into();

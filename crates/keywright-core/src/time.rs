@@ -1,4 +1,5 @@
-//! Time as a value. Pure code takes `now: UnixSeconds`; a [`Clock`] appears only at the outermost layer.
+//! Time as a value. Pure code takes `now: UnixSeconds`; a [`Clock`] appears only at the outermost
+//! layer.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -69,8 +69,8 @@ pub enum Malformed {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hex;
 
-/// An envelope (12-byte nonce, ciphertext, 16-byte tag) in base64: the standard alphabet with padding, canonical (RFC
-/// 4648 §§ 3.5, 4).
+/// An envelope (12-byte nonce, ciphertext, 16-byte tag) in base64: the standard alphabet with
+/// padding, canonical (RFC 4648 §§ 3.5, 4).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Base64;
 

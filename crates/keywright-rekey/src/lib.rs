@@ -121,7 +121,8 @@
 //! - `client`: re-encryption on all cores, with `rayon`.
 //!
 //! # Foreign types
-//! The public API names the traits of `serde::de`, and types of `keywright-core` and `keywright-store`.
+//! The public API names the traits of `serde::de`, and types of `keywright-core` and
+//! `keywright-store`.
 #![forbid(unsafe_code)]
 
 mod check;

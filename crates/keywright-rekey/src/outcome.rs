@@ -214,7 +214,8 @@ pub enum Acceptance {
         /// The ciphers that did not open and were dropped.
         dropped: Vec<CipherId>,
     },
-    /// These ciphers do not open. Nothing was changed; pass [`Unreadable::Drop`](crate::Unreadable::Drop) to drop them.
+    /// These ciphers do not open. Nothing was changed; pass
+    /// [`Unreadable::Drop`](crate::Unreadable::Drop) to drop them.
     Unreadable(Vec<CipherId>),
     /// Every row is present and opens. Nothing was changed.
     Undamaged,

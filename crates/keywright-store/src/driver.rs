@@ -39,7 +39,8 @@ pub const MAX_RERUNS: u32 = 16;
 /// One more gets [`TransactError::Busy`].
 pub const MAX_WAITING: usize = 2_048;
 
-/// How many guesses of unknown clients may wait for one partition in one process, behind all others.
+/// How many guesses of unknown clients may wait for one partition in one process, behind all
+/// others.
 pub const MAX_WAITING_UNKNOWN: usize = 64;
 
 /// How long events are kept, in seconds, by default: 400 days.

@@ -49,20 +49,21 @@
 //! ```
 //!
 //! # Terms
-//! - A *partition* is what one commit can change: the records of one account, of one unique name, or
-//!   of the server itself.
+//! - A *partition* is what one commit can change: the records of one account, of one unique name,
+//!   or of the server itself.
 //! - A *slot* is the named place of one *record* in a partition. The crate that owns a record
 //!   declares its slot as a constant.
 //! - The *root* of a partition is a record of its own. It lists all other records, and its
 //!   *revision*, 128 random bits that are drawn for each commit, is the only thing that a commit
 //!   compares.
 //! - A *step* is a pure, synchronous function over a *draft*: the records of one partition as they
-//!   were loaded, and the changes that the step has staged. The driver may run a step several times.
+//!   were loaded, and the changes that the step has staged. The driver may run a step several
+//!   times.
 //! - A *batch* is what a finished draft writes. A backend applies all of it or nothing.
 //! - An *epoch* is a number in the root. What is made in one epoch (a session, for example) is void
 //!   as soon as the number changes, or "the epoch moves".
-//! - The *horizon* of a store is the time before which expired rows may be deleted. Deleting them is
-//!   called a *sweep*.
+//! - The *horizon* of a store is the time before which expired rows may be deleted. Deleting them
+//!   is called a *sweep*.
 //! - *Due work* is what the host must still do after a commit, such as sending a mail.
 //! - The *host* is the server program that uses this crate.
 //!

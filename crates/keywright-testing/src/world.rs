@@ -1,4 +1,5 @@
-//! A store, a keyring, a clock that stands still, a seeded generator, a driver over them, and accounts.
+//! A store, a keyring, a clock that stands still, a seeded generator, a driver over them, and
+//! accounts.
 
 use std::fmt;
 use std::sync::Arc;

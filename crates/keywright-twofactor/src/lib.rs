@@ -108,9 +108,10 @@
 //!   not check it either, because they are meant for accounts that are migrated from another
 //!   system. Notify the owner of every change.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
-//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known stay
-//!   known. The client that makes the change is known from the start by its credential, and by its
-//!   network too where the change ends logins; pass a [`Client`](keywright_core::Client) with both.
+//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known
+//!   stay known. The client that makes the change is known from the start by its credential, and by
+//!   its network too where the change ends logins; pass a [`Client`](keywright_core::Client) with
+//!   both.
 //! - Removing the last device removes the recovery codes in the same commit.
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.

@@ -385,7 +385,8 @@ mod tests {
         refuses(|factors| factors.pending.as_mut().unwrap().expires = UnixSeconds::EPOCH);
     }
 
-    /// A spent step belongs to its secret: neither another device nor another parameter's length of step is touched.
+    /// A spent step belongs to its secret: neither another device nor another parameter's length of
+    /// step is touched.
     #[test]
     fn a_removed_secret_is_remembered_and_no_other_is_touched() {
         let mut factors = full();

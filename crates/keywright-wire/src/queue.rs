@@ -72,8 +72,8 @@ pub const WAITING_UNKNOWN: usize = 64;
 /// How many known requesters may wait, by default.
 pub const WAITING_KNOWN: usize = 256;
 
-/// How many requesters of one account and standing may wait, by default. The guess ledger allows four
-/// guesses of unknown clients to be checked at a time, and four of each known client.
+/// How many requesters of one account and standing may wait, by default. The guess ledger allows
+/// four guesses of unknown clients to be checked at a time, and four of each known client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
 
 /// For whom slow work is done: an account, or the decoy that stands for an unknown login name, and
@@ -97,8 +97,8 @@ impl Requester {
         Self { partition, standing: guess::standing(guess.admitted()) }
     }
 
-    /// Returns the requester for an account's owner or the host itself, for work that is not a guess,
-    /// such as hashing a new password.
+    /// Returns the requester for an account's owner or the host itself, for work that is not a
+    /// guess, such as hashing a new password.
     #[must_use]
     pub fn known(account: &AccountId) -> Self {
         Self { partition: Partition::account(account), standing: Standing::Known }
@@ -162,8 +162,8 @@ impl Limits {
         self
     }
 
-    /// Sets how many known and how many unknown requesters may wait. The defaults are [`WAITING_KNOWN`]
-    /// and [`WAITING_UNKNOWN`].
+    /// Sets how many known and how many unknown requesters may wait. The defaults are
+    /// [`WAITING_KNOWN`] and [`WAITING_UNKNOWN`].
     pub const fn waiting(mut self, known: usize, unknown: usize) -> Self {
         self.known = known;
         self.unknown = unknown;
@@ -258,8 +258,8 @@ struct State {
     out: usize,
     known: Crowd,
     unknown: Crowd,
-    /// The permits that known requesters have had since the last permit of an unknown one, counted while an
-    /// unknown one waits.
+    /// The permits that known requesters have had since the last permit of an unknown one, counted
+    /// while an unknown one waits.
     in_a_row: u32,
     next_id: u64,
 }

@@ -14,7 +14,8 @@ pub enum StartError {
     /// data.
     #[error(transparent)]
     Keyring(#[from] KeyringFileError),
-    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
+    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds
+    /// it.
     #[error("this store was written with the key {0}, which the keyring lacks: restore the matching keyring file")]
     MissingKey(KeyId),
     /// The store was written with another index key. With this one, every address and every known

@@ -56,7 +56,8 @@ impl Client {
         Self { credential: None, network: None, introduced: None, replaced: None }
     }
 
-    /// Returns a client that presents a credential. Only a credential that the server has verified may be named here.
+    /// Returns a client that presents a credential. Only a credential that the server has verified
+    /// may be named here.
     #[must_use]
     pub const fn credential(tag: ClientTag) -> Self {
         Self { credential: Some(tag), network: None, introduced: None, replaced: None }

@@ -274,8 +274,8 @@ impl Entry {
         self.known.push(Known { tag, failures });
     }
 
-    /// Replaces the tag of a client. Its place, its admission and its unjudged guesses are kept under
-    /// the new tag. Does nothing if there is a client with that tag already.
+    /// Replaces the tag of a client. Its place, its admission and its unjudged guesses are kept
+    /// under the new tag. Does nothing if there is a client with that tag already.
     pub(super) fn rename(&mut self, from: ClientTag, to: ClientTag) {
         if self.has(to) {
             return;

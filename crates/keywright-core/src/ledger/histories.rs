@@ -1,5 +1,6 @@
-//! Random histories against the reference: clients that come and go, an owner who succeeds, changes of the secret,
-//! admissions, unlocks, guesses that the host judges late or never, and a clock that jumps.
+//! Random histories against the reference: clients that come and go, an owner who succeeds, changes
+//! of the secret, admissions, unlocks, guesses that the host judges late or never, and a clock that
+//! jumps.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use std::collections::VecDeque;
@@ -123,10 +124,11 @@ struct Promise {
     /// How long the wait was.
     reported: u64,
     deadline: u64,
-    /// Whether the client was known: then nothing that others do counts. Those that are not known share their waits.
+    /// Whether the client was known: then nothing that others do counts. Those that are not known
+    /// share their waits.
     known: bool,
-    /// How often the clock has gone back since. A stored moment that lies further away than its own wait is settled when
-    /// somebody asks next, so each time the wait may begin anew, once.
+    /// How often the clock has gone back since. A stored moment that lies further away than its own
+    /// wait is settled when somebody asks next, so each time the wait may begin anew, once.
     restarts: u32,
 }
 
@@ -198,8 +200,9 @@ impl History {
                 let place = expected.expect("the reference refuses");
                 assert_eq!(admitted.is_admitted(), matches!(place, Place::Admitted(_)));
                 assert_eq!(admitted.is_known(), knows);
-                // A client that may guess now may be wrong, and that starts a new wait: its own, that
-                // of all clients that are not known, or that of everybody in an admitted network.
+                // A client that may guess now may be wrong, and that starts a new wait: its own,
+                // that of all clients that are not known, or that of everybody in an admitted
+                // network.
                 let shares = |other: Who| match place {
                     Place::Admitted(name) => other.network == Some(name) || other.credential == Some(name),
                     _ => false,
@@ -216,7 +219,8 @@ impl History {
                 assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Locked);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
-                // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
+                // Attempts in flight are shared by all who are not known: another may take the
+                // place that becomes free.
                 if !refusal.is_locked() && (knows || !ticked.has_flights()) {
                     let reported = refusal.retry_after();
                     let deadline = self.now + reported;
@@ -512,9 +516,9 @@ impl History {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, + 1 for a new place, + 10
-    /// for an admission; no more than 100 in a row (NIST SP 800-63B-4 § 3.2.2); refusals change nothing and come true; every
-    /// way in lets in.
+    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, +
+    /// 1 for a new place, + 10 for an admission; no more than 100 in a row (NIST SP 800-63B-4 §
+    /// 3.2.2); refusals change nothing and come true; every way in lets in.
     #[test]
     fn nist_3_2_2_the_ledger_agrees_with_the_reference(ops in prop::collection::vec(op(), 1..120)) {
         let mut history = History::new();
@@ -523,8 +527,9 @@ proptest! {
         }
     }
 
-    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known client. The owner is known
-    /// by a credential, on a network that others guess from too, and has made up to four wrong guesses.
+    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known
+    /// client. The owner is known by a credential, on a network that others guess from too, and has
+    /// made up to four wrong guesses.
     #[test]
     fn others_never_hold_up_a_known_client(ops in prop::collection::vec(op(), 1..100), fails in 0..5_u8) {
         let owner = Who { credential: Some(50), network: Some(100) };

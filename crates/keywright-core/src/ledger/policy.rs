@@ -7,9 +7,9 @@ pub const FREE_TRIES: u16 = 5;
 /// The first wait, in seconds; each further one is twice as long. Codes last 30 s in many apps.
 pub const BASE_WAIT: u64 = 30;
 
-/// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16, 32 min, 1 h, 1 h, …:
-/// guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. Unknown clients alone have 34 guesses in 24 h (j = 22),
-/// and the fiftieth at 140,610 s = 39 h.
+/// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16,
+/// 32 min, 1 h, 1 h, …: guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. Unknown clients
+/// alone have 34 guesses in 24 h (j = 22), and the fiftieth at 140,610 s = 39 h.
 pub const MAX_WAIT: u64 = 3_600;
 
 /// The level at which unknown clients are refused, all together.
@@ -45,7 +45,8 @@ pub const MAX_KNOWN_CLIENTS: usize = 5;
 /// requires throttling only below 64 bits).
 pub const NEVER_LOCKED_BITS: u32 = 64;
 
-/// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4 § 3.2.2).
+/// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4
+/// § 3.2.2).
 pub const MAX_CONSECUTIVE: u64 = 100;
 
 /// The first year, in seconds: 365 days.
@@ -254,7 +255,8 @@ impl GuessOdds {
     }
 }
 
-/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them together.
+/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them
+/// together.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct LedgerPolicyBuilder {

@@ -12,7 +12,8 @@ const MAX_NAME: usize = 23;
 
 /// The name of a [`SecretKind`]: 1 to 23 bytes of `a-z`, `0-9` and `-`.
 ///
-/// This is what the stored ledger and the security events contain. It is kept inline, so it is `Copy`.
+/// This is what the stored ledger and the security events contain. It is kept inline, so it is
+/// `Copy`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretName {
     /// Padded with zeros, which sort before every byte that a name may contain.
@@ -108,7 +109,8 @@ impl SecretKind {
     /// Declares a kind of secret that people choose or that is short: [`Strength::Guessable`].
     ///
     /// # Panics
-    /// Panics if `name` is not 1 to 23 bytes of `a-z`, `0-9` and `-`. In a constant that is an error of the compiler.
+    /// Panics if `name` is not 1 to 23 bytes of `a-z`, `0-9` and `-`. In a constant that is an
+    /// error of the compiler.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let name = SecretName::parse(name);

@@ -117,7 +117,8 @@ fn is_sound(hostile: &Hostile) -> bool {
         && hostile.admissions.iter().all(moment)
 }
 
-/// Whatever was decoded can be used at any time without a panic, and stays within what can be decoded.
+/// Whatever was decoded can be used at any time without a panic, and stays within what can be
+/// decoded.
 fn exercise(mut ledger: GuessLedger, now: UnixSeconds) {
     let policy = policy();
     for (id, generation) in [0, 1, 2].into_iter().enumerate() {
@@ -269,9 +270,9 @@ fn the_stored_form_is_stable() {
     right(&mut ledger, PHONE, at(0));
     siege(&mut ledger, STRANGER, 5, 0);
     let stored = postcard::to_allocvec(&ledger).unwrap();
-    // One secret and its generation; streak 5 until + 30 s, level 5 as of now, 5 since the last right guess, first, last;
-    // one known client; no admitted one, no unjudged guess, no mail, no counted denials; no
-    // admission.
+    // One secret and its generation; streak 5 until + 30 s, level 5 as of now, 5 since the last
+    // right guess, first, last; one known client; no admitted one, no unjudged guess, no mail, no
+    // counted denials; no admission.
     let (name, tag) = (format!("0a{}", hex::encode("passphrase")), "07".repeat(16));
     let unknown = "059ea4a7da06 0580a4a7da06 05 80a4a7da06 80a4a7da06";
     let expected = format!("01 {name} 01 {unknown} 01 {tag} 00000000 00 00 00 00000000 00").replace(' ', "");

@@ -215,7 +215,8 @@ fn an_unlock_clears_what_holds_up_and_keeps_who_is_known() {
     assert!(!ledger.unlock(&policy(), RECOVERY, FIRST, at(now)));
 }
 
-/// What a flood costs the owner: nothing on a known client; on a new one, at any time, at most one mail and one click.
+/// What a flood costs the owner: nothing on a known client; on a new one, at any time, at most one
+/// mail and one click.
 #[test]
 fn a_flood_of_years_costs_the_owner_at_most_a_mail_and_a_click() {
     let mut ledger = GuessLedger::default();
@@ -304,7 +305,8 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
     assert_eq!(ledger, sent, "a wrong link changes nothing");
     assert!(click(&mut sent.clone(), TICKET, DAY - 1) && !click(&mut sent.clone(), TICKET, DAY));
     assert_eq!([0; 4].map(|now| click(&mut ledger, TICKET, now)), [true, true, true, false]);
-    // Nobody clicks on the second and third: the fourth may go after four days, but a day after a click.
+    // Nobody clicks on the second and third: the fourth may go after four days, but a day after a
+    // click.
     let mut ledger = sent;
     for now in [DAY, 3 * DAY] {
         ledger.unlock_mail_sent(&policy(), &by(STRANGER), TICKET, at(now));
@@ -381,7 +383,8 @@ fn a_right_guess_makes_every_tag_of_its_client_known() {
     right(&mut ledger, credential(8).introducing(tag(9), None), at(0));
     let names: Vec<u8> = (0..10).filter(|name| known(&ledger, FIRST, credential(*name))).collect();
     assert_eq!(names, [2, 3, 4, 8, 9]);
-    // One after the other from one place: each takes the place of the one before it, and what was counted there.
+    // One after the other from one place: each takes the place of the one before it, and what was
+    // counted there.
     for name in 10..20 {
         right(&mut ledger, credential(8).introducing(tag(name), Some(tag(name - 1))), at(0));
     }

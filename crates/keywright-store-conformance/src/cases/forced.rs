@@ -1,5 +1,6 @@
-//! Cases that need a hook from the backend: see [`FaultHooks`], [`LostRootHook`](crate::LostRootHook),
-//! [`HostHook`](crate::HostHook) and [`CrashHook`](crate::CrashHook).
+//! Cases that need a hook from the backend: see [`FaultHooks`],
+//! [`LostRootHook`](crate::LostRootHook), [`HostHook`](crate::HostHook) and
+//! [`CrashHook`](crate::CrashHook).
 
 use std::sync::Arc;
 

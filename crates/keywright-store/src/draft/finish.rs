@@ -98,7 +98,8 @@ impl Draft<'_> {
                     let body = seal(&slot.to_text(), plain.schema, plain.body.as_slice().into())?;
                     put.push(Put { slot, body, purge_after: plain.expiry });
                 }
-                // After an erase nothing is left to delete, and a record that was never there needs no delete.
+                // After an erase nothing is left to delete, and a record that was never there needs
+                // no delete.
                 None if !staged.erase && loaded.root.contents.contains_key(&slot) => delete.push(slot),
                 None => {}
             }

@@ -303,8 +303,8 @@ proptest! {
     }
 }
 
-/// On real threads, with tasks that are aborted at any moment, no more permits are out than allowed,
-/// and every permit is returned.
+/// On real threads, with tasks that are aborted at any moment, no more permits are out than
+/// allowed, and every permit is returned.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_and_aborted_tasks_lose_no_turn() {
     const TASKS: usize = 600;
