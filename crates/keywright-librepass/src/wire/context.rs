@@ -77,7 +77,7 @@ impl<H: Host> Context<H> {
         slots: &[SlotName],
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, DueError> {
-        let (value, due) = frame::run_and_leave(&self.driver, account, self, slots, step).await?;
+        let (value, due) = frame::run_deferred(&self.driver, account, self, slots, step).await?;
         if due {
             self.see_to_mails(account).await;
         }

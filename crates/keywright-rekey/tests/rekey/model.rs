@@ -237,7 +237,7 @@ fn names_the_first_hundred() {
     assert_eq!(twice.ids(Fault::Duplicate).first(), Some(&id(0, 4_999)));
     let none = report(&[]);
     assert_eq!((none.count(Fault::Missing), none.ids(Fault::Missing).len()), (5_000, NAMED));
-    assert_eq!(none.to_string(), "the submission does not fit the vault: 5000 missing");
+    assert_eq!(none.to_string(), "the submission does not match the vault: 5000 missing");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// The number of unused codes from which on each use reports that new ones should be made
-/// (`docs/security.md` § 5: the last three).
+/// If this many unused codes or fewer are left, each use emits an event which reports that new ones
+/// should be made (`docs/security.md` § 5: the last three).
 pub const LOW: u8 = 3;
 
 /// The label of the digest that names the session that was shown a pending set.
@@ -26,7 +26,8 @@ impl TwoFactorSteps {
     /// Makes a set of recovery codes, to be shown once.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// no set is made.
     pub fn make_recovery_in(
         &self,
         draft: &mut Draft<'_>,

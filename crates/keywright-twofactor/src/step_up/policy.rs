@@ -109,7 +109,7 @@ impl Rule {
     }
 }
 
-/// Rules by action name, and one for all others.
+/// The rules of step-up: one for each named action, and a default for all others.
 ///
 /// ```
 /// # use keywright_twofactor::{ActionName, Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};

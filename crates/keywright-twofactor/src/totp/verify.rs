@@ -1,4 +1,4 @@
-//! Checking time-based codes, and the ways in when guesses at them are refused.
+//! Checking time-based codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
@@ -16,9 +16,9 @@ use crate::step::TwoFactorSteps;
 impl TwoFactorSteps {
     /// Checks a time-based code against all devices and spends it if it is correct.
     ///
-    /// `client` is the sender of the code, by its credential or its network; a client that passed
-    /// before is not held up by the failures of others. `purpose` states what the proof is for; the
-    /// [`Proven`] carries it.
+    /// `client` is the sender of the code, identified by its credential or its network. If it has
+    /// entered a correct code before, the wrong codes of others do not delay it. `purpose` states
+    /// what the code is for, and is recorded in the [`Proven`].
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
@@ -115,7 +115,7 @@ fn tell_out_of_window(
 ) -> Result<(), StepError> {
     // The rate is checked first, so a flood of wrong guesses causes no search once the event was
     // emitted.
-    if !factors.may_tell(context.now, |told| &mut told.out_of_window) {
+    if !factors.may_report(context.now, |last| &mut last.out_of_window) {
         return Ok(());
     }
     let Some((device, seconds)) = factors.seconds_off(typed, context, DRIFT_SECONDS) else { return Ok(()) };
@@ -134,7 +134,7 @@ fn tell_ran_ahead(
     context: &MatchContext,
 ) -> Result<(), StepError> {
     let Some((device, until)) = factors.ran_ahead(matches, context) else { return Ok(()) };
-    if !factors.may_tell(context.now, |told| &mut told.ran_ahead) {
+    if !factors.may_report(context.now, |last| &mut last.ran_ahead) {
         return Ok(());
     }
     factors.put(draft)?;

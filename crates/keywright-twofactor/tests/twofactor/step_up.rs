@@ -42,7 +42,7 @@ async fn demand(world: &World, action: &'static str, session: SessionId) -> Opti
             assert!(proof.was_remembered());
             None
         }
-        Demand::Ask(methods) => Some(methods),
+        Demand::Required(methods) => Some(methods),
         Demand::NothingEnrolled => Some(Vec::new()),
     }
 }
@@ -117,7 +117,7 @@ async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() 
     assert_eq!(demand(&world, "a", SessionId::new("s")).await, None);
     let fenced = world.another_server(9, START + 1);
     let demanded = fenced.demand(&world.account, &ActionName::new("a"), SessionId::new("s"), true).await.unwrap();
-    assert!(matches!(demanded, Demand::Ask(_)));
+    assert!(matches!(demanded, Demand::Required(_)));
 }
 
 /// Code that spends a proof checks, in the commit that acts, that it is still valid.

@@ -31,12 +31,12 @@ async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     assert!(matches!(verify(1).await, Verification::Granted(_)));
 
     let confirmations = keywright.confirmations();
-    let shown = confirmations.ask_code(&alice, &DeleteVault(1), SessionId::new(session)).await.unwrap();
+    let shown = confirmations.begin_code(&alice, &DeleteVault(1), SessionId::new(session)).await.unwrap();
     let typed =
         confirmations.confirm_code(&alice, DeleteVault(1), SessionId::new(session), shown.expose()).await.unwrap();
     assert!(matches!(typed, Confirmation::Granted(_)));
     let SendOutcome::Send(code) =
-        confirmations.ask_mailed(&alice, &DeleteVault(2), SessionId::new(session)).await.unwrap()
+        confirmations.begin_mailed(&alice, &DeleteVault(2), SessionId::new(session)).await.unwrap()
     else {
         panic!("no code")
     };

@@ -304,7 +304,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
         assert_eq!(housekeeping.due_at_start(None, 10).await.unwrap().accounts.len(), listed);
         let (mut found, mut place) = (Vec::new(), None);
         loop {
-            let stretch = housekeeping.owed(place, 1).await.unwrap();
+            let stretch = housekeeping.scan_due(place, 1).await.unwrap();
             assert!(stretch.unreadable.is_empty());
             found.extend(stretch.accounts);
             match stretch.next {
@@ -315,7 +315,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
         assert_eq!(found, std::slice::from_ref(&owed));
     }
     database.execute("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE '%owed'", []).unwrap();
-    let pass = housekeeping.owed(None, 10).await.unwrap();
+    let pass = housekeeping.scan_due(None, 10).await.unwrap();
     assert_eq!((pass.accounts, pass.unreadable), (vec![], vec![owed]));
 }
 
