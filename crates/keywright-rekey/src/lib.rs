@@ -124,6 +124,7 @@
 //! The public API names the traits of `serde::de`, and types of `keywright-core` and
 //! `keywright-store`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod check;
 #[cfg(feature = "client")]

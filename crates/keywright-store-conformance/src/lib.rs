@@ -63,6 +63,7 @@
 //! a failover, or a race that did not happen on this machine. A pass means that no violation was
 //! seen. A part that was not run is not proven.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod case;

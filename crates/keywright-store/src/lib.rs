@@ -90,6 +90,7 @@
 //! can write to the database without the keyring can replace a **whole** account by an earlier
 //! state of it, or delete it as a whole.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod contents;

@@ -135,6 +135,7 @@
 //! # Features
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 pub mod events;
