@@ -145,6 +145,7 @@ mod front;
 mod housekeeping;
 mod key_note;
 mod no_vault;
+mod pace;
 mod slots;
 
 pub use keywright_core as core;
@@ -171,9 +172,7 @@ pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
 pub use front::Keywright;
-pub use housekeeping::{
-    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
-};
+pub use housekeeping::{Due, DuePlace, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement};
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
     Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,
@@ -183,4 +182,5 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
+pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;
