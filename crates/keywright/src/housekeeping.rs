@@ -99,8 +99,9 @@ impl Housekeeping {
     }
 
     /// Moves the store's horizon towards the present. It moves forward by at most a day per call,
-    /// and at most once in [`HORIZON_PAUSE`](crate::HORIZON_PAUSE), whichever process does it. If it is beyond the
-    /// present, it moves back immediately. Call this once each round, before the sweeps.
+    /// and at most once in [`HORIZON_PAUSE`](crate::HORIZON_PAUSE), whichever process does it. If it
+    /// is beyond the present, it moves back immediately. Call this once each round, before the
+    /// sweeps.
     ///
     /// The sweeps obey the horizon. A clock that runs ahead by years therefore deletes only a day's
     /// worth, and has no lasting effect once it is corrected.

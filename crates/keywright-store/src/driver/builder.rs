@@ -70,17 +70,18 @@ impl DriverBuilder {
         self
     }
 
-    /// Sets how long to wait for a commit; [`COMMIT_SECONDS`](crate::COMMIT_SECONDS) is a good limit. A store that hangs
-    /// then does not hold an account forever. After the limit, the driver finds out what became of
-    /// the commit. There is no limit by default, because there is no timer.
+    /// Sets how long to wait for a commit; [`COMMIT_SECONDS`](crate::COMMIT_SECONDS) is a good
+    /// limit. A store that hangs then does not hold an account forever. After the limit, the driver
+    /// finds out what became of the commit. There is no limit by default, because there is no
+    /// timer.
     pub fn commit_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
         self.deadline = Some((timer, limit));
         self
     }
 
-    /// Sets how long to wait for a load; [`LOAD_SECONDS`](crate::LOAD_SECONDS) is a good limit. After the limit the
-    /// result is [`LoadError::TimedOut`](crate::LoadError::TimedOut), nothing is counted or written, and a partition that was
-    /// held for the load is released.
+    /// Sets how long to wait for a load; [`LOAD_SECONDS`](crate::LOAD_SECONDS) is a good limit.
+    /// After the limit the result is [`LoadError::TimedOut`](crate::LoadError::TimedOut), nothing
+    /// is counted or written, and a partition that was held for the load is released.
     ///
     /// The limit applies to each load of records and of events. An operation that needs several
     /// loads, because others commit at the same time, may take as many times as long. What a
