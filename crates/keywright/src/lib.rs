@@ -154,6 +154,7 @@ mod housekeeping;
 mod key_note;
 mod keywright;
 mod no_vault;
+mod pace;
 mod slots;
 
 pub use keywright_core as core;
@@ -180,7 +181,7 @@ pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
 pub use housekeeping::{
-    Cursor, Due, DueCursor, DueScan, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
+    Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
 pub use keywright::Keywright;
 pub use keywright_core::{
@@ -192,4 +193,5 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
+pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;
