@@ -28,8 +28,8 @@
 //! let challenges = Challenges::new(driver.clone());
 //!
 //! // The sender of the request, identified by the credential that it presents, such as an app
-//! // token. Once it has passed, nobody else's wrong guesses hold it up. A log-in without a
-//! // credential is identified by its network.
+//! // token. Once it has sent a right secret, the wrong guesses of others do not delay it. A
+//! // log-in without a credential is identified by its network.
 //! let client = Client::credential(driver.client_tag(&account, b"the id of the app token"));
 //!
 //! let (secret, salts) = (ChallengeSecret::from_client(&sent_secret)?, Salts::parse(&sent_salts)?);

@@ -174,8 +174,8 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Returns when the mailed code that is pending for this very action in this session expires,
-    /// if there is one.
+    /// Returns when the mailed code expires that is pending for exactly this action in this
+    /// session, if there is one.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -189,8 +189,8 @@ impl ConfirmSteps {
         mailed::pending(draft, &binding)
     }
 
-    /// Returns in how many seconds, at least `after`, a caller who requests a code for this very
-    /// action has one pending or can be sent one. This is for a wire protocol that refuses a
+    /// Returns after how many seconds, at least `after`, a caller who requests a code for exactly
+    /// this action has one pending or can be sent one. This is for a wire protocol that refuses a
     /// request for `after` seconds: when the client tries again, it may need a code, and should not
     /// be refused once more. If the clock went back, this corrects the stored times.
     ///

@@ -169,8 +169,8 @@ impl VaultPolicy {
     }
 
     /// Sets the number of ciphers up to which reads and edits of single ciphers compare the whole
-    /// vault with its head. In a larger vault, a row that was dropped, added or put back is
-    /// detected only at the next full read, plan or swap.
+    /// vault with its head. In a larger vault, a row that was deleted, added or replaced by an
+    /// older version is detected only at the next full read, plan or swap.
     #[must_use]
     pub const fn with_checked_single_reads(mut self, ciphers: u64) -> Self {
         self.checked_with_single_reads = ciphers;

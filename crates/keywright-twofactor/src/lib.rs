@@ -45,7 +45,7 @@
 //! let login = Purpose::new("login");
 //! match two_factor.verify_totp(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
-//!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
+//!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
 //! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_))); // once

@@ -132,8 +132,8 @@ impl Charge {
         self.streak
     }
 
-    /// Returns the refusal that the client would get if it guessed again at this very moment, or
-    /// `None` if that guess would be checked.
+    /// Returns the refusal that the client would get if it guessed again immediately, or `None` if
+    /// that guess would be checked.
     #[must_use]
     pub const fn next(&self) -> Option<&Refusal> {
         self.next.as_ref()
