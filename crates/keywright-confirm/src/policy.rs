@@ -58,7 +58,7 @@ pub const MAILED_MAX_SECONDS: u64 = 86_400;
 /// ones.
 pub const MAILED_TRIES: u8 = 5;
 
-/// The minimum time between two mails of one (action, session), in seconds. Source:
+/// The minimum time between two mails for the same action in the same session, in seconds. Source:
 /// `docs/security.md` § 5.
 pub const MAIL_SPACING_SECONDS: u64 = 60;
 

@@ -96,9 +96,9 @@ impl ConfirmSteps {
         wait::begin(draft, &self.policy, &binding)
     }
 
-    /// Confirms if a wait is over, and not for too long; otherwise begins a new one from now. The
-    /// caller must have checked the password and call this only if it was correct, so that a wrong
-    /// one does not affect a pending wait.
+    /// Confirms if a wait is over and has not been over for too long; otherwise begins a new one
+    /// from now. The caller must have checked the password and call this only if it was correct, so
+    /// that a wrong one does not affect a pending wait.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then the pending wait stays.
