@@ -133,6 +133,7 @@
 //! # Foreign types
 //! The public API names only types of `keywright-core` and `keywright-store`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]
 mod client;

@@ -198,7 +198,6 @@ fn judge(
         AttemptOutcome::Right(key) => Verification::Granted((draft.tentative(key), challenge.generation())),
         AttemptOutcome::Wrong(charge) => Verification::Denied(charge),
         AttemptOutcome::Refused(refusal) => Verification::Refused(refusal),
-        AttemptOutcome::Replayed => return Err(StepError::Misuse("a challenge proof was reported as replayed")),
     })
 }
 

@@ -125,6 +125,7 @@
 //! The public API names the traits of `serde::de`, and types of `keywright-core` and
 //! `keywright-store`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod check;
 #[cfg(feature = "client")]
@@ -155,8 +156,8 @@ pub use parse::{CipherList, Submission, id_text, parse_id};
 #[cfg(feature = "json")]
 pub use parse::{JsonError, Split};
 pub use policy::{
-    AtRest, Limits, LimitsError, MAX_CHECKED_WITH_SINGLE_READS, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS,
-    MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT, STAGE_GRACE_SECONDS, VaultPolicy,
+    AtRest, Limits, LimitsBuilder, MAX_CHECKED_WITH_SINGLE_READS, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS,
+    MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT, STAGE_GRACE_SECONDS, VaultPolicy, VaultPolicyBuilder, VaultPolicyError,
 };
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};

@@ -64,6 +64,7 @@
 //! a failover, or a race that did not happen on this machine. A pass means that no violation was
 //! seen. A part that was not run is not proven.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod case;
@@ -82,7 +83,7 @@ pub mod suite;
 mod verdict;
 mod violation;
 
-pub use backend::{Backend, Handles};
+pub use backend::Handles;
 pub use case::Case;
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
 pub use fixture::Fixture;

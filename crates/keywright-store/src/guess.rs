@@ -4,6 +4,8 @@
 //!
 //! The driver has one ledger policy for the whole server: [`Draft::ledger_policy`].
 
+use std::convert::Infallible;
+
 use keywright_core::ledger::{ClientAdmission, DenialKind, DenialReport, PendingGuess};
 use keywright_core::{
     Admission, AdmittedAttempt, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal,
@@ -33,29 +35,35 @@ pub static GUESSES_UNLOCKED: EventKind =
 pub static CLIENT_ADMITTED: EventKind =
     EventKind::change("client_admitted", Severity::Notice, "a client was let in for a few tries");
 
-/// The result of comparing a guess.
+/// What a secret that can be spent has beside other secrets: a guess that matches what was spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing but its name")]
+pub struct Spent;
+
+/// The result of comparing a guess. Only a secret that can be spent has replays: for any other, `S`
+/// has no value, and a `match` needs no arm for [`Replayed`](Self::Replayed).
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the three ways a comparison ends; a new one must be handled everywhere")]
-pub enum Comparison<T> {
+pub enum Comparison<T, S = Infallible> {
     /// The guess is right.
     Right(T),
     /// The guess is wrong, and is charged.
     Wrong,
-    /// The guess matches a code that was spent already. It is denied but not charged, and such
-    /// denials are reported at most once an hour.
-    Replayed,
+    /// The guess matches something that was spent already. It is denied but not charged, and is
+    /// reported at most once an hour.
+    Replayed(S),
 }
 
-/// How an attempt ended.
+/// How an attempt ended. `S` is that of the [`Comparison`].
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the four ways an attempt ends; a new one must be handled everywhere")]
-pub enum AttemptOutcome<T> {
+pub enum AttemptOutcome<T, S = Infallible> {
     /// The guess was right. The client is known from now on.
     Right(T),
     /// The guess was wrong and is charged.
     Wrong(Charge),
     /// The guess was spent before. It is not charged.
-    Replayed,
+    Replayed(S),
     /// The guess was not checked.
     Refused(Refusal),
 }
@@ -70,6 +78,26 @@ pub fn check<'a, T>(
     attempt: &Attempt,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T>, StepError>,
 ) -> Result<AttemptOutcome<T>, StepError> {
+    judge(draft, attempt, compare)
+}
+
+/// Like [`check`], for a secret that is spent when it is used, so that a guess can be a replay.
+///
+/// # Errors
+/// Returns [`StepError`] if the step cannot decide. Nothing is charged then.
+pub fn check_single_use<'a, T>(
+    draft: &mut Draft<'a>,
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, Spent>, StepError>,
+) -> Result<AttemptOutcome<T, Spent>, StepError> {
+    judge(draft, attempt, compare)
+}
+
+fn judge<'a, T, S>(
+    draft: &mut Draft<'a>,
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, S>, StepError>,
+) -> Result<AttemptOutcome<T, S>, StepError> {
     let (mut ledger, admission) = admit(draft, attempt)?;
     let admitted = match admission {
         Admission::Open(admitted) => admitted,
@@ -93,10 +121,10 @@ pub fn check<'a, T>(
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
         }
-        Comparison::Replayed => {
+        Comparison::Replayed(spent) => {
             report_denial(draft, &mut ledger, attempt.secret, DenialKind::Replayed);
             draft.put(LEDGER, &ledger)?;
-            Ok(AttemptOutcome::Replayed)
+            Ok(AttemptOutcome::Replayed(spent))
         }
     }
 }

@@ -92,6 +92,7 @@
 //! can write to the database without the keyring can replace a **whole** account by an earlier
 //! state of it, or delete it as a whole.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod contents;
@@ -129,7 +130,7 @@ pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, Store, StoredEvents,
     StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};

@@ -207,6 +207,12 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<StoredSlots, LoadError>>;
 }
 
+/// A backend that keeps everything: records, vaults, and its own upkeep. Every type with the three
+/// traits is one.
+pub trait Store: VaultStore + Upkeep {}
+
+impl<S: VaultStore + Upkeep + ?Sized> Store for S {}
+
 /// The result of a load, from one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]

@@ -19,7 +19,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::store::Store;
+use keywright_store::Store;
 
 /// More events, or partitions, than any test makes.
 const ALL: u32 = 100_000;

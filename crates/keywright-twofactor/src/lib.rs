@@ -135,6 +135,7 @@
 //! # Features
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 pub mod events;
@@ -166,8 +167,8 @@ pub use service::TwoFactor;
 pub use state::TOTP;
 pub use step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 pub use step_up::{
-    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyError,
-    StepUps,
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyBuilder,
+    StepUpPolicyError, StepUps,
 };
 pub use totp::{
     Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,

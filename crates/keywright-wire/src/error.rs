@@ -1,6 +1,6 @@
 //! The errors of the host.
 
-use keywright_store::{BoxError, TransactError};
+use keywright_store::{BoxError, StepError, TransactError};
 
 use crate::busy::{BUSY_SECONDS, Busy};
 
@@ -81,4 +81,24 @@ impl DueError {
     pub const fn is_busy(&self) -> bool {
         matches!(self, Self::Transact(TransactError::Busy))
     }
+}
+
+impl From<StepError> for DueError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(error.into())
+    }
+}
+
+/// Implements `From` for the error of a protocol's endpoints, from each error that a [`DueError`]
+/// is made from: `due_failure!(Failure: DueError, TransactError)` for a type with a variant
+/// `Due(DueError)`.
+#[macro_export]
+macro_rules! due_failure {
+    ($failure:ident: $($error:ty),+) => {$(
+        impl ::core::convert::From<$error> for $failure {
+            fn from(error: $error) -> Self {
+                Self::Due(::core::convert::Into::into(error))
+            }
+        }
+    )+};
 }

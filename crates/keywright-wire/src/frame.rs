@@ -213,8 +213,19 @@ pub async fn finish_due<W: HostWork>(
     run_due(driver, account, host, &tasks, Weight::Later).await
 }
 
-/// Does the due work, except notices, that must be done before a request's step may run. Returns
-/// how many tasks were done.
+/// Does the work of [`finish_due`] that no request may fail for, unless the host does it in its own
+/// time. A failure is logged, and the work stays due.
+pub async fn finish_quietly<W: HostWork>(driver: &Driver, account: &AccountId, host: &W, left_to_host: bool) {
+    if left_to_host {
+        return;
+    }
+    if let Err(error) = finish_due(driver, account, host, false).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "work for the host stays due");
+    }
+}
+
+/// Does what is still due, except notices, for a request whose step may run only once that work is
+/// done. Returns how many tasks were done.
 ///
 /// # Errors
 /// Returns [`DueError`] if the store or the host failed; the work is tried again later.

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
-use keywright_store::{Driver, Observer, SlotKind, Timer};
+use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
 
 use crate::error::StartError;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
 use crate::keywright::Keywright;
-use crate::port::Store;
 use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a

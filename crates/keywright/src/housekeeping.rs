@@ -9,7 +9,7 @@ use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
 use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
 
 use crate::key_note;
-use crate::port::Store;
+use keywright_store::Store;
 
 /// How many partitions are read at a time when all must be.
 const PAGE: u32 = 256;

@@ -9,7 +9,7 @@ use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
 use crate::housekeeping::{Housekeeping, Pace};
-use crate::port::Store;
+use keywright_store::Store;
 
 /// A store, opened with its keyring. It is cheap to clone; a server needs one.
 #[derive(Clone)]

@@ -124,19 +124,27 @@
 //! - [`mod@core`] contains time, randomness, secrets, the keyring and the guess ledger.
 //!
 //! # Features
-//! - `challenge`, `confirm` and `sqlite` (default): the password challenge, confirmations, and the
-//!   SQLite backend.
-//! - `twofactor`: time-based codes, recovery codes and step-up.
-//! - `rekey`: vaults of ciphers and their re-encryption.
-//! - `nextcloud`, `rocketchat` and `librepass`: the protocols of these clients.
-//! - `tower`: the protocols as `tower::Service`.
-//! - `client`: the client half of the challenge, and of `rekey` and `librepass` if they are
-//!   enabled.
+//! A method that the compiler does not find may need a feature:
+//!
+//! | Feature | What it adds | On [`Keywright`] |
+//! |---|---|---|
+//! | `challenge` (default) | the password challenge | `challenges` |
+//! | `confirm` (default) | confirmations of destructive actions | `confirmations`, `confirmations_with` |
+//! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
+//! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
+//! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `rekey` | vaults of ciphers and their re-encryption | `vaults`, `vaults_with` |
+//! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
+//! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
+//! | `librepass` | the protocol of LibrePass | `librepass` |
+//! | `tower` | these protocols as `tower::Service` | |
+//! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The example of the README, compiled and run as a doctest.
 #[cfg(all(doctest, feature = "confirm", feature = "sqlite"))]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 mod builder;
@@ -146,7 +154,6 @@ mod housekeeping;
 mod key_note;
 mod keywright;
 mod no_vault;
-mod port;
 mod slots;
 
 pub use keywright_core as core;
@@ -182,8 +189,7 @@ pub use keywright_core::{
     SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
 };
 pub use keywright_store::{
-    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
+    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use port::Store;
 pub use slots::slot_kinds;

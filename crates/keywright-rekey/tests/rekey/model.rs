@@ -192,7 +192,7 @@ proptest! {
         max_entries in 1..16_usize,
     ) {
         let vault = manifest(owned.into_iter().map(|number| (id(0, number), old_nonce(number))));
-        let limits = Limits::new(max_entries, 1000).unwrap();
+        let limits = Limits::builder().max_entries(max_entries).max_text(1000).build().unwrap();
         let body = serde_json::to_vec(&list).unwrap();
         let submission = read(&body, limits, &Hex).unwrap();
         let found = submission.against(&vault).err().map_or_else(BTreeMap::new, |report| counts(&report));

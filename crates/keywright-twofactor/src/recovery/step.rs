@@ -1,7 +1,7 @@
 //! The transitions of recovery codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal, SessionId};
-use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::code::{Canonical, Liveness};
@@ -131,17 +131,17 @@ impl TwoFactorSteps {
         let Some(live) = &mut recovery.live else { return Ok(VerifyOutcome::NotEnrolled) };
         let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
-        let outcome = guess::check(draft, &Attempt::new(secret, generation, client), |_| {
+        let outcome = guess::check_single_use(draft, &Attempt::new(secret, generation, client), |_| {
             Ok(match live.look(&typed)? {
                 Matched::Unused(code) => Comparison::Right(code),
-                Matched::Used => Comparison::Replayed,
+                Matched::Used => Comparison::Replayed(Spent),
                 Matched::Wrong | Matched::Malformed => Comparison::Wrong,
             })
         })?;
         let spend = match outcome {
             AttemptOutcome::Right(spend) => spend,
             AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
-            AttemptOutcome::Replayed => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
+            AttemptOutcome::Replayed(Spent) => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
             AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
         };
         live.spend(spend);

@@ -1,7 +1,7 @@
 //! Checking time-based codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal};
-use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::active::MatchContext;
@@ -42,13 +42,13 @@ impl TwoFactorSteps {
         };
         let context = MatchContext::of_use(draft, &self.policy, purpose.as_str());
         let mut spent = None;
-        let outcome = guess::check(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
+        let outcome = guess::check_single_use(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
             let matches = factors.compare(&typed, &context);
             Ok(match (matches.fresh, matches.any) {
                 (true, _) => Comparison::Right(matches),
                 (false, true) => {
                     spent = Some(matches);
-                    Comparison::Replayed
+                    Comparison::Replayed(Spent)
                 }
                 (false, false) => Comparison::Wrong,
             })
@@ -70,7 +70,7 @@ impl TwoFactorSteps {
                 tell_out_of_window(draft, &mut factors, &typed, &context)?;
                 VerifyOutcome::Denied(Denial { charge: Some(charge) })
             }
-            AttemptOutcome::Replayed => {
+            AttemptOutcome::Replayed(Spent) => {
                 if let Some(matches) = spent {
                     tell_ran_ahead(draft, &mut factors, &matches, &context)?;
                 }

@@ -13,10 +13,11 @@ use crate::support::{Epoch, SEED, START, UNKNOWN, World, code, step_error, wrong
 const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
 fn policy() -> TwoFactorPolicy {
-    let step_up = StepUpPolicy::new(Rule::strongest_of(&ALL).remembered(900).unwrap())
+    let step_up = StepUpPolicy::builder()
+        .default_rule(Rule::strongest_of(&ALL).remembered(900))
         .rule(ActionName::new("never"), Rule::strongest_of(&ALL))
-        .unwrap()
-        .rule(ActionName::new("any"), Rule::any_enrolled_of(&ALL).remembered(60).unwrap())
+        .rule(ActionName::new("any"), Rule::any_enrolled_of(&ALL).remembered(60))
+        .build()
         .unwrap();
     TwoFactorPolicy::builder().step_up(step_up).build().unwrap()
 }
@@ -177,7 +178,7 @@ async fn a_wrong_code_is_charged_and_opens_nothing() {
 /// A method that does not authorize the action is not checked, so its code is not spent.
 #[tokio::test]
 async fn a_code_that_would_open_nothing_is_not_spent() {
-    let step_up = StepUpPolicy::new(Rule::strongest_of(&[Method::Recovery]));
+    let step_up = StepUpPolicy::builder().default_rule(Rule::strongest_of(&[Method::Recovery])).build().unwrap();
     let world = World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await;
     world.import("phone", SEED).await;
     assert!(matches!(by_totp(&world, "a", SessionId::new("s"), &code(SEED, START)).await, VerifyOutcome::NotEnrolled));

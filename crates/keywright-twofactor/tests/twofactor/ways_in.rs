@@ -139,7 +139,10 @@ async fn a_session_with_a_fresh_proof_lets_another_client_in() {
     world.set_email(true).await.unwrap();
     refused(&world, old).await;
     let rule = Rule::any_enrolled_of(&[Method::Totp, Method::Mailed, Method::Password]);
-    let weak = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
+    let weak = TwoFactorPolicy::builder()
+        .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+        .build()
+        .unwrap();
     let world = World::with(weak).await;
     world.import("phone", SEED).await;
     world.set_email(true).await.unwrap();
@@ -187,7 +190,8 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
 async fn short_recovery_codes_have_their_own_ways_in() {
     for by_operator in [false, true] {
         let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat);
-        let builder = builder.step_up(StepUpPolicy::new(Rule::strongest_of(&[Method::Totp])));
+        let builder =
+            builder.step_up(StepUpPolicy::builder().default_rule(Rule::strongest_of(&[Method::Totp])).build().unwrap());
         let world = World::with(builder.build().unwrap()).await;
         world.import("phone", SEED).await;
         let codes = world.make_recovery(Liveness::Now).await.unwrap();
