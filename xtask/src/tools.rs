@@ -47,7 +47,7 @@ pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Resul
 /// Tools of Cargo that are installed from the registry when they are missing, each with the version
 /// that its settings in this repository are written for.
 const INSTALLED: [(&str, &str); 4] =
-    [("check-external-types", "0.5.0"), ("deny", "0.20"), ("hack", "0.6"), ("machete", "0.9")];
+    [("check-external-types", "=0.5.0"), ("deny", "^0.20"), ("hack", "^0.6"), ("machete", "^0.9")];
 
 /// Returns a command for one of Cargo's tools: the one on the path, or else one that is built below
 /// `target/tools`, once.
@@ -61,10 +61,11 @@ pub(crate) fn installed_subcommand(root: &Path, name: &str) -> Result<Command, E
         .map_err(|_| Error::MissingTool("a folder on the PATH has a separator in its name".to_owned()))?;
     let tool = || {
         let mut command = cargo(root);
-        command.env("PATH", &path).arg(name);
+        // With this variable of `cargo run`, cargo-machete takes its own name for a folder to check.
+        command.env("PATH", &path).env_remove("CARGO_PKG_NAME").arg(name);
         command
     };
-    if !runs(tool().arg("--version")) {
+    if !runs(tool().arg("--help")) {
         install(root, &own, name)?;
     }
     Ok(tool())

@@ -102,6 +102,7 @@
 //! Left to the host: the notice itself (ASVS 6.3.7), and that the function that acts takes the
 //! proof.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod action;
 mod code;

@@ -35,6 +35,7 @@
 //! - [`ledger`] limits how many wrong guesses are checked against a secret.
 //! - [`typed`] removes white space and hyphens from text that people type, such as codes.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 mod entropy;

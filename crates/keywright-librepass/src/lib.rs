@@ -249,6 +249,7 @@
 //! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A
 //!   server does not need it.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 #[cfg(feature = "client")]

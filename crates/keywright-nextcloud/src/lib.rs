@@ -206,6 +206,7 @@
 //! # Features
 //! `tower`: `Nextcloud` implements `tower::Service`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod body;

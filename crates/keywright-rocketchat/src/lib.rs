@@ -250,6 +250,7 @@
 //! # Features
 //! `tower`: `RocketChat` implements `tower::Service`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod act;
 mod answer;

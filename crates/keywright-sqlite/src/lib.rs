@@ -93,6 +93,7 @@
 //! one that fits the rest of the program. The version in use is re-exported here as [`rusqlite`].
 //! SQLite itself is compiled in.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod apply;
 mod backup;

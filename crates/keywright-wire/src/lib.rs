@@ -233,6 +233,7 @@
 //! - [`Protocol`], and `tower_service!` with the feature `tower`: from a request whose body is a
 //!   stream to the protocol's own answer.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod busy;

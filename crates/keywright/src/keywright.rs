@@ -8,7 +8,8 @@ use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, U
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
-use crate::housekeeping::{Housekeeping, Pace};
+use crate::housekeeping::Housekeeping;
+use crate::pace::Pace;
 use keywright_store::Store;
 
 /// A store, opened with its keyring. It is cheap to clone; a server needs one.

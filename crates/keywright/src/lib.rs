@@ -124,19 +124,27 @@
 //! - [`mod@core`] contains time, randomness, secrets, the keyring and the guess ledger.
 //!
 //! # Features
-//! - `challenge`, `confirm` and `sqlite` (default): the password challenge, confirmations, and the
-//!   SQLite backend.
-//! - `twofactor`: time-based codes, recovery codes and step-up.
-//! - `rekey`: vaults of ciphers and their re-encryption.
-//! - `nextcloud`, `rocketchat` and `librepass`: the protocols of these clients.
-//! - `tower`: the protocols as `tower::Service`.
-//! - `client`: the client half of the challenge, and of `rekey` and `librepass` if they are
-//!   enabled.
+//! A method that the compiler does not find may need a feature:
+//!
+//! | Feature | What it adds | On [`Keywright`] |
+//! |---|---|---|
+//! | `challenge` (default) | the password challenge | `challenges` |
+//! | `confirm` (default) | confirmations of destructive actions | `confirmations`, `confirmations_with` |
+//! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
+//! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
+//! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `rekey` | vaults of ciphers and their re-encryption | `vaults`, `vaults_with` |
+//! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
+//! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
+//! | `librepass` | the protocol of LibrePass | `librepass` |
+//! | `tower` | these protocols as `tower::Service` | |
+//! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The example of the README, compiled and run as a doctest.
 #[cfg(all(doctest, feature = "confirm", feature = "sqlite"))]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 mod builder;
@@ -146,6 +154,7 @@ mod housekeeping;
 mod key_note;
 mod keywright;
 mod no_vault;
+mod pace;
 mod slots;
 
 pub use keywright_core as core;
@@ -172,7 +181,7 @@ pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
 pub use housekeeping::{
-    Cursor, Due, DueCursor, DueScan, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
+    Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
 pub use keywright::Keywright;
 pub use keywright_core::{
@@ -184,4 +193,5 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
+pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;
