@@ -15,8 +15,8 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
-//!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
-//!     RocketChatPolicy, User, queue::Asker,
+//!     EndLogins, EndToEndKeys, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail, MailError, Named,
+//!     Peer, Permission, Profile, RocketChat, RocketChatPolicy, SentPassword, User, queue::Asker,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -34,8 +34,35 @@
 //!     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
 //!         Ok(None)
 //!     }
-//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Asker) -> Result<bool, HostError> {
-//!         Ok(digest.expose() == "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
+//!     async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
+//!         self.login("alices-id", token).await
+//!     }
+//!     async fn issue_login(&self, _: &AccountId) -> Result<IssuedLogin, HostError> {
+//!         Err(HostError::new("this host has one token")) // a real host draws a random one and stores its hash
+//!     }
+//!     async fn profile(&self, _: &AccountId) -> Result<Option<Profile>, HostError> {
+//!         Ok(Some(Profile::new("alices-id", "alice")))
+//!     }
+//!     async fn check_password(
+//!         &self,
+//!         account: Option<&AccountId>, // `None`: hash all the same
+//!         password: SentPassword<'_>,
+//!         _: &Asker,
+//!     ) -> Result<bool, HostError> {
+//!         let right = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+//!         Ok(account == Some(&self.0) && password.digest().expose() == right)
+//!     }
+//!     async fn store_keys(
+//!         &self,
+//!         _: &AccountId,
+//!         _: &LoginTokenId,
+//!         _: &EndToEndKeys,
+//!         _: bool,
+//!     ) -> Result<KeysStored, HostError> {
+//!         Err(HostError::new("this host keeps no keys"))
+//!     }
+//!     async fn fetch_keys(&self, _: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
+//!         Ok(None)
 //!     }
 //!     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
 //!         Ok(())
@@ -56,7 +83,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
+//! let kinds = [keywright_confirm::SLOT_KINDS, keywright_twofactor::SLOT_KINDS, keywright_rocketchat::SLOT_KINDS];
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(&kinds.concat()).build()?;
 //! // At sign-up: an account that was never created is an error, not a fresh start.
 //! let alice = AccountId::new("user-1")?;
 //! driver.ensure_account(&alice).await?;
@@ -253,6 +281,7 @@
 
 mod act;
 mod answer;
+mod challenge;
 mod context;
 mod endpoints;
 mod error;
@@ -261,22 +290,34 @@ mod factors;
 mod guard;
 mod host;
 mod iso;
+mod issue;
+mod json;
+mod login;
+mod login_code;
 mod method;
+mod params;
 mod policy;
 mod request;
 mod reset;
+mod second_factor;
 mod service;
+mod state;
 mod unlock;
+mod user;
 
-pub use host::{
-    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Permission, Quota, UnlockMail,
-    User,
-};
+pub use challenge::LoginChallenge;
+pub use host::{Admittance, EndLogins, Endpoint, Host, Mail, MailError, Named, Permission, Quota, UnlockMail};
 pub use keywright_wire::{DueError, HostError, Peer, queue};
-pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
+pub use policy::{
+    BASE_PATH, CHALLENGE_SECONDS, CHALLENGE_TRIES, CREDIT_SECONDS, EMAIL_CODE_SECONDS, INFO_PATH, LEAST_MAX_BODY,
+    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, RocketChatPolicy, RocketChatPolicyBuilder,
+    RocketChatPolicyError, TOTP_DIGITS, VERSION,
+};
 pub use service::RocketChat;
 pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits};
+pub use user::{EndToEndKeys, IssuedLogin, KeysStored, Login, LoginTokenId, Profile, SentPassword, User};
 
-/// The kinds of slots that this crate declares: none. It keeps everything in those of
-/// [`keywright_twofactor`] and [`keywright_confirm`].
-pub const SLOT_KINDS: &[keywright_store::SlotKind] = &[];
+/// The kinds of slots that this crate declares, to be passed to the driver's builder together with
+/// those of [`keywright_twofactor`] and [`keywright_confirm`].
+pub const SLOT_KINDS: &[keywright_store::SlotKind] =
+    &[state::CHALLENGES.kind(), state::CREDITS.kind(), state::LOGIN_CODE.kind()];

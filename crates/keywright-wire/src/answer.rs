@@ -78,6 +78,11 @@ impl Reply {
         }
     }
 
+    /// Removes the body, for the answer to `HEAD`.
+    pub fn without_body(self) -> Self {
+        Self { body: Zeroizing::new(Vec::new()), ..self }
+    }
+
     /// Returns the status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {

@@ -151,11 +151,10 @@ async fn only_the_right_method_and_path_act() {
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_413_in_the_protocols_form() {
-    let mut policy = keywright_rocketchat::RocketChatPolicy::default();
-    policy.max_body = 100;
+    let policy = keywright_rocketchat::RocketChatPolicy::builder().max_body(1_024).build().unwrap();
     let world = World::with(policy).await;
     let (client, code) = (world.client(ADMIN), world.totp(ADMIN));
-    let answer = client.post("users.resetE2EKey").json(&json!({"userId": "x".repeat(100)})).code(&code).send().await;
+    let answer = client.post("users.resetE2EKey").json(&json!({"userId": "x".repeat(1_100)})).code(&code).send().await;
     assert_eq!((answer.status, answer.json()["errorType"].as_str()), (413, Some("invalid-params")));
     client.reset().code(&code).send().await.succeeds();
 }

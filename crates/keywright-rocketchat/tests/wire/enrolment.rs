@@ -249,9 +249,8 @@ async fn an_enrolment_that_waits_too_long_is_void() {
 #[tokio::test]
 async fn a_change_of_factors_ends_all_other_logins() {
     for ends in [true, false] {
-        let mut policy = RocketChatPolicy::default();
-        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
-        policy.two_factor = builder.build().unwrap();
+        let two_factor = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
+        let policy = RocketChatPolicy::builder().two_factor(two_factor.build().unwrap()).build().unwrap();
         for path in ["users.totp.disable", "users.totp.regenerateCodes", "users.2fa.disableEmail"] {
             let world = World::with(policy.clone()).await.with_email(USER).await;
             let (client, other) = (world.client(USER), world.other_client(USER, 1));

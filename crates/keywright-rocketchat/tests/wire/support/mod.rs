@@ -148,7 +148,7 @@ impl World {
     }
 
     pub(crate) fn factors(&self) -> TwoFactorSteps {
-        TwoFactorSteps::new(self.policy.two_factor.clone(), self.driver.ledger_policy()).unwrap()
+        TwoFactorSteps::new(self.policy.two_factor().clone(), self.driver.ledger_policy()).unwrap()
     }
 
     pub(crate) async fn enrol(&self, person: Person) {
@@ -203,7 +203,7 @@ impl World {
 
     /// The service of a host that has pages of its own for the factors.
     pub(crate) fn two_factor(&self) -> TwoFactor {
-        TwoFactor::new(self.driver.clone(), self.policy.two_factor.clone()).unwrap()
+        TwoFactor::new(self.driver.clone(), self.policy.two_factor().clone()).unwrap()
     }
 
     /// A client of another login of the person's.
