@@ -1,4 +1,4 @@
-//! `GET users.totp.codesRemaining`: returns how many recovery codes are unused.
+//! `GET users.totpCodesRemaining`: returns how many recovery codes are unused.
 
 use keywright_store::Plain;
 use keywright_twofactor::SLOTS;

@@ -1,4 +1,4 @@
-//! `POST users.totp.disable`: removes all devices and recovery codes, with a code of either kind. A
+//! `POST users.disableTotp`: removes all devices and recovery codes, with a code of either kind. A
 //! wrong code is not an error; the answer is `false`.
 
 use keywright_core::SecretString;

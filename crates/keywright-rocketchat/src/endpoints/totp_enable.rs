@@ -1,4 +1,4 @@
-//! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate`
+//! `POST users.enableTotp`: begins an enrolment. What is active stays active; only `validate`
 //! changes that.
 
 use keywright_core::SessionId;

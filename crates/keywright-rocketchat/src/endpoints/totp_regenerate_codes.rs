@@ -1,4 +1,4 @@
-//! `POST users.totp.regenerateCodes`: replaces the recovery codes, with a code of either kind.
+//! `POST users.regenerateTotpCodes`: replaces the recovery codes, with a code of either kind.
 
 use keywright_core::SecretString;
 use keywright_twofactor::{SLOTS, VerifyOutcome, recovery::Liveness};

@@ -1,4 +1,4 @@
-//! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery
+//! `POST users.validateTotp`: the first code of a new device makes it active, shows the recovery
 //! codes, and ends all other logins. Only the login that began the enrolment can do so. An
 //! enrolling code is never charged, because its secret was just shown to the caller.
 

@@ -48,7 +48,7 @@ async fn a_totp_device_guards_the_factors() {
 async fn mailed_codes_guard_the_factors() {
     for policy in policies() {
         let enabled = policy.enabled();
-        let paths = ["users.totp.enable", "users.2fa.disableEmail", "users.resetTOTP"];
+        let paths = ["users.enableTotp", "users.2fa.disableEmail", "users.resetTOTP"];
         for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
             let world = World::with(policy.clone()).await.without_totp(ADMIN).await.with_email(ADMIN).await;
             let client = world.client(ADMIN);
@@ -90,7 +90,7 @@ async fn mailed_codes_without_an_address_still_guard_the_factors() {
         let world = World::with(policy).await.without_totp(ADMIN).await.with_email(ADMIN).await;
         world.host.change(ADMIN.id, |user| user.verified_emails.clear());
         let (client, before) = (world.client(ADMIN), world.scan().await);
-        let paths = ["users.totp.enable", "users.2fa.enableEmail", "users.2fa.disableEmail", "users.resetTOTP"];
+        let paths = ["users.enableTotp", "users.2fa.enableEmail", "users.2fa.disableEmail", "users.resetTOTP"];
         for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
             for code in ["", "123456", &ADMIN.password()] {
                 client.post(path).code(code).send().await.fails("error-not-allowed");
@@ -116,8 +116,8 @@ async fn recovery_codes_without_a_device_are_a_factor_too() {
         };
         world.step(ADMIN, import).await;
         let client = world.client(ADMIN);
-        is_proven_by(&client, "users.totp.enable", "totp").await;
-        assert_eq!(client.post("users.totp.enable").code(codes[0]).send().await.status, 200);
+        is_proven_by(&client, "users.enableTotp", "totp").await;
+        assert_eq!(client.post("users.enableTotp").code(codes[0]).send().await.status, 200);
     }
 }
 
@@ -139,7 +139,7 @@ async fn with_nothing_enrolled_the_password_guards_the_factors() {
         // A login token alone adds no factor, two-factor and the fallback on or off (`docs/decisions.md` 54, finding
         // A9).
         let before = world.scan().await;
-        for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+        for path in ["users.enableTotp", "users.2fa.enableEmail"] {
             for code in ["", "123456", &ADMIN.recovery_code(0), &TARGET.password()[1..]] {
                 let answer = client.post(path).code(code).send().await;
                 let error = if code.is_empty() { "totp-required" } else { "totp-invalid" };
@@ -147,10 +147,10 @@ async fn with_nothing_enrolled_the_password_guards_the_factors() {
             }
         }
         assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
-        client.post("users.totp.enable").code(&TARGET.password()).send().await.fails("totp-invalid");
+        client.post("users.enableTotp").code(&TARGET.password()).send().await.fails("totp-invalid");
         let device = world.step(ADMIN, |draft| world.factors().enrolled_in(draft)).await;
         assert!(!device.has_totp() && !device.pending && !device.email);
-        assert_eq!(client.post("users.totp.enable").code(&ADMIN.password()).send().await.status, 200);
+        assert_eq!(client.post("users.enableTotp").code(&ADMIN.password()).send().await.status, 200);
         client.post("users.2fa.enableEmail").code(&ADMIN.password()).send().await.succeeds();
         // For anything else the fallback decides.
         if enabled && !fallback {
@@ -166,7 +166,7 @@ async fn without_a_password_no_first_factor_is_added() {
     let world = World::password_only().await;
     world.host.change(ADMIN.id, |user| user.has_password = false);
     let (client, before) = (world.client(ADMIN), world.scan().await);
-    for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+    for path in ["users.enableTotp", "users.2fa.enableEmail"] {
         client.post(path).send().await.fails("totp-required");
         client.post(path).code(&ADMIN.password()).send().await.fails("totp-invalid");
     }

@@ -255,7 +255,7 @@ async fn time_based_codes_known_logins_and_every_way_in() {
     assert_eq!(by_totp(&world, &fourth, USER).await, 200);
     // After a change by a login: the count starts again, and that login is known.
     world.clock.advance(30);
-    let off = with_code(&known, "users.totp.disable", &world.totp(USER)).await;
+    let off = with_code(&known, "users.disableTotp", &world.totp(USER)).await;
     assert_eq!(off.json()["disabled"], json!(true));
     let (secret, _) = enrolled(&world, &known, USER).await;
     let thief = world.other_client(USER, 5);
@@ -302,7 +302,7 @@ async fn recovery_codes_known_logins_and_every_way_in() {
     // After a change by a login: the count starts again, and that login is known.
     world.clock.advance(30);
     let changer = world.other_client(USER, 4);
-    let made = with_code(&changer, "users.totp.regenerateCodes", &world.totp(USER)).await;
+    let made = with_code(&changer, "users.regenerateTotpCodes", &world.totp(USER)).await;
     let codes: Vec<String> = serde_json::from_value(made.json()["codes"].clone()).unwrap();
     assert_eq!(shut_out_of_recovery(&world).await, 50);
     assert!(is_refused(&world.other_client(USER, 5), &codes[0]).await);

@@ -73,7 +73,7 @@ impl Login {
     }
 
     fn remaining(self, server: &Server) -> Answer {
-        self.send(server, ("GET", "users.totp.codesRemaining"), None, "")
+        self.send(server, ("GET", "users.totpCodesRemaining"), None, "")
     }
 }
 
