@@ -25,7 +25,7 @@ impl Host for Open {
         &self,
         _: Option<&AccountId>,
         _: SentPassword<'_>,
-        _: &keywright_rocketchat::queue::Asker,
+        _: &keywright_rocketchat::queue::Requester,
     ) -> Result<bool, HostError> {
         Ok(false)
     }

@@ -101,7 +101,7 @@ impl<C: Release, W: Release> Release for WaitOutcome<C, W> {
     }
 }
 
-/// The outcome of requesting a mailed code. In a step `C` is
+/// The outcome of beginning a confirmation by a mailed code. In a step `C` is
 /// [`Tentative`](keywright_store::Tentative): the mail is sent after the commit.
 #[derive(Debug)]
 #[must_use = "a mail may have to be sent"]
@@ -110,7 +110,7 @@ pub enum SendOutcome<C> {
     /// Mail this code. All earlier codes of this (action, session) are void, and their attempts are
     /// not given back.
     Send(C),
-    /// The last mail is too recent; the code in it stays valid.
+    /// The last mail was sent too recently; the code in it stays valid.
     NotYet {
         /// The number of whole seconds, at least 1, after which to request again.
         retry_after: u64,

@@ -3,15 +3,15 @@
 
 use keywright_core::{Attempt, Client, Generation, SecretKind};
 
-/// The kind of secret as which the account's guess ledger counts mailed codes. All mailed codes of
-/// an account share one entry, so that neither a new code nor a new session resets the count of
-/// guesses. Email never admits a client here, because an attacker who reads the mailbox already has
-/// the code. A typed code has 96 bits, and therefore no entry.
+/// The kind of secret under which the account's guess ledger counts guesses at mailed codes. All
+/// mailed codes of an account share one entry, so that neither a new code nor a new session resets
+/// the count of guesses. Email never admits a client here, because an attacker who reads the
+/// mailbox already has the code. A typed code has 96 bits, and therefore no entry.
 pub const MAILED_CODE: SecretKind = SecretKind::new("mailed").without_mail();
 
 /// The generation of [`MAILED_CODE`]. It is always the same, because no new code may reset the
-/// count. For [`guess::admit_client`](keywright_store::guess::admit_client) and
-/// [`guess::unlock`](keywright_store::guess::unlock).
+/// count. [`guess::admit_client`](keywright_store::guess::admit_client) and
+/// [`guess::unlock`](keywright_store::guess::unlock) take it.
 pub const MAILED_GENERATION: Generation = Generation::HOST;
 
 /// Returns an attempt of `client` at a mailed code.
@@ -77,7 +77,7 @@ pub const RESENDS_PER_DAY: usize = 3;
 
 /// The minimum time between two repeated events of one action, in seconds; events in between are
 /// counted. Source: `docs/security.md` § 3.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const REPEAT_SECONDS: u64 = 3_600;
 
 /// The sliding period of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds.
 pub const DAY_SECONDS: u64 = 86_400;
@@ -249,7 +249,7 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(ConfirmPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// The reason why numbers do not form a [`ConfirmPolicy`].
+/// Why numbers do not form a valid [`ConfirmPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfirmPolicyError {

@@ -1,4 +1,5 @@
-//! What the steps and the service return. In a step it holds once the draft is committed.
+//! What the steps and the service return. An outcome of a step is final once the draft is
+//! committed.
 
 use std::fmt;
 
@@ -33,7 +34,7 @@ pub enum EditOutcome {
     },
     /// The vault is not the one from which `existing` was read. Read it again.
     HeadMoved,
-    /// The writer's key epoch is not the account's: the edit would be written under a key that the
+    /// The writer's key epoch is not the account's: the edit is encrypted under a key that the
     /// owner no longer uses.
     Fenced,
     /// The vault would have more ciphers than the policy allows.
@@ -70,7 +71,7 @@ pub enum SwapOutcome {
     Done {
         /// The vault's head after the edit.
         head: Revision,
-        /// Returns how many ciphers the plan has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
     },
     /// The vault is not the one that was checked. Nothing was replaced.
@@ -85,7 +86,7 @@ pub enum Swap<T> {
     Done {
         /// The vault's head after the swap.
         head: Revision,
-        /// Returns how many ciphers the plan has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
         /// The value that the caller's own step returned.
         value: T,
@@ -151,10 +152,11 @@ pub enum Promotion {
     Done {
         /// The vault's head after the edit.
         head: Revision,
-        /// Returns how many ciphers the plan has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
     },
-    /// What it depends on has changed, or it has expired. It is dropped.
+    /// The vault or an epoch on which the held vault depends has changed, or the held vault has
+    /// expired. It is dropped.
     Void,
     /// The vault that is held is not the one whose rows were checked. It is left unchanged: check
     /// again.
@@ -212,7 +214,8 @@ pub enum Acceptance {
         /// The ciphers that did not open and were dropped.
         dropped: Vec<CipherId>,
     },
-    /// These ciphers do not open. Nothing was changed; pass [`Unreadable::Drop`](crate::Unreadable::Drop) to drop them.
+    /// These ciphers do not open. Nothing was changed; pass
+    /// [`Unreadable::Drop`](crate::Unreadable::Drop) to drop them.
     Unreadable(Vec<CipherId>),
     /// Every row is present and opens. Nothing was changed.
     Undamaged,

@@ -189,7 +189,7 @@ impl<'a, H: Host> Request<'a, H> {
             return Ok(Sending::Refused(ApiError::invalid_challenge_method()));
         }
         let (act, prover) = (self.act(), self.prover());
-        Ok(match self.cx.confirmations.ask_mailed_in(draft, &act, prover.session)? {
+        Ok(match self.cx.confirmations.begin_mailed_in(draft, &act, prover.session)? {
             SendOutcome::Send(mail) => {
                 challenge.by_email = true;
                 let until = challenge.made.expires;

@@ -9,7 +9,7 @@ use keywright_store::{
     Draft, Partition, Receipt, Release, Slot, StepError, Tentative, TransactError, WrongReceipt, guess,
 };
 use keywright_twofactor::events::STEP_UP_GRANTED;
-use keywright_wire::queue::{Asker, give_back_if_busy};
+use keywright_wire::queue::{Requester, withdraw_if_busy};
 use subtle::ConstantTimeEq;
 
 use crate::act::Act;
@@ -122,12 +122,12 @@ impl<H: Host> Guard<'_, H> {
             Judged::Begun(pending, digest) => {
                 // This is slow and runs outside of any commit, so other requests of the account are
                 // not held up.
-                let asker = Asker::of_guess(Partition::account(account), &pending);
+                let requester = Requester::of_guess(Partition::account(account), &pending);
                 let sent = SentPassword::Digest(&digest);
-                let right = match self.cx.host.check_password(Some(account), sent, &asker).await {
+                let right = match self.cx.host.check_password(Some(account), sent, &requester).await {
                     Ok(right) => right,
                     Err(error) => {
-                        give_back_if_busy(&self.cx.driver, &asker, &pending, &error).await;
+                        withdraw_if_busy(&self.cx.driver, &requester, &pending, &error).await;
                         return Err(error.into());
                     }
                 };

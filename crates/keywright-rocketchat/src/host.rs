@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::queue::Asker;
+use keywright_wire::queue::Requester;
 use keywright_wire::{HostError, Peer};
 
 use crate::user::{EndToEndKeys, IssuedLogin, KeysStored, Login, LoginTokenId, Profile, SentPassword, User};
@@ -88,7 +88,7 @@ pub trait Host: Send + Sync + 'static {
     /// ([`SentPassword`]). For `None` (no such account) do the same work, and return any verdict:
     /// it is ignored. Do not limit the calls again: guesses are counted before and after. A verdict
     /// that takes longer than 120 s counts as "wrong". Let the hash wait for its turn in a
-    /// [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of the server, by `asker`.
+    /// [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of the server, by `requester`.
     ///
     /// # Errors
     /// [`HostError`] if the password cannot be checked; the request is answered with 500, and the
@@ -99,7 +99,7 @@ pub trait Host: Send + Sync + 'static {
         &self,
         account: Option<&AccountId>,
         password: SentPassword<'_>,
-        asker: &Asker,
+        requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Sends a mail to **every** verified address of a user, in the user's language. This is not

@@ -16,7 +16,7 @@
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
 //!     EndLogins, EndToEndKeys, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail, MailError, Named,
-//!     Peer, Permission, Profile, RocketChat, RocketChatPolicy, SentPassword, User, queue::Asker,
+//!     Peer, Permission, Profile, RocketChat, RocketChatPolicy, SentPassword, User, queue::Requester,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -47,7 +47,7 @@
 //!         &self,
 //!         account: Option<&AccountId>, // `None`: hash all the same
 //!         password: SentPassword<'_>,
-//!         _: &Asker,
+//!         _: &Requester,
 //!     ) -> Result<bool, HostError> {
 //!         let right = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
 //!         Ok(account == Some(&self.0) && password.digest().expose() == right)

@@ -11,7 +11,7 @@ use keywright_store::{
     Draft, Epochs, Partition, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
 };
 use keywright_twofactor::events::STEP_UP_GRANTED;
-use keywright_wire::queue::{Asker, give_back_if_busy};
+use keywright_wire::queue::{Requester, withdraw_if_busy};
 use keywright_wire::{Network, frame};
 
 use crate::act::Act;
@@ -85,19 +85,19 @@ impl<H: Host> LogIn<'_, H> {
         let user = cx.host.find_user(self.name.named()).await?;
         let partition = user.as_ref().map_or_else(|| self.decoy(), |user| Partition::account(&user.account));
         let pending = self.begin(&partition, user.as_ref()).await?;
-        let asker = Asker::of_guess(partition, &pending);
+        let requester = Requester::of_guess(partition, &pending);
         let account = user.as_ref().map(|user| &user.account);
-        let right = match cx.host.check_password(account, self.password.sent(), &asker).await {
+        let right = match cx.host.check_password(account, self.password.sent(), &requester).await {
             Ok(right) => right,
             Err(error) => {
-                give_back_if_busy(&cx.driver, &asker, &pending, &error).await;
+                withdraw_if_busy(&cx.driver, &requester, &pending, &error).await;
                 return Err(error.into());
             }
         };
         let known = user.as_ref().filter(|user| right && user.has_password);
         let slots = slots();
         let settle = |draft: &mut Draft<'_>| self.settle(draft, &pending, known);
-        match (cx.driver.run(asker.partition(), &slots, settle).await?, &user) {
+        match (cx.driver.run(requester.partition(), &slots, settle).await?, &user) {
             (Ruling::Granted(epochs), Some(user)) => {
                 if user.username.is_none() {
                     return Err(ApiError::no_username().into());

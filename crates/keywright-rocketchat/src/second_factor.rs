@@ -92,7 +92,7 @@ impl<H: Host> Check<'_, H> {
 
     /// Makes a code, where none is pending.
     fn ask(&self, draft: &mut Draft<'_>, complaint: Complaint, mut details: Details) -> Result<Checked, StepError> {
-        Ok(match self.cx.confirmations.ask_mailed_in(draft, self.act, self.prover.session)? {
+        Ok(match self.cx.confirmations.begin_mailed_in(draft, self.act, self.prover.session)? {
             SendOutcome::Send(mail) => {
                 details.generated = true;
                 Checked::Mailed { mail, complaint, details }

@@ -58,10 +58,10 @@
 //! - [`sabotage`]: stores that each break one rule, and the table of what each case detects.
 //!
 //! # What it cannot detect
-//! The suite cannot detect a loss of power, because after a kill of the process the operating system
-//! still holds what was written. It cannot detect faults of a replica that takes over after a
-//! failover, or a race that did not happen on this machine. A pass means that no violation was seen.
-//! A part that was not run is not proven.
+//! The suite cannot detect a loss of power, because after a kill of the process the operating
+//! system still holds what was written. It cannot detect faults of a replica that takes over after
+//! a failover, or a race that did not happen on this machine. A pass means that no violation was
+//! seen. A part that was not run is not proven.
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -81,7 +81,7 @@ pub mod suite;
 mod verdict;
 mod violation;
 
-pub use backend::{Backend, Handles};
+pub use backend::Handles;
 pub use case::Case;
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
 pub use fixture::Fixture;

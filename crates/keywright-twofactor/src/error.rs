@@ -18,7 +18,7 @@ pub enum TwoFactorError {
     /// enrolled, or from before an epoch moved; or it is for the first factor although the account
     /// already has one. Nothing changed. Request a fresh step-up for
     /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS) or [`ADMIT_CLIENT`](crate::ADMIT_CLIENT).
-    #[error("the act needs a fresh proof of what is enrolled")]
+    #[error("the change requires a fresh proof of an enrolled factor")]
     NotProven,
     /// Recovery codes from elsewhere cannot be imported. Nothing changed.
     #[error(transparent)]

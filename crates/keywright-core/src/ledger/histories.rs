@@ -1,5 +1,6 @@
-//! Random histories against the reference: clients that come and go, an owner who succeeds, changes of the secret,
-//! admissions, unlocks, guesses that the host judges late or never, and a clock that jumps.
+//! Random histories against the reference: clients that come and go, an owner who succeeds, changes
+//! of the secret, admissions, unlocks, guesses that the host judges late or never, and a clock that
+//! jumps.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use std::collections::VecDeque;
@@ -121,12 +122,13 @@ struct Promise {
     kind: usize,
     who: Who,
     /// How long the wait was.
-    told: u64,
+    reported: u64,
     deadline: u64,
-    /// Whether the client was known: then nothing that others do counts. Those that are not known share their waits.
+    /// Whether the client was known: then nothing that others do counts. Those that are not known
+    /// share their waits.
     known: bool,
-    /// How often the clock has gone back since. A stored moment that lies further away than its own wait is settled when
-    /// somebody asks next, so each time the wait may begin anew, once.
+    /// How often the clock has gone back since. A stored moment that lies further away than its own
+    /// wait is settled when somebody asks next, so each time the wait may begin anew, once.
     restarts: u32,
 }
 
@@ -198,8 +200,9 @@ impl History {
                 let place = expected.expect("the reference refuses");
                 assert_eq!(admitted.is_admitted(), matches!(place, Place::Admitted(_)));
                 assert_eq!(admitted.is_known(), knows);
-                // A client that may guess now may be wrong, and that starts a new wait: its own, that
-                // of all clients that are not known, or that of everybody in an admitted network.
+                // A client that may guess now may be wrong, and that starts a new wait: its own,
+                // that of all clients that are not known, or that of everybody in an admitted
+                // network.
                 let shares = |other: Who| match place {
                     Place::Admitted(name) => other.network == Some(name) || other.credential == Some(name),
                     _ => false,
@@ -213,14 +216,15 @@ impl History {
             Admission::Refused(refusal) => {
                 let verdict = expected.expect_err("the reference opens");
                 assert_eq!(peeked.as_ref(), Some(&refusal), "a look tells another thing");
-                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Shut);
+                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Locked);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
-                // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
+                // Attempts in flight are shared by all who are not known: another may take the
+                // place that becomes free.
                 if !refusal.is_locked() && (knows || !ticked.has_flights()) {
-                    let told = refusal.retry_after();
-                    let deadline = self.now + told;
-                    self.promises.push(Promise { kind, who, told, deadline, known: knows, restarts: 0 });
+                    let reported = refusal.retry_after();
+                    let deadline = self.now + reported;
+                    self.promises.push(Promise { kind, who, reported, deadline, known: knows, restarts: 0 });
                 }
                 Err(refusal)
             }
@@ -310,7 +314,7 @@ impl History {
             self.count_wrong(kind);
             let next = self.references[kind].ask(who, seconds).err();
             assert_eq!(charge.next().is_some(), next.is_some());
-            assert_eq!(charge.locked(), next == Some(ModelAnswer::Shut));
+            assert_eq!(charge.locked(), next == Some(ModelAnswer::Locked));
         }
         Ok(())
     }
@@ -443,24 +447,29 @@ impl History {
                 }
                 continue;
             };
-            assert!(promise.restarts > 0, "a promise was broken: {:?} was told {} s", promise.who, promise.told);
+            assert!(
+                promise.restarts > 0,
+                "a reported wait was too short: {:?} waited {} s",
+                promise.who,
+                promise.reported
+            );
             assert!(!refusal.is_locked(), "a wait has become a lock");
             // It asks again: what the clock has left is settled, and stored.
             let Admission::Refused(refusal) = self.ledger.admit(&self.policy, &attempt, self.now()) else {
                 panic!("a look and an admission differ")
             };
             self.settle();
-            let (told, restarts) = (refusal.retry_after(), promise.restarts - 1);
-            kept.push(Promise { told, deadline: now + told, restarts, ..promise });
+            let (reported, restarts) = (refusal.retry_after(), promise.restarts - 1);
+            kept.push(Promise { reported, deadline: now + reported, restarts, ..promise });
         }
         self.promises.append(&mut kept);
     }
 
-    /// The clock goes back: a wait that was told is no longer than it was, but may begin anew.
+    /// The clock goes back: a wait that was reported is no longer than it was, but may begin anew.
     fn go_back(&mut self, seconds: u64) {
         self.now -= seconds;
         for promise in &mut self.promises {
-            promise.deadline = promise.deadline.min(self.now + promise.told);
+            promise.deadline = promise.deadline.min(self.now + promise.reported);
             promise.restarts += 1;
         }
     }
@@ -507,9 +516,9 @@ impl History {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, + 1 for a new place, + 10
-    /// for an admission; no more than 100 in a row (NIST SP 800-63B-4 § 3.2.2); refusals change nothing and come true; every
-    /// way in lets in.
+    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, +
+    /// 1 for a new place, + 10 for an admission; no more than 100 in a row (NIST SP 800-63B-4 §
+    /// 3.2.2); refusals change nothing and come true; every way in lets in.
     #[test]
     fn nist_3_2_2_the_ledger_agrees_with_the_reference(ops in prop::collection::vec(op(), 1..120)) {
         let mut history = History::new();
@@ -518,8 +527,9 @@ proptest! {
         }
     }
 
-    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known client. The owner is known
-    /// by a credential, on a network that others guess from too, and has made up to four wrong guesses.
+    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known
+    /// client. The owner is known by a credential, on a network that others guess from too, and has
+    /// made up to four wrong guesses.
     #[test]
     fn others_never_hold_up_a_known_client(ops in prop::collection::vec(op(), 1..100), fails in 0..5_u8) {
         let owner = Who { credential: Some(50), network: Some(100) };

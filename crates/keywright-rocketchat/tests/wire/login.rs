@@ -227,7 +227,7 @@ async fn a_busy_host_charges_nothing() {
     let world = World::password_only().await;
     let queue = queue::WorkQueue::new(queue::Limits::default().at_once(1).waiting(1, 0));
     world.host.use_queue(queue.clone());
-    let turn = queue.enter(&queue::Asker::known(&ADMIN.account())).await.unwrap();
+    let turn = queue.acquire(&queue::Requester::known(&ADMIN.account())).await.unwrap();
     for name in [ADMIN.name, "nobody"] {
         let answer = world.call("login", &json!({"user": name, "password": "wrong"})).send().await;
         assert_eq!((answer.status, answer.seconds("retry-after")), (503, queue::BUSY_SECONDS), "{answer:?}");

@@ -61,8 +61,8 @@ impl Preset {
     }
 
     /// Whether a text has the form of such a code, under the same rules for blanks, case and check
-    /// as at verification. The answer reveals nothing about any account. For wire protocols that
-    /// distinguish several kinds of codes by their form.
+    /// as at verification. The answer reveals nothing about any account. It is for wire protocols
+    /// that distinguish several kinds of codes by their form.
     #[must_use]
     pub fn is_form_of(self, typed: &str) -> bool {
         Canonical::parse(self, typed).is_some()
@@ -73,13 +73,13 @@ impl Preset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
 pub enum Liveness {
-    /// In the commit that creates it: for wire protocols without an acknowledgement
-    /// (`docs/decisions.md` 23).
+    /// In the commit that creates the new set. This is for wire protocols without an
+    /// acknowledgement (`docs/decisions.md` 23).
     Now,
     /// When the owner confirms, in the session that was shown the codes, that they have been kept:
     /// see [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
     OnAcknowledgement {
-        /// The session that was shown it.
+        /// The session that was shown the codes.
         session: SessionId,
     },
 }

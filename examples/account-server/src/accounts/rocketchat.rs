@@ -3,7 +3,7 @@
 //! The profile is stored beside the account's other one, under the index value of its name. User
 //! ids and addresses lead to it through records under index values of their own.
 
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::rocketchat::{Login, LoginTokenId, Named, Permission, Profile, User};
 use keywright::store::{Draft, Partition};
 use keywright::{AccountId, SecretString};
@@ -114,14 +114,14 @@ impl Accounts {
         &self,
         account: Option<&AccountId>,
         digest: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, AccountsError> {
         let profile = match account {
             Some(account) => self.rocketchat_profile(account).await?,
             None => None,
         };
         let stored = profile.as_ref().and_then(|(_, profile)| profile.password_digest.as_ref());
-        Ok(self.passwords.check(asker, digest, stored).await?)
+        Ok(self.passwords.check(requester, digest, stored).await?)
     }
 
     pub(super) async fn rocketchat_profile(
@@ -175,9 +175,12 @@ mod tests {
         assert!(accounts.is_permitted(&account, Permission::EditOtherUserTotp).await.unwrap());
         assert!(!accounts.is_permitted(&account, Permission::EditOtherUserE2ee).await.unwrap());
         let digest = secret("428821350e9691491f616b754cd8315fb86d797ab35d843479e732ef90665324");
-        assert!(accounts.check_password_digest(Some(&account), &digest, &Asker::known(&account)).await.unwrap());
+        assert!(accounts.check_password_digest(Some(&account), &digest, &Requester::known(&account)).await.unwrap());
         assert!(
-            !accounts.check_password_digest(Some(&account), &secret("login"), &Asker::known(&account)).await.unwrap()
+            !accounts
+                .check_password_digest(Some(&account), &secret("login"), &Requester::known(&account))
+                .await
+                .unwrap()
         );
     }
 
@@ -194,7 +197,7 @@ mod tests {
             let account = accounts.id("alice").unwrap();
             for other in cases {
                 let right = accounts
-                    .check_password_digest(Some(&account), &text(other, "x_2fa_code"), &Asker::known(&account))
+                    .check_password_digest(Some(&account), &text(other, "x_2fa_code"), &Requester::known(&account))
                     .await
                     .unwrap();
                 assert_eq!(right, case == other, "{case} {other}");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keywright::core::Clock;
-use keywright::rocketchat::queue::Asker;
+use keywright::rocketchat::queue::Requester;
 use keywright::rocketchat::{
     Admittance, EndLogins, EndToEndKeys, Endpoint, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail,
     MailError, Named, Peer, Permission, Profile, SentPassword, User,
@@ -93,9 +93,9 @@ impl Host for RocketChatHost {
         &self,
         account: Option<&AccountId>,
         password: SentPassword<'_>,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, HostError> {
-        let checked = self.server.accounts.check_password_digest(account, &password.digest(), asker).await;
+        let checked = self.server.accounts.check_password_digest(account, &password.digest(), requester).await;
         checked.map_err(AccountsError::into_host_error)
     }
 
