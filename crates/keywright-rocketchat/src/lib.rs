@@ -291,7 +291,6 @@ mod guard;
 mod host;
 mod iso;
 mod issue;
-mod json;
 mod login;
 mod login_code;
 mod method;

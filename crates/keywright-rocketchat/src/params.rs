@@ -4,12 +4,11 @@
 use http::Request;
 use http::header::CONTENT_TYPE;
 use keywright_core::SecretString;
-use keywright_wire::is_json;
+use keywright_wire::{is_json, parse_json};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::host::Named;
-use crate::json::{self, JsonFault};
 use crate::user::{EndToEndKeys, SentPassword};
 
 /// The longest key of an end-to-end key pair, in bytes. The keys of present clients, RSA of 2,048
@@ -28,11 +27,11 @@ pub(crate) fn body<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Params, ApiEr
     if !kinds.next().is_some_and(is_json) || kinds.next().is_some() {
         return Err(ApiError::invalid_params("must NOT have additional properties"));
     }
-    match json::parse(body) {
-        Ok(Value::Object(members)) => Ok(Params(members)),
-        Ok(_) => Err(ApiError::invalid_params("must be object")),
-        Err(JsonFault::Malformed) => Err(ApiError::invalid_params("must be valid JSON")),
-        Err(JsonFault::Repeated) => Err(ApiError::invalid_params("must NOT have repeated properties")),
+    // An object that names a member twice is none.
+    match parse_json(body) {
+        Some(Value::Object(members)) => Ok(Params(members)),
+        Some(_) => Err(ApiError::invalid_params("must be object")),
+        None => Err(ApiError::invalid_params("must be valid JSON")),
     }
 }
 

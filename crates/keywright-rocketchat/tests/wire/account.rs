@@ -211,7 +211,7 @@ async fn every_endpoint_checks_login_and_shape() {
             answer.is(
                 400,
                 json!({
-                    "success": false, "errorType": "invalid-params", "error": "must NOT have repeated properties",
+                    "success": false, "errorType": "invalid-params", "error": "must be valid JSON",
                 }),
             );
         }
