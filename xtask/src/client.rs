@@ -6,8 +6,10 @@
 mod drivers;
 mod nextcloud;
 mod rocketchat;
+mod rocketchat_python;
 mod scene;
 mod server;
+mod venv;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub(crate) enum Client {
     Nextcloud,
     /// The npm package `@rocket.chat/api-client`.
     Rocketchat,
+    /// The Python package `rocketchat_API`.
+    RocketchatPython,
 }
 
 /// Drives one client, or all of them.
@@ -44,6 +48,7 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
         match client {
             Client::Nextcloud => nextcloud::run(root, &runs, &program, counts)?,
             Client::Rocketchat => rocketchat::run(root, &runs, &program, counts)?,
+            Client::RocketchatPython => rocketchat_python::run(root, &runs, &program, counts)?,
         }
     }
     Ok(())
