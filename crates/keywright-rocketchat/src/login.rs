@@ -98,12 +98,7 @@ impl<H: Host> LogIn<'_, H> {
         let slots = slots();
         let settle = |draft: &mut Draft<'_>| self.settle(draft, &pending, known);
         match (cx.driver.run(requester.partition(), &slots, settle).await?, &user) {
-            (Ruling::Granted(epochs), Some(user)) => {
-                if user.username.is_none() {
-                    return Err(ApiError::no_username().into());
-                }
-                issue(cx, &user.account, epochs, ApiError::login_refused).await
-            }
+            (Ruling::Granted(epochs), Some(user)) => issue(cx, &user.account, epochs, ApiError::login_refused).await,
             (Ruling::Refused(error), _) => Err(error.into()),
             (Ruling::Mailed { mail, complaint, details }, Some(user)) => {
                 send_code(cx, user, &mail, None).await?;
@@ -159,6 +154,9 @@ impl<H: Host> LogIn<'_, H> {
         }
         if has_due(draft)? {
             return Ok(Ruling::Busy);
+        }
+        if user.username.is_none() {
+            return Ok(Ruling::Refused(ApiError::no_username()));
         }
         let enrolment = factors::enrolment(self.cx, draft, user, Demand::Offered)?;
         let Some(factor) = enrolment.of_login(self.cx.policy.enabled, self.method) else {

@@ -35,7 +35,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, sent: &SentCo
     let guard = Guard { cx, caller, sent, act, demand: Demand::ToAdd };
     let begun = guard.run(|draft, _| begin(cx, draft, session)).await?;
     let Some(device) = begun else { return Err(ApiError::already_enabled().into()) };
-    let uri = device.uri(&cx.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
+    let uri = device.uri(&cx.policy.issuer, name).map_err(|_| ApiError::not_allowed())?;
     Ok(ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()})))
 }
 

@@ -56,8 +56,8 @@ def refused(status, error, call):
     try:
         call()
     except RocketApiException as refusal:
-        expect(refusal.args[0], status)
-        assert error in str(refusal.args), refusal.args
+        expect(refusal.status_code, status)
+        assert error in str(refusal), refusal
         return
     raise AssertionError(f'expected {status} {error}')
 
