@@ -117,7 +117,7 @@ fn renamed<'n>(old: &str, names: impl Iterator<Item = &'n String>, of: &str) -> 
     let similarity = |name: &&String| {
         let (one, other) = (words(old), words(name));
         let (common, all) = (one.intersection(&other).count(), one.union(&other).count());
-        common.saturating_mul(1_000) / all.max(1)
+        common.saturating_mul(1_000).checked_div(all).unwrap_or_default()
     };
     match names.max_by_key(similarity).filter(|name| similarity(name) >= 500) {
         Some(new) => format!("`{old}` is gone from {of}: it is `{new}` now"),
