@@ -37,6 +37,7 @@
 //!   that can be held up. [`WithoutVault`]: any store, as one that keeps no vault.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
+//! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
 //! - [`process`]: runs a program in its own folder, and a server on a free port.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
@@ -48,6 +49,8 @@ mod hooked;
 #[cfg(feature = "log")]
 mod log;
 mod outbox;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod process;
 mod secrets;
 mod store;
