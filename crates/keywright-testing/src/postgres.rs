@@ -60,13 +60,13 @@ impl Held {
     fn start(script: &str, log: &Path) -> Self {
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--", "sh", "-c", script]);
+            command.args(["-u", "postgres", "--", "setsid"]);
             command
         } else {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]);
-            command
+            Command::new("setsid")
         };
+        // In a session of its own, so that what ends this process does not end it too early.
+        command.args(["--wait", "sh", "-c", script]);
         // A folder that the other user may read.
         let mut shell = command
             .current_dir("/")
@@ -174,10 +174,11 @@ impl ClusterBuilder {
 /// Its superuser is `postgres`, and it trusts whoever connects from this machine.
 #[derive(Debug)]
 pub struct Cluster {
+    // Ends before its folder is removed.
+    server: Mutex<Option<Held>>,
     bin: PathBuf,
     folder: TempDir,
     port: u16,
-    server: Mutex<Option<Held>>,
 }
 
 impl Cluster {
