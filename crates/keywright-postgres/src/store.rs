@@ -16,6 +16,10 @@ use crate::schema;
 /// would cost every commit a second round trip.
 const TESTED_AFTER: Duration = Duration::from_secs(5);
 
+/// How much longer than the server's own limit a commit is waited for, so that a statement that the
+/// server has ended is known not to be written.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// The longest that the statement of a commit may live, on the server and here
 /// (`docs/security.md` § 7).
 const MOST_COMMIT: Duration = Duration::from_secs(60);
@@ -80,7 +84,7 @@ impl PostgresStore {
     }
 
     pub(crate) const fn commit_limit(&self) -> Duration {
-        self.settings.commit_limit
+        self.settings.commit_limit.saturating_add(MARGIN)
     }
 
     /// Does some work on a connection of the pool, within a limit.
@@ -178,9 +182,10 @@ impl Builder {
         self
     }
 
-    /// Sets how long to wait for the answer to a commit, which is
-    /// [`Unknown`](keywright_store::CommitError::Unknown) then: at most a minute. The default is
-    /// 30 s. Without a pooler, it is also the server's `statement_timeout`.
+    /// Sets how long the statement of a commit may take: at most a minute. The default is 30 s.
+    /// Without a pooler, the server ends it then (`statement_timeout`), and nothing is written. Two
+    /// seconds later the store gives it up, for example because the server waits for a standby; then
+    /// it is [`Unknown`](keywright_store::CommitError::Unknown).
     pub fn commit_limit(mut self, limit: Duration) -> Self {
         self.settings.commit_limit = limit.min(MOST_COMMIT);
         self
@@ -227,8 +232,7 @@ impl Builder {
         let options = sessions(options, &settings);
         // By itself, because a pool would try to connect again and again, and not report why it cannot.
         let connecting = tokio::time::timeout(settings.wait, options.connect());
-        let mut connection =
-            connecting.await.map_err(|_| Fault::new(FaultKind::TimedOut))?.map_err(|error| Fault::unsent(error))?;
+        let mut connection = connecting.await.map_err(|_| Fault::new(FaultKind::TimedOut))?.map_err(Fault::unsent)?;
         schema::check_server(&mut connection, settings.protocol).await?;
         if self.migrate {
             schema::migrate(&mut connection).await?;

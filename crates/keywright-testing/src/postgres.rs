@@ -74,7 +74,7 @@ impl Held {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("a shell can be started");
+            .unwrap();
         let input = shell.stdin.take();
         let output = BufReader::new(shell.stdout.take().unwrap());
         let ready = output.lines().map_while(Result::ok).any(|line| line == "ready");
@@ -313,7 +313,7 @@ impl Pooler {
     #[must_use]
     pub fn before(cluster: &Cluster, size: u32) -> Self {
         let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).is_file());
-        let program = found.expect("PgBouncer is needed (Debian: `apt-get install pgbouncer`)");
+        let program = found.unwrap_or_else(|| panic!("PgBouncer is needed (Debian: `apt-get install pgbouncer`)"));
         let (folder, port) = (folder(), free_port());
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\

@@ -80,7 +80,6 @@ impl Proxy {
     }
 
     /// How often the server has reported that it is ready for the next request.
-    #[allow(dead_code, reason = "one of the test programs does not count")]
     pub(crate) fn round_trips(&self) -> usize {
         self.shared.round_trips.load(Ordering::SeqCst)
     }

@@ -1,11 +1,6 @@
 //! The conformance suite: two pools on one database, a real kill of the process and of the server, real transactions of a
 //! host's, lost roots, and replies that are cut off on their way.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
-
-#[path = "postgres/proxy.rs"]
-mod proxy;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -171,7 +166,7 @@ impl LostRootHook for Database {
 impl CrashHook for Database {
     fn kill_and_reopen(&self, acknowledged: usize) -> BoxFuture<'_, Result<Crashed, BoxError>> {
         Box::pin(async move {
-            let mut command = crash::this_test("crash_child")?;
+            let mut command = crash::this_test("conformance::crash_child")?;
             command.env(PLACE, format!("{} {}", self.pooled, self.url));
             let acknowledged = crash::kill_process(command, acknowledged).await?;
             // The server too: nothing that only it had in memory was acknowledged.
