@@ -139,6 +139,11 @@ impl Fault {
         Self { uncertain: false, ..error.into() }
     }
 
+    /// Whether the connection can be used again.
+    pub(crate) const fn spares_connection(&self) -> bool {
+        !self.uncertain && !matches!(self.kind, FaultKind::Unreachable | FaultKind::Standby | FaultKind::ReadOnly)
+    }
+
     pub(crate) fn into_load_error(self) -> LoadError {
         match self.kind {
             FaultKind::UnknownForm => LoadError::Corrupt(self.into()),
@@ -169,11 +174,11 @@ impl From<sqlx::Error> for Fault {
                 Some(reported) => (FaultKind::of(reported), is_uncertain(reported)),
                 None => (FaultKind::Other, true),
             },
-            Error::PoolTimedOut => (FaultKind::PoolFull, false),
-            Error::PoolClosed => (FaultKind::Unreachable, false),
             Error::Tls(_) | Error::Configuration(_) => (FaultKind::Refused, false),
             Error::Encode(_) => (FaultKind::Other, false),
             Error::ColumnDecode { .. } | Error::Decode(_) => (FaultKind::UnknownForm, true),
+            // What rustls refuses: another name, or an authority that is not trusted.
+            Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => (FaultKind::Refused, true),
             Error::Io(_) | Error::WorkerCrashed => (FaultKind::Unreachable, true),
             _ => (FaultKind::Other, true),
         };

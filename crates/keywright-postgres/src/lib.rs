@@ -65,6 +65,7 @@
 mod call;
 mod fault;
 mod link;
+mod pool;
 mod port;
 mod read;
 mod schema;

@@ -166,3 +166,106 @@ pub(crate) const WITHIN: [&str; 15] = [
 #[cfg(test)]
 pub(crate) const ACROSS: [&str; 8] =
     [HORIZON, MOVE_HORIZON, EXPIRED_RECORDS, EXPIRED_STAGES, EXPIRED_ROOTS, FORGETTABLE, DUE, NEXT_PARTITION];
+
+#[cfg(test)]
+mod tests {
+    use keywright_testing::postgres::Cluster;
+
+    use super::*;
+    use crate::schema::DISTRIBUTE;
+    use crate::store::PostgresStore;
+
+    const TABLES: [&str; 6] = ["roots", "records", "ciphers", "stages", "staged", "events"];
+
+    /// How often each of the tables is named, with the alias that follows.
+    fn named(sql: &str) -> Vec<(&str, String)> {
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        let table = |word: &str| {
+            let name = word.trim_start_matches('(').strip_prefix("keywright.")?;
+            TABLES.into_iter().find(|table| *table == name)
+        };
+        let alias = |at: usize| words.get(at + 2).unwrap().trim_matches(|sign| ",)".contains(sign)).to_owned();
+        words.iter().enumerate().filter_map(|(at, word)| Some((table(word)?, alias(at)))).collect()
+    }
+
+    #[test]
+    fn every_statement_of_a_request_carries_its_partition() {
+        for sql in WITHIN {
+            if let Some((_, call)) = sql.split_once("SELECT keywright.") {
+                let (_, arguments) = call.split_once('(').unwrap();
+                assert!(arguments.starts_with("$1"), "{sql}");
+                continue;
+            }
+            let tables = named(sql);
+            assert!(!tables.is_empty(), "{sql}");
+            let conditions: usize = ["r", "e", "c", "s"]
+                .iter()
+                .map(|alias| sql.matches(&format!(" {alias}.partition OPERATOR(pg_catalog.=) $1")).count())
+                .sum();
+            assert_eq!(conditions, tables.len(), "{tables:?} in {sql}");
+        }
+        for sql in ACROSS {
+            // They only read, except for the one row of the horizon.
+            assert!(!["INSERT", "UPDATE", "DELETE"].iter().any(|word| sql.contains(word)), "{sql}");
+        }
+        for sql in WITHIN.iter().chain(&ACROSS) {
+            // No operator or function may come from another schema.
+            let bare = sql.replace("OPERATOR(pg_catalog.", "").replace(":=", "").replace("=>", "");
+            let signs = bare.matches([' ', '(']).count();
+            assert!(signs > 0 && !bare.contains(" = ") && !bare.contains(" < ") && !bare.contains(" > "), "{sql}");
+        }
+    }
+
+    /// The rule as the database has it: keys, functions, and what a distributed database is asked for.
+    #[tokio::test]
+    async fn every_key_and_function_begins_with_the_partition() {
+        let cluster = Cluster::new();
+        drop(PostgresStore::open(&cluster.url("postgres")).await.unwrap());
+        let unique = cluster.sql(
+            "postgres",
+            "SELECT c.relname || ' ' || a.attname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid
+                 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+             WHERE c.relnamespace = 'keywright'::regnamespace AND i.indisunique ORDER BY 1",
+        );
+        let mut keys: Vec<String> = TABLES.iter().map(|table| format!("{table} partition")).collect();
+        keys.push("meta name".to_owned());
+        keys.sort();
+        assert_eq!(unique, keys.join("\n"));
+        let crossing = cluster.sql(
+            "postgres",
+            "SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = 'keywright'::regnamespace),
+                 (SELECT count(*) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'keywright'::regnamespace),
+                 (SELECT count(*) FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+                  WHERE c.relnamespace = 'keywright'::regnamespace)",
+        );
+        assert_eq!(crossing, "0|0|0", "foreign keys, sequences, triggers");
+
+        let functions = cluster.sql(
+            "postgres",
+            "SELECT proname || '|' || coalesce(proargnames[1], '') || '|' || translate(prosrc, E'\\n', ' ')
+             FROM pg_proc WHERE pronamespace = 'keywright'::regnamespace",
+        );
+        let distributed = DISTRIBUTE.join("\n");
+        for function in functions.lines() {
+            let (name, rest) = function.split_once('|').unwrap();
+            let (first, body) = rest.split_once('|').unwrap();
+            if name == "move_horizon" {
+                continue;
+            }
+            assert_eq!(first, "p_partition", "{name}");
+            assert!(distributed.contains(&format!("LIKE 'keywright.{name}(%'")), "{name}");
+            for statement in body.split(';') {
+                let tables = TABLES.iter().map(|table| statement.matches(&format!("keywright.{table} ")).count());
+                let carried = statement.matches("partition = p_partition").count()
+                    + statement.matches("VALUES (p_partition").count();
+                assert_eq!(carried, tables.sum::<usize>(), "{name}: {statement}");
+            }
+        }
+        for table in TABLES {
+            assert!(
+                distributed.contains(&format!("create_distributed_table('keywright.{table}', 'partition'")),
+                "{table}"
+            );
+        }
+    }
+}

@@ -1,20 +1,16 @@
 //! The store: a pool of connections, and the settings with which it is opened.
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::call::Protocol;
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::link::Link;
+use crate::pool::Pool;
 use crate::schema;
-
-/// A connection that was idle for longer than this is tested before it is used. Testing each time
-/// would cost every commit a second round trip.
-const TESTED_AFTER: Duration = Duration::from_secs(5);
 
 /// How much longer than the server's own limit a commit is waited for, so that a statement that the
 /// server has ended is known not to be written.
@@ -28,9 +24,7 @@ const MOST_COMMIT: Duration = Duration::from_secs(60);
 ///
 /// It needs Tokio. Cloning is not needed: share it in an `Arc`.
 pub struct PostgresStore {
-    pool: PgPool,
-    /// How many connections are in use, to tell a full pool from a server that is away.
-    used: AtomicU32,
+    pool: Pool,
     id: i64,
     settings: Settings,
 }
@@ -38,7 +32,7 @@ pub struct PostgresStore {
 #[derive(Debug, Clone)]
 struct Settings {
     protocol: Protocol,
-    connections: u32,
+    connections: usize,
     wait: Duration,
     load_limit: Duration,
     commit_limit: Duration,
@@ -61,13 +55,17 @@ impl PostgresStore {
     /// # Errors
     /// Returns [`OpenError::Address`] if the address cannot be read.
     pub fn builder(url: &str) -> Result<Builder, OpenError> {
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let error = "the address does not begin with postgres://".into();
+            return Err(OpenError::Address(sqlx::Error::Configuration(error)));
+        }
         PgConnectOptions::from_str(url).map(Builder::new).map_err(OpenError::Address)
     }
 
-    /// Closes all connections, after the statements that are running. Dropping the store closes
-    /// them too, but nobody waits for that.
-    pub async fn close(&self) {
-        self.pool.close().await;
+    /// Closes the connections that are not in use, and the others once they are not. Nothing more is
+    /// loaded or committed.
+    pub fn close(&self) {
+        self.pool.close();
     }
 
     pub(crate) const fn protocol(&self) -> Protocol {
@@ -96,48 +94,19 @@ impl PostgresStore {
         limit: Duration,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut connection = self.pool.acquire().await.map_err(|error| self.unsent(error))?;
-        let _used = Used::count(&self.used);
-        let mut link = Link { connection: &mut connection, protocol: self.settings.protocol };
-        let Ok(done) = tokio::time::timeout(limit, work(&mut link)).await else {
-            connection.close_on_drop();
-            return Err(Fault::lost(FaultKind::TimedOut));
-        };
-        if let Err(fault) = &done
-            && matches!(fault.kind(), FaultKind::Standby | FaultKind::ReadOnly)
-        {
-            // The next connection may lead to the new primary.
-            connection.close_on_drop();
+        let mut lent = self.pool.lend().await?;
+        let mut link = Link { connection: lent.connection(), protocol: self.settings.protocol };
+        let done = tokio::time::timeout(limit, work(&mut link)).await;
+        let done = done.unwrap_or_else(|_| Err(Fault::lost(FaultKind::TimedOut)));
+        // A connection is kept only if it is known to be sound, and to lead to the primary.
+        if done.as_ref().err().is_none_or(Fault::spares_connection) {
+            lent.give_back();
         }
         done
-    }
-
-    fn unsent(&self, error: sqlx::Error) -> Fault {
-        // The pool tries to connect again until its limit, so it reports a server that is away in the same way.
-        if matches!(error, sqlx::Error::PoolTimedOut) && self.used.load(Ordering::Relaxed) < self.settings.connections {
-            return Fault::new(FaultKind::Unreachable);
-        }
-        Fault::unsent(error)
     }
 }
 
 keywright_core::redacted_debug!(PostgresStore { settings, .. });
-
-/// Counts a connection while it is in use.
-struct Used<'a>(&'a AtomicU32);
-
-impl<'a> Used<'a> {
-    fn count(used: &'a AtomicU32) -> Self {
-        used.fetch_add(1, Ordering::Relaxed);
-        Self(used)
-    }
-}
-
-impl Drop for Used<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// The settings with which a store is opened.
 #[derive(Debug, Clone)]
@@ -165,7 +134,7 @@ impl Builder {
     }
 
     /// Sets how many connections the pool may open: 1 to 1,000. The default is 16.
-    pub fn connections(mut self, most: u32) -> Self {
+    pub fn connections(mut self, most: usize) -> Self {
         self.settings.connections = most.clamp(1, 1_000);
         self
     }
@@ -245,20 +214,8 @@ impl Builder {
         let id = schema::id(&mut connection).await?;
         // A failure to say good-bye changes nothing.
         let _ = connection.close().await;
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(settings.wait)
-            .test_before_acquire(false)
-            .before_acquire(|connection, idle| {
-                Box::pin(async move {
-                    if idle.idle_for > TESTED_AFTER {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
-        Ok(PostgresStore { pool, used: AtomicU32::new(0), id, settings })
+        let pool = Pool::new(options, settings.connections, settings.wait)?;
+        Ok(PostgresStore { pool, id, settings })
     }
 }
 

@@ -59,14 +59,14 @@ impl Held {
     /// that ends.
     fn start(script: &str, log: &Path) -> Self {
         let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--", "setsid"]);
+            let mut command = Command::new("setsid");
+            command.args(["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]);
             command
         } else {
             Command::new("setsid")
         };
         // In a session of its own, so that what ends this process does not end it too early.
-        command.args(["--wait", "sh", "-c", script]);
+        command.args(["sh", "-c", script]);
         // A folder that the other user may read.
         let mut shell = command
             .current_dir("/")
@@ -317,7 +317,7 @@ impl Pooler {
         let (folder, port) = (folder(), free_port());
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {size}\n\
+             unix_socket_dir =\nauth_type = any\nserver_login_retry = 0\npool_mode = transaction\ndefault_pool_size = {size}\n\
              max_client_conn = 500\nlogfile = {1}/log\npidfile = {1}/pid\n",
             cluster.port(),
             folder.path().display()

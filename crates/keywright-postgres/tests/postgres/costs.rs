@@ -43,7 +43,7 @@ async fn many_commits_of_one_account_leave_no_bloat() {
             store.commit(batch).await.unwrap();
         }
     }
-    store.close().await;
+    store.close();
     // The statistics of a session are complete once it has ended.
     let counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_all_tables WHERE relid = 'keywright.roots'::regclass";
     let counts = loop {

@@ -48,7 +48,7 @@ async fn a_server_that_ends_and_comes_back_loses_nothing() {
     commit(&store, &alice).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_pool_a_slow_server_and_a_lock_are_told_apart() {
     let cluster = Cluster::new();
     let builder = PostgresStore::builder(&cluster.url("postgres")).unwrap();
