@@ -36,7 +36,8 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("tools", |_| {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
-        tools::require_node()
+        tools::require_node()?;
+        tools::require_postgres()
     })?;
     report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
     report.step("layout", |_| layout::check(root))?;
@@ -110,7 +111,7 @@ pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
         .step("model", |_| cargo(root, &["run", "--release", "--package", "keywright-model", "--", "--full"]))
         .and_then(|()| {
             report.step("histories", |counts| {
-                for package in ["keywright-store-conformance", "keywright-sqlite"] {
+                for package in ["keywright-store-conformance", "keywright-sqlite", "keywright-postgres"] {
                     let mut command = tools::cargo(root);
                     command.args(["test", "--release", "--package", package, "histor", "--", "--nocapture"]);
                     process::stream(command.env("KEYWRIGHT_HISTORIES", histories.to_string()), counts)?;
