@@ -68,6 +68,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
 /// hides a missing one.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
+    cargo(root, &["check", "--package", "keywright-postgres", "--no-default-features"])?;
     cargo(root, &["check", "--package", "keywright", "--no-default-features"])?;
     for feature in FEATURES {
         cargo(root, &["check", "--package", "keywright", "--no-default-features", "--features", feature])?;

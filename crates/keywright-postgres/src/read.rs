@@ -216,11 +216,20 @@ pub(crate) async fn staged(
 ) -> Result<Vec<(CipherId, Mark)>, Fault> {
     let rows = link.run(Call::new(sql::STAGED, vec![key(account), Value::Bytes(Some(&stage.0))])).await?;
     on_primary(&rows)?;
-    let entry = |row| {
-        let columns = Columns { row, table: "staged", partition: account.key() };
-        Ok((CipherId(columns.fixed("id")?), Mark(columns.fixed("text_mark")?)))
-    };
-    rows.iter().map(entry).collect()
+    rows.iter().map(|row| staged_marks(row, account)).collect()
+}
+
+/// Returns the id and the mark of a staged row. One with a column of an unknown form, which the
+/// tables do not accept, cannot be promoted: it gets the mark that nobody draws, and must not keep
+/// the others from being read.
+fn staged_marks(row: &PgRow, account: &Partition) -> Result<(CipherId, Mark), Fault> {
+    let columns = Columns { row, table: "staged", partition: account.key() };
+    let id = columns.some("id")?;
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(&id).for_each(|(to, from)| *to = *from);
+    let is_whole = id.len() == padded.len() && columns.some("nonce")?.len() == 16;
+    let mark: Option<[u8; 16]> = columns.some("text_mark")?.try_into().ok();
+    Ok((CipherId(padded), mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark)))
 }
 
 pub(crate) async fn staged_texts(
@@ -237,9 +246,10 @@ pub(crate) async fn staged_texts(
     let rows = link.run(Call::new(sql::STAGED_TEXTS, values)).await?;
     on_primary(&rows)?;
     let text = |row| {
+        let (id, mark) = staged_marks(row, account)?;
         let columns = Columns { row, table: "staged", partition: account.key() };
-        let (id, mark) = (CipherId(columns.fixed("id")?), Mark(columns.fixed("text_mark")?));
-        Ok(StagedText { id, mark, text: columns.some("text")?.into() })
+        let text = if mark == Mark::UNREADABLE { Bytes::new() } else { columns.some("text")?.into() };
+        Ok(StagedText { id, mark, text })
     };
     rows.iter().map(text).collect()
 }

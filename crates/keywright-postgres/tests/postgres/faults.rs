@@ -7,8 +7,8 @@ use keywright_core::{EventChain, UnixSeconds};
 use keywright_postgres::sqlx::{self, Connection, PgConnection};
 use keywright_postgres::{FaultKind, PostgresStore};
 use keywright_store::{
-    Batch, CipherId, ClientNonce, CommitError, LoadError, Mark, RecordStore, Revision, Row, RowMarks, StoredEvent,
-    Upkeep, VaultStore, VaultWrite, Which, Write,
+    Batch, CipherId, ClientNonce, CommitError, LoadError, Mark, RecordStore, Revision, Row, RowMarks, StageId,
+    StoredEvent, Upkeep, VaultStore, VaultWrite, Which, Write,
 };
 use keywright_testing::postgres::Cluster;
 use tokio::net::TcpListener;
@@ -158,6 +158,8 @@ async fn a_row_edited_by_hand_is_named_and_denies_its_account_alone() {
         };
         store.commit(Batch::new(partition.clone(), None, write).unwrap()).await.unwrap();
     }
+    let stage = StageId([9; 16]);
+    store.stage(&alice, stage, vec![cipher(1), cipher(2)], UnixSeconds::MAX).await.unwrap();
     // The tables refuse most of it, whoever writes.
     for edit in ["roots SET revision = 'short'", "ciphers SET id = ''", "events SET at = -1", "roots SET due_at = -1"] {
         let refused = cluster.try_sql("postgres", &format!("UPDATE keywright.{edit}")).unwrap_err();
@@ -198,6 +200,15 @@ async fn a_row_edited_by_hand_is_named_and_denies_its_account_alone() {
     };
     corrupt(load_fault(store.manifest(&alice).await), "ciphers");
     corrupt(load_fault(store.read(&alice, Which::All).await), "ciphers");
+    // Of a stage, only the row itself is lost.
+    alone("staged SET text_mark = CASE WHEN id = decode(repeat('01', 16), 'hex') THEN 'short' ELSE text_mark END");
+    let marks = [(CipherId([1; 16]), Mark::UNREADABLE), (CipherId([2; 16]), Mark([1; 16]))];
+    assert_eq!(store.staged(&alice, stage).await.unwrap(), marks);
+    let texts = store.staged_texts(&alice, stage, None, 9).await.unwrap();
+    assert_eq!(
+        texts.iter().map(|row| (row.mark, &row.text[..])).collect::<Vec<_>>(),
+        [(Mark::UNREADABLE, &b""[..]), (Mark([1; 16]), b"text")]
+    );
     alone("events SET prev = 'short'");
     corrupt(load_fault(store.events(&alice, EventChain::Changes, None, 9).await), "events");
     alone("roots SET revision = 'short'");

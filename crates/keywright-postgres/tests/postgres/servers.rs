@@ -62,3 +62,16 @@ async fn any_encoding_and_collation_will_do() {
         assert!(store.due(UnixSeconds::MAX, 10).await.unwrap().is_empty());
     }
 }
+
+/// A pooler passes values on as text, which has to have the form that is read here.
+#[tokio::test]
+async fn a_role_that_prints_bytes_otherwise_is_refused_behind_a_pooler() {
+    let cluster = Cluster::new();
+    cluster.sql("postgres", "ALTER ROLE postgres SET bytea_output = escape");
+    let builder = PostgresStore::builder(&cluster.url("postgres")).unwrap();
+    let refused = builder.clone().behind_pooler().open().await;
+    assert!(matches!(refused, Err(OpenError::ByteaOutput { ref found }) if found == "escape"), "{refused:?}");
+    let store = builder.open().await.unwrap();
+    commit(&store, &account("alice")).await.unwrap();
+    assert!(root(&store, &account("alice")).await.is_some());
+}
