@@ -55,7 +55,7 @@ impl Site {
     /// Requests a code, then redeems it. Only the redemption is timed.
     fn redeem(&self) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
-            let code = self.confirmations.ask_code(&self.account, &DeleteVault, SessionId::new(SESSION)).await?;
+            let code = self.confirmations.begin_code(&self.account, &DeleteVault, SessionId::new(SESSION)).await?;
             let started = Instant::now();
             let outcome = self
                 .confirmations

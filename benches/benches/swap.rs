@@ -72,7 +72,7 @@ impl Site {
         let store = Arc::new(SqliteStore::open(directory.path().join("store.db"))?);
         let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
         let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
-        let vaults = Vaults::new(driver, store, VaultPolicy::default().with_at_rest(at_rest));
+        let vaults = Vaults::new(driver, store, VaultPolicy::builder().at_rest(at_rest).build()?);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let site = Self { runtime, vaults, account: AccountId::new("user-1")?, _directory: directory };
         site.runtime.block_on(site.fill(&bodies.at(1)?))?;

@@ -15,7 +15,7 @@ impl Host for Open {
     async fn app_token(&self, account: Option<&AccountId>, _: &SecretString) -> Result<Option<AppToken>, HostError> {
         Ok(account.map(|account| AppToken::new(account.clone(), AppTokenId("t".into()))))
     }
-    async fn check_password(&self, _: Option<&AccountId>, _: &SecretString, _: &keywright_nextcloud::queue::Asker) -> Result<bool, HostError> {
+    async fn check_password(&self, _: Option<&AccountId>, _: &SecretString, _: &keywright_nextcloud::queue::Requester) -> Result<bool, HostError> {
         Ok(false)
     }
     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {

@@ -117,7 +117,7 @@ fn seed<'b>(list: CipherList<'b>, body: &'b [u8]) -> Option<keywright_rekey::Sub
 
 libfuzzer_sys::fuzz_target!(|input: Input<'_>| match input {
     Input::Body(body) => {
-        let list = CipherList::new(body, Limits::new(8, 200).unwrap(), &Hex);
+        let list = CipherList::new(body, Limits::builder().max_entries(8).max_text(200).build().unwrap(), &Hex);
         let _ = list.split_json("ciphers");
         // They may differ in how deep an entry may be nested, no more.
         if let (Some(read), Ok(quick)) = (seed(list, body), list.read_json()) {
@@ -131,7 +131,7 @@ libfuzzer_sys::fuzz_target!(|input: Input<'_>| match input {
     Input::List { owned, entries, max_entries } => {
         let owned = owned.into_iter().map(|number| number % 8).collect();
         let vault = owned_by(&owned);
-        let limits = Limits::new(usize::from(max_entries).max(1), 200).unwrap();
+        let limits = Limits::builder().max_entries(usize::from(max_entries).max(1)).max_text(200).build().unwrap();
         let list: Vec<_> = entries.into_iter().map(entry).collect();
         let body = serde_json::to_vec(&list).unwrap();
         let submission = CipherList::new(&body, limits, &Hex).read_json().unwrap();

@@ -21,7 +21,7 @@ impl Host for Open {
     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
         Ok(Some(User::new(self.0.clone(), "alice")))
     }
-    async fn check_password(&self, _: &AccountId, _: &SecretString, _: &keywright_rocketchat::queue::Asker) -> Result<bool, HostError> {
+    async fn check_password(&self, _: &AccountId, _: &SecretString, _: &keywright_rocketchat::queue::Requester) -> Result<bool, HostError> {
         Ok(false)
     }
     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {

@@ -1,5 +1,5 @@
-//! Checks the layout of the code: no cycle of files in any crate, and every import names the module
-//! that defines the item.
+//! Checks the layout of the code: no cycle of files in any crate, no folder that uses one above it,
+//! and every import names the module that defines the item.
 
 mod modules;
 
@@ -14,8 +14,12 @@ use crate::layout::modules::Crate;
 const FOLDERS: [&str; 2] = ["crates", "examples"];
 const SINGLE: [&str; 2] = ["benches", "xtask"];
 
+/// The crates whose folders are layers, from the top: a file uses none of a layer above its own.
+const LAYERED: [(&str, &[&str]); 1] = [("crates/keywright-librepass/src", &["wire", "account", "protocol"])];
+
 /// # Errors
-/// [`Error::Check`] with one line for each cycle of files and each import through a re-export.
+/// [`Error::Check`] with one line for each cycle of files, each use of a layer above and each import
+/// through a re-export.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut complaints = Vec::new();
     for root_file in root_files(root)? {
@@ -27,6 +31,10 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
             }),
         );
         let edges = parsed.edges();
+        for (_, layers) in LAYERED.iter().filter(|(sources, _)| root_file.parent() == Some(&root.join(sources))) {
+            let upwards = edges.iter().filter(|(from, to)| is_upwards(layers, &root_file, from, to));
+            complaints.extend(upwards.map(|(from, to)| format!("{} is below {}", name(from), name(to))));
+        }
         for circle in circles(&edges) {
             let within = edges.iter().filter(|(from, to)| circle.contains(from) && circle.contains(to));
             let within: Vec<String> = within.map(|(from, to)| format!("\n  {} -> {}", name(from), name(to))).collect();
@@ -34,6 +42,13 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         }
     }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
+}
+
+/// Whether a file uses one of a layer above its own. A file outside the layers' folders has none.
+fn is_upwards(layers: &[&str], root_file: &Path, from: &Path, to: &Path) -> bool {
+    let sources = root_file.parent().unwrap_or(Path::new(""));
+    let layer = |file: &Path| layers.iter().position(|layer| file.starts_with(sources.join(layer)));
+    matches!((layer(from), layer(to)), (Some(from), Some(to)) if to < from)
 }
 
 /// Returns the `lib.rs` and `main.rs` of every crate, and its binaries.
@@ -101,6 +116,19 @@ mod tests {
             circles(&edges(&[("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("d", "e"), ("e", "d"), ("x", "a")]));
         let names = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(found, [names(&["a", "b", "c"]), names(&["d", "e"])].into());
+    }
+
+    #[test]
+    fn a_layer_uses_those_below_it() {
+        let upwards = |from: &str, to: &str| {
+            let file = |name: &str| Path::new("src").join(name);
+            is_upwards(&["wire", "account", "protocol"], &file("lib.rs"), &file(from), &file(to))
+        };
+        assert!(upwards("account/a.rs", "wire/b.rs"));
+        assert!(upwards("protocol/a.rs", "wire/deep/b.rs"));
+        assert!(!upwards("wire/b.rs", "protocol/a.rs"));
+        assert!(!upwards("account/a.rs", "account/b.rs"));
+        assert!(!upwards("protocol/a.rs", "policy.rs"));
     }
 
     /// The real check, on the files of a crate that is written here.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its standard streams")]
 
+mod audit;
 mod client;
 mod count;
 mod error;
@@ -17,6 +18,7 @@ mod references;
 mod report;
 mod resolve;
 mod suite;
+mod supply;
 mod tools;
 
 use std::path::PathBuf;
@@ -66,8 +68,12 @@ enum Task {
     /// Only the layout: no cycle of files, imports that name the defining module, references that
     /// resolve.
     Layout,
-    /// Checks licences, duplicate versions and sources of the dependencies with cargo-deny.
+    /// Checks the dependencies with cargo-deny: licences, duplicate versions, sources, and known
+    /// vulnerabilities where their database can be fetched.
     Deny,
+    /// What a release checks beyond `test`: unused dependencies, types of other crates in the
+    /// public API, and that every crate can be packaged.
+    Audit,
 }
 
 fn main() -> ExitCode {
@@ -78,7 +84,8 @@ fn main() -> ExitCode {
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
-        Task::Deny => deny(&root),
+        Task::Deny => supply::check(&root),
+        Task::Audit => suite::audit(&root),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,12 +99,5 @@ fn main() -> ExitCode {
 fn bench(root: &std::path::Path, arguments: &[String]) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["bench", "--package", "keywright-benches", "--"]).args(arguments);
-    process::stream(&mut command, &mut Counts::default())
-}
-
-fn deny(root: &std::path::Path) -> Result<(), Error> {
-    tools::require_subcommand(root, "deny", "install it with `cargo install cargo-deny --locked`")?;
-    let mut command = tools::cargo(root);
-    command.args(["deny", "check", "bans", "licenses", "sources"]);
     process::stream(&mut command, &mut Counts::default())
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use crate::count::Counts;
@@ -60,6 +60,19 @@ pub(crate) fn read(command: &mut Command) -> Result<String, Error> {
     }
     String::from_utf8(output.stdout)
         .map_err(|_| Error::Command { command: name, outcome: "printed something that is not UTF-8".to_owned() })
+}
+
+/// Runs a program to its end, and returns how it ended and everything it printed, for a caller that
+/// judges both.
+///
+/// # Errors
+/// An error if the program cannot be started.
+pub(crate) fn both(command: &mut Command) -> Result<(ExitStatus, String), Error> {
+    let name = shown(command);
+    command.stdin(Stdio::null());
+    let output = command.output().map_err(Error::io(format!("cannot start `{name}`")))?;
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Ok((output.status, text))
 }
 
 /// Works on bytes, because a runner's output is passed on unchanged, whatever it contains.

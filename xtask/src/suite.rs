@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{client, layout, msrv, process, readme, references, resolve, tools};
+use crate::{audit, client, layout, msrv, process, readme, references, resolve, supply, tools};
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
@@ -27,10 +27,6 @@ pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client
     report.finish();
     outcome
 }
-
-/// The features of `keywright` that are checked one at a time.
-const FEATURES: [&str; 9] =
-    ["challenge", "client", "confirm", "librepass", "nextcloud", "rekey", "rocketchat", "sqlite", "twofactor"];
 
 fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("tools", |_| {
@@ -56,6 +52,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
     })?;
     report.step("model", |_| cargo(root, &["run", "--quiet", "--release", "--package", "keywright-model"]))?;
+    report.step("dependencies", |_| supply::check(root))?;
     report.step("fuzz build", |_| fuzz_build(root))?;
     report.step("beside others", |counts| resolve::check(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
@@ -63,17 +60,13 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("real client", |counts| client::run(root, None, None, counts))
 }
 
-/// Checks what a user builds, separately: the reference server, and `keywright` with one feature at
-/// a time. A build of the whole workspace enables every feature that any member requests, and so
-/// hides a missing one.
+/// Checks what a user builds, separately: the reference server, and `keywright` with its features
+/// alone and in pairs. A build of the whole workspace enables every feature that any member
+/// requests, and so hides a missing one.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
     cargo(root, &["check", "--package", "keywright-postgres", "--no-default-features"])?;
-    cargo(root, &["check", "--package", "keywright", "--no-default-features"])?;
-    for feature in FEATURES {
-        cargo(root, &["check", "--package", "keywright", "--no-default-features", "--features", feature])?;
-    }
-    Ok(())
+    supply::features(root)
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<(), Error> {
@@ -99,6 +92,22 @@ fn fuzz_build(root: &Path) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["check", "--manifest-path", "fuzz/Cargo.toml"]);
     process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("fuzz")), &mut Counts::default())
+}
+
+/// What a release checks beyond `test`, because it takes too long or needs more than a release of
+/// Rust: unused dependencies, types of other crates in the public API, and the packages themselves.
+///
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
+pub(crate) fn audit(root: &Path) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("unused dependencies", |_| audit::unused_dependencies(root))
+        .and_then(|()| report.step("foreign types", |_| audit::foreign_types(root)))
+        .and_then(|()| report.step("packages", |_| audit::packages(root)))
+        .and_then(|()| report.step("dependencies", |_| supply::check(root)));
+    report.finish();
+    outcome
 }
 
 /// Runs the full proofs, for which `test` has small counts: the model's whole state spaces, and

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::count::Counts;
 use crate::error::Error;
 use crate::process;
 
@@ -41,6 +42,46 @@ pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Resul
     } else {
         Err(Error::MissingTool(format!("`cargo {name}` is missing: {advice}")))
     }
+}
+
+/// Tools of Cargo that are installed from the registry when they are missing, each with the version
+/// that its settings in this repository are written for.
+const INSTALLED: [(&str, &str); 4] =
+    [("check-external-types", "=0.5.0"), ("deny", "^0.20"), ("hack", "^0.6"), ("machete", "^0.9")];
+
+/// Returns a command for one of Cargo's tools: the one on the path, or else one that is built below
+/// `target/tools`, once.
+///
+/// # Errors
+/// [`Error::MissingTool`] if it can be neither found nor installed.
+pub(crate) fn installed_subcommand(root: &Path, name: &str) -> Result<Command, Error> {
+    let own = root.join("target").join("tools");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(std::iter::once(own.join("bin")).chain(env::split_paths(&path)))
+        .map_err(|_| Error::MissingTool("a folder on the PATH has a separator in its name".to_owned()))?;
+    let tool = || {
+        let mut command = cargo(root);
+        // With this variable of `cargo run`, cargo-machete takes its own name for a folder to check.
+        command.env("PATH", &path).env_remove("CARGO_PKG_NAME").arg(name);
+        command
+    };
+    if !runs(tool().arg("--help")) {
+        install(root, &own, name)?;
+    }
+    Ok(tool())
+}
+
+fn install(root: &Path, own: &Path, name: &str) -> Result<(), Error> {
+    let package = format!("cargo-{name}");
+    let version = INSTALLED.iter().find(|(tool, _)| *tool == name).map_or("*", |(_, version)| version);
+    println!("`{package}` is missing: building it below target/tools, once");
+    let mut command = cargo(root);
+    command.args(["install", "--quiet", "--locked", "--version", version, &package, "--root"]).arg(own);
+    process::stream(&mut command, &mut Counts::default()).map_err(|error| {
+        Error::MissingTool(format!(
+            "{error}. Install it with `cargo install {package} --locked`, and put it on the PATH"
+        ))
+    })
 }
 
 /// Requires Node and npm, for the published clients. If they are missing, installs them where that

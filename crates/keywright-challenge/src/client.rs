@@ -200,7 +200,7 @@ fn check_password(password: &str) -> Result<(), DeriveError> {
     }
 }
 
-/// The reason why no secret was derived.
+/// Why no secret was derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
@@ -229,7 +229,7 @@ pub enum DeriveError {
     #[error("too many derivations at once")]
     Busy,
     /// The allocator cannot provide [`MEMORY_BYTES`].
-    #[error("no memory for the derivation")]
+    #[error("not enough memory for the derivation")]
     OutOfMemory,
     /// A primitive refused its input. With the fixed parameters of this protocol this does not
     /// happen.
@@ -237,7 +237,7 @@ pub enum DeriveError {
     Hash,
 }
 
-/// The reason why no challenge was created.
+/// Why no challenge was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -274,7 +274,8 @@ mod tests {
         serde_json::from_str::<File>(include_str!("../tests/data/pwdv1r1.json")).unwrap().vectors
     }
 
-    /// The intermediate value of all vectors. `tests/challenge/vectors.rs` holds the secrets through the public API.
+    /// The intermediate value of all vectors. `tests/challenge/vectors.rs` holds the secrets
+    /// through the public API.
     #[test]
     fn generic_hash_of_every_vector() {
         let vectors = vectors();
@@ -306,8 +307,8 @@ mod tests {
         assert_eq!(seen, 6);
     }
 
-    /// No vector has an empty salt 1. The value is that of Python's `hashlib.blake2b(b"abc", digest_size=64)`, which is
-    /// also the example of RFC 7693, appendix A.
+    /// No vector has an empty salt 1. The value is that of Python's `hashlib.blake2b(b"abc",
+    /// digest_size=64)`, which is also the example of RFC 7693, appendix A.
     #[test]
     fn an_empty_key_is_unkeyed() {
         let salts = Decoded::from_server(&["", "", &"00".repeat(16)]).unwrap();

@@ -6,7 +6,7 @@ use keywright_core::{EventKind, Severity};
 pub static CHALLENGE_SET: EventKind =
     EventKind::change("challenge_set", Severity::Notice, "a password challenge was set");
 
-/// The account's challenge was replaced, and its sessions were ended.
+/// The account's challenge was replaced, which ended all sessions.
 pub static CHALLENGE_REPLACED: EventKind = EventKind::change(
     "challenge_replaced",
     Severity::Notice,

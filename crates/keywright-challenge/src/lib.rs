@@ -2,12 +2,13 @@
 //! password.
 //!
 //! A client derives a secret of 64 characters from a password and three salts ([`Deriver`],
-//! [`DeriverPool`]). A server keeps the salts and a random [`UserKey`], which is wrapped so that
-//! only the secret can unwrap it, and releases the key for the correct proof ([`Challenges`]). No
+//! [`DeriverPool`]). A server stores the salts and a random [`UserKey`], which is encrypted
+//! ("wrapped") so that only the secret can unwrap it. At a log-in, the client sends the secret as
+//! its *proof*, and the server releases the user key if the proof is correct ([`Challenges`]). No
 //! hash of the secret is stored: a proof is checked by unwrapping the key, and the wrapped key is
-//! kept in a sealed record. This crate never logs and never reads a clock itself. It draws
-//! randomness only from the [`Entropy`](keywright_core::Entropy) that it is given, and it
-//! implements no wire format.
+//! stored in a record that is encrypted once more. This crate never logs and never reads a clock
+//! itself. It draws randomness only from the [`Entropy`](keywright_core::Entropy) that it is given,
+//! and it implements no wire format.
 //!
 //! # A server
 //! ```
@@ -27,8 +28,8 @@
 //! let challenges = Challenges::new(driver.clone());
 //!
 //! // The sender of the request, identified by the credential that it presents, such as an app
-//! // token. Once it has passed, nobody else's wrong guesses hold it up. A log-in without a
-//! // credential is identified by its network.
+//! // token. Once it has sent a right secret, the wrong guesses of others do not delay it. A
+//! // log-in without a credential is identified by its network.
 //! let client = Client::credential(driver.client_tag(&account, b"the id of the app token"));
 //!
 //! let (secret, salts) = (ChallengeSecret::from_client(&sent_secret)?, Salts::parse(&sent_salts)?);
@@ -73,44 +74,45 @@
 //! ```
 //!
 //! # What it guarantees
-//! - **The secret has one ledger entry**, whichever operation it is used for: verifying and
-//!   replacing both charge [`CHALLENGE_SECRET`] in the account's guess ledger. The verdict and its
-//!   charge are one commit, so parallel requests get no more guesses than serial ones, on one
-//!   server or on many.
+//! - **Wrong guesses are counted in one place**, whichever operation the secret is used for:
+//!   verifying and replacing are both counted under [`CHALLENGE_SECRET`] in the account's guess
+//!   ledger. A wrong guess is counted in the same commit that checks it, so parallel requests get
+//!   no more guesses than serial ones, on one server or on many.
 //! - **Of concurrent changes one succeeds.** The others are checked against the new challenge, for
 //!   which the old secret is wrong.
-//! - **Replacing** a challenge makes a new server salt and a new user key and moves the credential
-//!   epoch by one, in one commit, so everything that was made in the old epoch is void. [`Keys`]
+//! - **Replacing** a challenge draws a new server salt and a new user key, in one commit. The same
+//!   commit moves the account's credential epoch, so that all earlier sessions are void. [`Keys`]
 //!   has both user keys, so that data can be carried over.
-//! - **A new secret is a new generation**: the wrong guesses, waits and limits of the old one end
-//!   with it. The clients that were known stay known, and the one that made the change becomes
+//! - **A new secret starts without failures**: the wrong guesses, waits and limits of the old one
+//!   end with it. The clients that were known stay known, and the one that made the change becomes
 //!   known.
-//! - **Strict where upstream is lenient**: salts must have the exact form, in lower-case hex, so
-//!   that no malformed value of a client is stored that would lock its user out. A proof is
-//!   compared as text, so upper case is another secret.
-//! - **Damage denies.** A record that is lost, altered, put back from an earlier state, or sealed
-//!   under a missing key is an error, never "no challenge". It costs no attempt and is not
-//!   overwritten.
+//! - **Stricter than Nextcloud Passwords**: salts must have the exact form, in lower-case hex, so
+//!   that a faulty client cannot store a malformed salt and so lock its user out. A proof is
+//!   compared as text, so upper case is a different secret.
+//! - **Damaged data denies access.** If the record is lost, altered, replaced by an older version,
+//!   or sealed under a missing key, the result is an error, never "no challenge". No attempt is
+//!   counted, and the record is not overwritten.
 //!
-//! # Ways in
-//! | what locks it | who is refused | ways in |
+//! # Lockout
+//! | what locks it | who is refused | what still works for the owner |
 //! |---|---|---|
-//! | 50 wrong proofs by unknown clients in a row, which take at least 39 hours | unknown clients | any known client, even after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof of the challenge from a client that is still admitted; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one, in a draft of the wire adapter ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
+//! | 50 wrong proofs by unknown clients in a row, which take at least 39 hours | unknown clients | any known client, even after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof from a client that is not locked out; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one of them, which the caller checks in the same draft ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
 //! | 10 wrong proofs by a known client in a row | that client | an admission; an unlock; any other client |
 //!
-//! An owner who uses the same network as the attacker shares the attacker's attempts, and needs an
-//! admission.
+//! An owner who presents no credential and uses the same network as the attacker counts as the same
+//! client, and needs an admission.
 //!
 //! # What a thief can do
 //! - *With the database*: the thief learns no salts, no secret, and nothing to test a guess
-//!   against. The database reveals only that the account has a challenge, how large the records
-//!   are, and the events.
+//!   against. The database reveals only that the account has a challenge, the sizes of its records,
+//!   and its security events.
 //! - *With the database and the keyring*: the thief can guess the password offline, for one account
 //!   at a time, and each guess costs an Argon2id with 64 MiB and two passes. The user key stays
 //!   unknown without the password.
-//! - *With write access but no keyring*: the thief can put the **whole** account back to an earlier
+//! - *With write access but no keyring*: the thief can replace the **whole** account by an earlier
 //!   state, so that an older secret is correct again, or delete it. Restoring an old backup has the
-//!   same effect. A single record that is put back is detected, and everything is denied.
+//!   same effect. If only a single record is replaced, this is detected, and the account's requests
+//!   are denied.
 //! - *With the secret itself*, from a client or the wire: the secret opens the challenge, so it is
 //!   as good as the password here. Use TLS.
 //!
@@ -119,10 +121,10 @@
 //! separately), § 3.2.2; ASVS 5.0 2.3.3, 2.3.4, 6.1.1, 6.2.3, 6.3.4, 11.2.4, 11.3.3, 11.3.4,
 //! 15.4.2, 16.2.5, 16.3.1, 16.5.3; OWASP Password Storage (Argon2id above 19 MiB with two passes,
 //! bounded input; the server itself does not run Argon2, which therefore cannot be abused for a
-//! denial of service). Left to the host: who is logged in, the notice of a change (6.3.7; the event
-//! exists), ending sessions whose epoch is past (7.4.3), and request limits. Not possible here:
-//! rules for the password (6.2.1 and on), because the server never sees it. Only the client's
-//! length limits apply.
+//! denial of service). Left to the host: who is logged in, the notice of a change (6.3.7; this
+//! crate emits the event), ending sessions of an earlier epoch (7.4.3), and request limits. Not
+//! possible here: rules for the password (6.2.1 and on), because the server never sees it. Only the
+//! client's length limits apply.
 //!
 //! # Features
 //! - `client` (default): key derivation with Argon2id, which uses 64 MiB. A server does not need
@@ -131,6 +133,7 @@
 //! # Foreign types
 //! The public API names only types of `keywright-core` and `keywright-store`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "client")]
 mod client;

@@ -46,7 +46,8 @@ impl<K: Release> Release for Verification<K> {
     }
 }
 
-/// The outcome of setting a first challenge. In a step `K` is [`Tentative`](keywright_store::Tentative).
+/// The outcome of setting a first challenge. In a step `K` is
+/// [`Tentative`](keywright_store::Tentative).
 #[derive(Debug)]
 #[must_use = "the challenge may not have been set"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]

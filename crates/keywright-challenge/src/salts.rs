@@ -10,9 +10,10 @@ use crate::secret::is_lower_hex;
 
 /// Three salts of 512 to 2048, 128 and 32 lower-case hex digits.
 ///
-/// Upstream checks lengths only, so a client's error (an odd length, or a letter that is not a
-/// digit) locks its user out for good. Here such salts are refused while the old secret still opens
-/// the account. They are not secret: any logged-in client may read them.
+/// Nextcloud Passwords checks only the lengths, so a faulty client (which sends an odd number of
+/// digits, or a letter that is not a digit) locks its user out permanently. This type refuses such
+/// salts when they are set, while the old secret still works. Salts are not secret: any logged-in
+/// client may read them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salts([Box<str>; 3]);
 
@@ -74,12 +75,12 @@ impl fmt::Debug for Salts {
     }
 }
 
-/// The reason why texts are not valid [`Salts`].
+/// Why texts are not valid [`Salts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaltsError {
     /// There are not exactly three.
-    #[error("a challenge has not exactly three salts")]
+    #[error("a challenge must have exactly three salts")]
     Count,
     /// A salt is too short or too long, or has an odd number of digits.
     #[error("salt {index} has the wrong length")]

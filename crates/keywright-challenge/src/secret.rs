@@ -1,4 +1,4 @@
-//! The secret as it is transmitted: 64 bytes of text, used as they are and never decoded.
+//! The secret as it is transmitted: 64 bytes of text, which are used as they are and never decoded.
 
 use keywright_core::SecretBytes;
 
@@ -93,7 +93,7 @@ impl From<ChallengeSecret> for Proof {
 
 keywright_core::redacted_debug!(ChallengeSecret);
 
-/// The reason why text is not a valid [`Proof`] or [`ChallengeSecret`].
+/// Why text is not a valid [`Proof`] or [`ChallengeSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {

@@ -41,8 +41,8 @@ impl Challenges {
         Ok(self.driver.observe(&partition, &[CHALLENGE.name()], |draft| self.steps.get_in(draft)).await?)
     }
 
-    /// Sets the first challenge. `client` is known for the new secret from the start, by its
-    /// credential and its network.
+    /// Sets the first challenge. The guess ledger treats `client`, by its credential and its
+    /// network, as known for the new secret from the start.
     ///
     /// # Errors
     /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
@@ -60,7 +60,8 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by)).await?)
     }
 
-    /// Checks a proof. A client that passed before is not held up by the wrong proofs of others.
+    /// Checks a proof. A client that has sent a correct proof before is not delayed by the wrong
+    /// proofs of others.
     ///
     /// # Errors
     /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
@@ -75,8 +76,8 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.verify_in(draft, proof, client)).await?)
     }
 
-    /// Replaces the challenge, given the old secret, and ends all sessions. `client` is known for
-    /// the new secret from the start, by its credential and its network.
+    /// Replaces the challenge, given the old secret, and ends all sessions. The guess ledger treats
+    /// `client`, by its credential and its network, as known for the new secret from the start.
     ///
     /// # Errors
     /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
@@ -96,9 +97,9 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, step).await?)
     }
 
-    /// Admits a client that others have locked out, for ten attempts within an hour. For this, a
-    /// client that is still admitted, `by`, proves the challenge once more. The proof is a guess
-    /// like any other, and is charged if it is wrong.
+    /// Lets a client that others have locked out make ten attempts within an hour. For this,
+    /// another client that is not locked out, `by`, sends the proof once more. That proof is a
+    /// guess like any other, and is counted if it is wrong.
     ///
     /// ```
     /// # use keywright_challenge::{Challenges, ChallengeError, Proof, Verification};
@@ -126,11 +127,11 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, proof, by, client)).await?)
     }
 
-    /// Admits a client by the link of an unlock mail. `ticket` is what
-    /// [`guess::unlock_mail`](keywright_store::guess::unlock_mail) returned for it, and only the
-    /// link may reveal it. Call this on the POST of a page's button, never on a GET, because mail
-    /// scanners follow links. Returns `None` if the link has expired, if it was never sent, or if
-    /// the account has no challenge.
+    /// Lets a client make ten attempts because somebody opened the link of an unlock mail. `ticket`
+    /// is what [`guess::unlock_mail`](keywright_store::guess::unlock_mail) returned for it, and
+    /// only the link may reveal it. Call this on the POST of a page's button, never on a GET,
+    /// because mail scanners follow links. Returns `None` if the link has expired, if it was never
+    /// sent, or if the account has no challenge.
     ///
     /// # Errors
     /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
@@ -145,12 +146,13 @@ impl Challenges {
         Ok(self.driver.transact(&partition, SLOTS, |draft| self.steps.admit_by_mail_in(draft, ticket, client)).await?)
     }
 
-    /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
+    /// Clears all waits and limits of the secret, for the operator. Returns whether there was
+    /// anything to clear.
     ///
     /// # Errors
     /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
     /// is busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) they may
-    /// have been lifted.
+    /// have been cleared.
     pub async fn unlock(&self, account: &AccountId) -> Result<bool, ChallengeError> {
         let partition = Partition::account(account);
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.unlock_in(draft)).await?)

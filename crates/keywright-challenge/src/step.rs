@@ -1,4 +1,5 @@
-//! The transitions get, set, verify and replace. They can be composed with others in one draft.
+//! The operations get, set, verify and replace as steps, which can be composed with others in one
+//! draft.
 
 use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, Generation, WrapError};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
@@ -14,10 +15,12 @@ use crate::state::{CHALLENGE, Challenge, UserKey};
 /// The slots that these steps read. Pass them to the driver, so that they are loaded together.
 pub const SLOTS: &[SlotName] = &[CHALLENGE.name(), guess::LEDGER.name()];
 
-/// The server half as steps over a draft. [`Challenges`](crate::Challenges) runs them on a store.
+/// The server half as pure steps over a draft. [`Challenges`](crate::Challenges) runs them on a
+/// store.
 ///
 /// The [`Client`] of a proof is identified by the credential that it presented, or by its network
-/// if it has none. A client that passed before is not held up by the wrong proofs of others.
+/// if it has none. A client that has sent a correct proof before is not delayed by the wrong proofs
+/// of others.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ChallengeSteps;
@@ -49,9 +52,9 @@ impl ChallengeSteps {
     /// Sets the first challenge and moves the credential epoch. An account that already has a
     /// challenge is left unchanged.
     ///
-    /// The tags in `changed_by` are known for the new secret from the start. They are the
-    /// credential of the client that sets it, and its network where the caller ends credentials
-    /// with the change.
+    /// The guess ledger treats the clients in `changed_by` as known for the new secret from the
+    /// start. Pass the tag of the credential of the client that sets it. If the change ends that
+    /// credential, also pass the tag of its network.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is set.
@@ -124,14 +127,14 @@ impl ChallengeSteps {
         Ok(challenge.map(|challenge| Attempt::new(CHALLENGE_SECRET, challenge.generation(), client)))
     }
 
-    /// Admits a client that others have locked out, on the strength of the challenge itself. A
-    /// client that is still admitted, `by`, proves the challenge once more and names the client to
-    /// be admitted. The proof is a guess like any other. The admission, which reports what may be
-    /// disclosed about the grant, is released after the commit.
+    /// Lets a client that others have locked out make ten attempts within an hour. For this,
+    /// another client that is not locked out, `by`, sends the proof once more and names the client
+    /// to be admitted. That proof is a guess like any other. The admission is a tentative value,
+    /// which is released after the commit.
     ///
-    /// This function never admits a client without a proof. A wire adapter that has a proof of
-    /// another crate (a `StepUp` by a factor) checks it in the same draft, and then calls
-    /// [`guess::admit_client`] with the values of [`attempt_in`](Self::attempt_in).
+    /// This function never admits a client without a proof. A caller that has a proof of another
+    /// kind (a `StepUp` of `keywright-twofactor`, for example) checks it in the same draft, and
+    /// then calls [`guess::admit_client`] with the values of [`attempt_in`](Self::attempt_in).
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
@@ -168,10 +171,11 @@ impl ChallengeSteps {
         guess::unlock_mail_clicked(draft, CHALLENGE_SECRET, challenge.generation(), ticket, client)
     }
 
-    /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
+    /// Clears all waits and limits of the secret, for the operator. Returns whether there was
+    /// anything to clear.
     ///
     /// # Errors
-    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is lifted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is cleared.
     pub fn unlock_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(false) };
         guess::unlock(draft, CHALLENGE_SECRET, challenge.generation())
@@ -194,7 +198,6 @@ fn judge(
         AttemptOutcome::Right(key) => Verification::Granted((draft.tentative(key), challenge.generation())),
         AttemptOutcome::Wrong(charge) => Verification::Denied(charge),
         AttemptOutcome::Refused(refusal) => Verification::Refused(refusal),
-        AttemptOutcome::Replayed => return Err(StepError::Misuse("a challenge is never replayed")),
     })
 }
 

@@ -12,7 +12,8 @@ const DIGEST_LABEL: &[u8] = b"keywright/v1/confirm";
 /// The label of the digest of the (action, session) that identifies a pending confirmation.
 const PLACE_LABEL: &[u8] = b"keywright/v1/confirm.place";
 
-/// Something that must be confirmed before it happens, with everything that it will do.
+/// An action that must be confirmed before it is performed, with everything that determines its
+/// effect.
 ///
 /// Everything that changes the effect belongs in [`target`](Self::target) or
 /// [`parameters`](Self::parameters): a confirmation of one value is void for any other.
@@ -30,7 +31,7 @@ pub trait Action: Send + Sync {
     fn parameters(&self) -> Vec<u8>;
 }
 
-/// The proof that an action was confirmed, once. Only a commit creates one.
+/// The proof that an action was confirmed. It can be used once, and only a commit creates one.
 ///
 /// It is not `Clone` or `Serialize` and has no public constructor. The function that acts takes it
 /// by value and takes the account and the action **from it**. So that function cannot be called

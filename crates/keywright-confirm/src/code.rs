@@ -197,7 +197,7 @@ impl MailedCode {
 
 keywright_core::redacted_debug!(MailedCode { expires, .. });
 
-/// A wait that has begun.
+/// A wait that has begun, after which the action may be confirmed.
 pub struct Wait {
     pub(crate) seconds: u64,
     pub(crate) earliest: UnixSeconds,
@@ -278,7 +278,7 @@ keywright_core::redacted_debug!(CancelToken);
 
 /// The error for a text that is not a cancel token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cancel token has another form")]
+#[error("a cancel token must be 64 lower-case hex digits")]
 pub struct CancelTokenError;
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use crate::code::{CancelToken, Label};
 use crate::events::{CONFIRMATION_ASKED, CONFIRMATION_DENIED, CONFIRMATION_GRANTED, Reason};
 use crate::outcome::{Confirmation, Denial};
 use crate::policy::ConfirmPolicy;
+use crate::repeats::Repeated;
 use crate::state::{Counts, Now, Pending, PendingList};
-use crate::told::Repeated;
 
 /// A grant, before it is turned into a proof.
 pub(crate) type Grant = Tentative<()>;
@@ -28,7 +28,7 @@ impl Context {
 
     /// Stages both records, and emits the events that were only counted and whose hour is over.
     pub(crate) fn put(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        for (action, what, times) in self.counts.told.take_untold(self.now.at) {
+        for (action, what, times) in self.counts.repeats.take_unreported(self.now.at) {
             draft.event(repeated(&action, what, times));
         }
         self.list.put(draft)?;
@@ -61,16 +61,16 @@ impl Context {
     /// Emits the event that a confirmation was requested, or counts it. The caller must then stage
     /// the counts.
     pub(crate) fn asked(&mut self, draft: &mut Draft<'_>, action: &str) {
-        self.tell(draft, action, Repeated::Asked);
+        self.report(draft, action, Repeated::Asked);
     }
 
     /// Emits the event of a denial, or counts it. The caller must then stage the counts.
     pub(crate) fn denied(&mut self, draft: &mut Draft<'_>, binding: &Binding, reason: Reason) {
-        self.tell(draft, binding.action, Repeated::Denied(reason));
+        self.report(draft, binding.action, Repeated::Denied(reason));
     }
 
-    fn tell(&mut self, draft: &mut Draft<'_>, action: &str, what: Repeated) {
-        if let Some(earlier) = self.counts.told.tell(action, what, self.now.at) {
+    fn report(&mut self, draft: &mut Draft<'_>, action: &str, what: Repeated) {
+        if let Some(earlier) = self.counts.repeats.report(action, what, self.now.at) {
             draft.event(repeated(action, what, earlier));
         }
     }

@@ -1,11 +1,12 @@
 //! Confirmation of destructive actions by a code that is shown and typed back, by a password and a
 //! random wait, or by a mailed code.
 //!
-//! The three styles share one state machine. A confirmation is bound to the account, the action,
-//! its target and parameters, the session and the account's epochs. It yields at most one
-//! [`Confirmed`], which the function that performs the action takes by value. This crate never
-//! performs the action, mails, sleeps or checks a password. It reads no clock, and it draws
-//! randomness only from the [`Entropy`](keywright_core::Entropy) that it is given.
+//! The three styles share one state machine. A confirmation is bound to the account, the action
+//! with its target and parameters, and the session. It is also bound to the account's epochs,
+//! numbers that change with its credentials and factors. It yields at most one [`Confirmed`], which
+//! the function that performs the action takes by value. This crate never performs the action,
+//! sends mail, sleeps or checks a password. It reads no clock, and it draws randomness only from
+//! the [`Entropy`](keywright_core::Entropy) that it is given.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -35,7 +36,7 @@
 //! driver.ensure_account(&account).await?;
 //! let confirmations = Confirmations::new(driver, ConfirmPolicy::default());
 //! let (session, asked) = (SessionId::new("session-1"), DeleteVault { vault: "v-7".into() });
-//! let code = confirmations.ask_code(&account, &asked, session).await?;
+//! let code = confirmations.begin_code(&account, &asked, session).await?;
 //! let typed = code.expose(); // the page shows it, the user types it back
 //!
 //! let other = DeleteVault { vault: "v-8".into() };
@@ -49,7 +50,7 @@
 //! ```
 //! For a mailed code ([`Confirmations::confirm_mailed`]), identify the client by the credential
 //! that it presented, `Client::credential(driver.client_tag(&account, credential))`, so that the
-//! wrong codes of others never hold it up.
+//! wrong codes of others never delay it.
 //!
 //! # The styles
 //! | | secret | ends | when requested again |
@@ -73,8 +74,10 @@
 //!   parameters or session. Only the security log has the reason. A flood of attempts where no code
 //!   is pending writes nothing, and a flood of requests for codes writes one event an hour, so
 //!   nobody can fill the security log with them.
-//! - Moving an epoch of the account voids everything that is pending. So do a clock that goes back
-//!   and the keyring's fence. A clock that goes forward ends waits and lifetimes early.
+//! - A change of the account's credentials or factors makes everything void that is pending. So do
+//!   a clock that goes back, and a later fence of the keyring
+//!   ([`Keyring::with_fence`](keywright_core::Keyring::with_fence)). A clock that goes forward ends
+//!   waits and lifetimes early.
 //! - The database without the keyring reveals no code. With the keyring, a mailed code can be found
 //!   by trying a million values; a typed code cannot be found.
 //!
@@ -83,13 +86,14 @@
 //! # For hosts
 //! - The [`CancelToken`] belongs in the notice to the owner. Its link must show a button on GET and
 //!   act on POST only.
-//! - An action that erases the account in the draft that granted it should keep [`KEEP_ON_ERASE`],
-//!   so that the day's count of mails is not lost.
-//! - An owner who is locked out by the wrong mailed codes of others has these ways in: any client
-//!   that passed before; a session with a fresh proof of the same or a stronger factor, by
-//!   [`guess::admit_client`](keywright_store::guess::admit_client); the operator, by
-//!   [`guess::unlock`](keywright_store::guess::unlock). Both functions take [`policy::MAILED_CODE`]
-//!   and [`policy::MAILED_GENERATION`].
+//! - If an action erases the account in the same draft that granted the confirmation, pass
+//!   [`KEEP_ON_ERASE`] to [`Draft::erase`](keywright_store::Draft::erase), so that the day's count
+//!   of mails is not lost.
+//! - If the wrong mailed codes of others lock out an owner, any client that has entered a correct
+//!   one before still works. A session with a fresh proof of the same or a stronger factor can
+//!   admit a client with [`guess::admit_client`](keywright_store::guess::admit_client), and the
+//!   operator can clear the lock with [`guess::unlock`](keywright_store::guess::unlock). Both
+//!   functions take [`policy::MAILED_CODE`] and [`policy::MAILED_GENERATION`].
 //! - Action names must be unique in a server; write a test for that.
 //!
 //! # Requirements met
@@ -98,6 +102,7 @@
 //! Left to the host: the notice itself (ASVS 6.3.7), and that the function that acts takes the
 //! proof.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod action;
 mod code;
@@ -108,10 +113,10 @@ mod mailed;
 mod outbox;
 mod outcome;
 pub mod policy;
+mod repeats;
 mod service;
 mod state;
 mod step;
-mod told;
 mod typed;
 mod wait;
 

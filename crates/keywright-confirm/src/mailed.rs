@@ -110,7 +110,6 @@ pub(crate) fn confirm(
             Ok(Confirmation::Denied(Denial { charge: Some(charge), last }))
         }
         AttemptOutcome::Refused(refusal) => Ok(Confirmation::Refused(refusal)),
-        AttemptOutcome::Replayed => Err(StepError::Misuse("a live code was never replayed")),
     }
 }
 

@@ -74,9 +74,10 @@ impl Denial {
 #[must_use = "the wait may not be over"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum WaitOutcome<C, W = Wait> {
-    /// The wait was over, and not for too long. This is the proof.
+    /// The wait was over, and had not been over for too long. This is the proof.
     Granted(C),
-    /// No wait was pending, or it was too early, too late or void: a new wait has begun now.
+    /// A new wait has begun now, because no wait was pending, the attempt came too early or too
+    /// late, or the pending wait was void.
     Begun(W),
 }
 
@@ -101,16 +102,16 @@ impl<C: Release, W: Release> Release for WaitOutcome<C, W> {
     }
 }
 
-/// The outcome of requesting a mailed code. In a step `C` is
+/// The outcome of beginning a confirmation by a mailed code. In a step `C` is
 /// [`Tentative`](keywright_store::Tentative): the mail is sent after the commit.
 #[derive(Debug)]
 #[must_use = "a mail may have to be sent"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum SendOutcome<C> {
-    /// Mail this code. All earlier codes of this (action, session) are void, and their attempts are
-    /// not given back.
+    /// Mail this code. All earlier codes for this action in this session are void, but wrong
+    /// attempts at them still count.
     Send(C),
-    /// The last mail is too recent; the code in it stays valid.
+    /// The last mail was sent too recently; the code in it stays valid.
     NotYet {
         /// The number of whole seconds, at least 1, after which to request again.
         retry_after: u64,

@@ -3,15 +3,15 @@
 
 use keywright_core::{Attempt, Client, Generation, SecretKind};
 
-/// The kind of secret as which the account's guess ledger counts mailed codes. All mailed codes of
-/// an account share one entry, so that neither a new code nor a new session resets the count of
-/// guesses. Email never admits a client here, because an attacker who reads the mailbox already has
-/// the code. A typed code has 96 bits, and therefore no entry.
+/// The kind of secret under which the account's guess ledger counts guesses at mailed codes. All
+/// mailed codes of an account share one entry, so that neither a new code nor a new session resets
+/// the count of guesses. Email never admits a client here, because an attacker who reads the
+/// mailbox already has the code. A typed code has 96 bits, and therefore no entry.
 pub const MAILED_CODE: SecretKind = SecretKind::new("mailed").without_mail();
 
 /// The generation of [`MAILED_CODE`]. It is always the same, because no new code may reset the
-/// count. For [`guess::admit_client`](keywright_store::guess::admit_client) and
-/// [`guess::unlock`](keywright_store::guess::unlock).
+/// count. [`guess::admit_client`](keywright_store::guess::admit_client) and
+/// [`guess::unlock`](keywright_store::guess::unlock) take it.
 pub const MAILED_GENERATION: Generation = Generation::HOST;
 
 /// Returns an attempt of `client` at a mailed code.
@@ -24,7 +24,7 @@ pub(crate) const fn mailed_attempt(client: Client) -> Attempt {
 pub const MAX_PENDING: usize = 8;
 
 /// The lifetime of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10
-/// minutes); upstream's code lived as long as its session.
+/// minutes); in Nextcloud Passwords, the code lives as long as its session.
 pub const CODE_SECONDS: u64 = 600;
 
 /// The number of wrong attempts that invalidates a shown code. Source: `docs/security.md` § 5. An
@@ -58,7 +58,7 @@ pub const MAILED_MAX_SECONDS: u64 = 86_400;
 /// ones.
 pub const MAILED_TRIES: u8 = 5;
 
-/// The minimum time between two mails of one (action, session), in seconds. Source:
+/// The minimum time between two mails for the same action in the same session, in seconds. Source:
 /// `docs/security.md` § 5.
 pub const MAIL_SPACING_SECONDS: u64 = 60;
 
@@ -77,7 +77,7 @@ pub const RESENDS_PER_DAY: usize = 3;
 
 /// The minimum time between two repeated events of one action, in seconds; events in between are
 /// counted. Source: `docs/security.md` § 3.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const REPEAT_SECONDS: u64 = 3_600;
 
 /// The sliding period of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds.
 pub const DAY_SECONDS: u64 = 86_400;
@@ -249,7 +249,7 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(ConfirmPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// The reason why numbers do not form a [`ConfirmPolicy`].
+/// Why numbers do not form a valid [`ConfirmPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfirmPolicyError {

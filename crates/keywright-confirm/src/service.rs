@@ -34,18 +34,18 @@ impl Confirmations {
         &self.steps
     }
 
-    /// Requests a code to be shown and typed back.
+    /// Begins a confirmation by a code that is shown and typed back. Returns the code.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
     /// busy; then there is no code to show.
-    pub async fn ask_code<A: Action>(
+    pub async fn begin_code<A: Action>(
         &self,
         account: &AccountId,
         action: &A,
         session: SessionId,
     ) -> Result<TypedCode, ConfirmError> {
-        self.run(account, |draft| self.steps.ask_code_in(draft, action, session)).await
+        self.run(account, |draft| self.steps.begin_code_in(draft, action, session)).await
     }
 
     /// Checks a code that was typed back.
@@ -99,22 +99,23 @@ impl Confirmations {
         Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
-    /// Requests a code to be mailed, for a caller who is logged in.
+    /// Begins a confirmation by a mailed code, for a caller who is logged in. Returns the code to
+    /// be mailed, if a mail may be sent now.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
     /// busy; then there is nothing to mail.
-    pub async fn ask_mailed<A: Action>(
+    pub async fn begin_mailed<A: Action>(
         &self,
         account: &AccountId,
         action: &A,
         session: SessionId,
     ) -> Result<SendOutcome<MailedCode>, ConfirmError> {
-        self.run(account, |draft| self.steps.ask_mailed_in(draft, action, session)).await
+        self.run(account, |draft| self.steps.begin_mailed_in(draft, action, session)).await
     }
 
-    /// Sends a new code for what [`ask_mailed`](Self::ask_mailed) started, for a request without
-    /// login.
+    /// Sends a new code for what [`begin_mailed`](Self::begin_mailed) started, for a request
+    /// without login.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
@@ -148,7 +149,8 @@ impl Confirmations {
         Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
-    /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one. Call it on POST only.
+    /// Withdraws the pending confirmation to which a token belongs. Returns whether there was one.
+    /// Call it on POST only.
     ///
     /// # Errors
     /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is

@@ -16,7 +16,7 @@ use crate::code::{CancelToken, Code, Label};
 use crate::events::Reason;
 use crate::outbox::Outbox;
 use crate::policy::{CODE_SECONDS, CODE_TRIES, ConfirmPolicy, MAILED_MAX_SECONDS, MAX_PENDING, MAX_WAIT_SECONDS};
-use crate::told::Tallies;
+use crate::repeats::Tallies;
 
 /// The account's pending confirmations.
 pub(crate) const PENDING: Slot<PendingList, Expiring> = Slot::expiring("confirm-pending");
@@ -256,7 +256,7 @@ impl TryFrom<StoredList> for PendingList {
 #[serde(try_from = "StoredCounts")]
 pub(crate) struct Counts {
     pub(crate) mail: Outbox,
-    pub(crate) told: Tallies,
+    pub(crate) repeats: Tallies,
 }
 
 impl Counts {
@@ -278,13 +278,13 @@ impl Record for Counts {
 #[derive(Deserialize)]
 struct StoredCounts {
     mail: Outbox,
-    told: Tallies,
+    repeats: Tallies,
 }
 
 impl TryFrom<StoredCounts> for Counts {
     type Error = OutOfBounds;
-    fn try_from(StoredCounts { mail, told }: StoredCounts) -> Result<Self, OutOfBounds> {
-        if mail.is_bounded() && told.is_bounded() { Ok(Self { mail, told }) } else { Err(OutOfBounds) }
+    fn try_from(StoredCounts { mail, repeats }: StoredCounts) -> Result<Self, OutOfBounds> {
+        if mail.is_bounded() && repeats.is_bounded() { Ok(Self { mail, repeats }) } else { Err(OutOfBounds) }
     }
 }
 
@@ -297,7 +297,7 @@ struct OutOfBounds;
 mod tests {
     use super::*;
     use crate::outbox::Requester;
-    use crate::told::Repeated;
+    use crate::repeats::Repeated;
     use keywright_core::{AccountId, LocalRng};
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
@@ -339,8 +339,8 @@ mod tests {
             let requester = if byte < 3 { Requester::Anonymous } else { Requester::LoggedIn };
             counts.mail.book(&[byte; 32], now, now.plus(600), requester);
         }
-        counts.told.tell("a", Repeated::Asked, now);
-        counts.told.tell("a", Repeated::Denied(Reason::Wrong), now);
+        counts.repeats.report("a", Repeated::Asked, now);
+        counts.repeats.report("a", Repeated::Denied(Reason::Wrong), now);
         counts
     }
 
@@ -392,8 +392,8 @@ mod tests {
         });
         refuses(|counts| counts.mail.book(&[9; 32], UnixSeconds::EPOCH, SOON, Requester::Anonymous));
         refuses(|counts| counts.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::MAX, Requester::LoggedIn));
-        refuses(|counts| assert!(counts.told.tell(&"a".repeat(65), Repeated::Asked, SOON).is_some()));
-        refuses(|counts| assert!(counts.told.tell("", Repeated::Asked, SOON).is_some()));
+        refuses(|counts| assert!(counts.repeats.report(&"a".repeat(65), Repeated::Asked, SOON).is_some()));
+        refuses(|counts| assert!(counts.repeats.report("", Repeated::Asked, SOON).is_some()));
     }
 
     proptest! {
@@ -416,7 +416,7 @@ mod tests {
             let mut body = postcard::to_allocvec(&counts()).unwrap();
             *at.get_mut(&mut body) = byte;
             if let Ok(counts) = Counts::decode(1, &body) {
-                prop_assert!(counts.mail.is_bounded() && counts.told.is_bounded());
+                prop_assert!(counts.mail.is_bounded() && counts.repeats.is_bounded());
                 let again = postcard::to_allocvec(&counts).unwrap();
                 prop_assert!(Counts::decode(1, &again).is_ok());
             }

@@ -1,4 +1,4 @@
-//! The transitions under a policy. They can be composed with others in one draft.
+//! The operations as steps, which can be composed with others in one draft.
 
 use keywright_core::{Client, Event, Refusal, SessionId, UnixSeconds};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
@@ -19,12 +19,14 @@ pub const SLOTS: &[SlotName] = &[PENDING.name(), COUNTS.name(), guess::LEDGER.na
 /// that the day's count of mails is not lost.
 pub const KEEP_ON_ERASE: &[SlotName] = &[COUNTS.name()];
 
-/// The pure transitions with a policy. [`Confirmations`](crate::Confirmations) runs them on a store.
+/// The operations of this crate as pure steps over a draft, under a policy.
+/// [`Confirmations`](crate::Confirmations) runs them on a store.
 ///
-/// What was asked for in one session is confirmed in no other.
+/// A confirmation that was begun in one session cannot be completed in another.
 ///
-/// At most one confirmation is pending for an (action, session): asking again, in any style, voids the earlier one.
-/// Choose **one** style for an action; which one is the server's decision, not the client's.
+/// At most one confirmation is pending for each action in each session: beginning another, in any
+/// style, makes the earlier one void. Choose **one** style for an action. The server must decide
+/// which one, not the client.
 #[derive(Debug, Clone, Default)]
 pub struct ConfirmSteps {
     policy: ConfirmPolicy,
@@ -43,13 +45,13 @@ impl ConfirmSteps {
         &self.policy
     }
 
-    /// Requests a code to be shown and typed back. It is always a new one with its own attempts,
-    /// and it voids the previous one.
+    /// Begins a confirmation by a code that is shown and typed back. The code is always a new one
+    /// with its own attempts, and it makes the previous one void.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
     /// no new confirmation is pending.
-    pub fn ask_code_in<A: Action>(
+    pub fn begin_code_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
         action: &A,
@@ -94,9 +96,9 @@ impl ConfirmSteps {
         wait::begin(draft, &self.policy, &binding)
     }
 
-    /// Confirms if a wait is over, and not for too long; otherwise begins a new one from now. The
-    /// caller must have checked the password and call this only if it was correct, so that a wrong
-    /// one does not affect a pending wait.
+    /// Confirms if a wait is over and has not been over for too long; otherwise begins a new one
+    /// from now. The caller must have checked the password and call this only if it was correct, so
+    /// that a wrong one does not affect a pending wait.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then the pending wait stays.
@@ -111,13 +113,14 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Requests a code to be mailed, for a caller who is logged in. Requesting again sends a new
-    /// code, which voids the previous one and gives back neither attempts nor mails.
+    /// Begins a confirmation by a mailed code, for a caller who is logged in. If one is pending
+    /// already, a new code is sent and the previous one is void, but neither its attempts nor its
+    /// mails are counted anew.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is sent or
     /// counted.
-    pub fn ask_mailed_in<A: Action>(
+    pub fn begin_mailed_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
         action: &A,
@@ -127,7 +130,7 @@ impl ConfirmSteps {
         mailed::ask(draft, &self.policy, &binding)
     }
 
-    /// Sends a new code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request
+    /// Sends a new code for what [`begin_mailed_in`](Self::begin_mailed_in) started, for a request
     /// **without** login. The confirmation is that of the given session, or without one the newest
     /// of the action. Returns `None` if nothing is pending or no mail may be sent now; the client
     /// must get the same answer in every case. Such requests get only a part of the day's mails
@@ -153,8 +156,8 @@ impl ConfirmSteps {
     /// and to this confirmation. Anything but six ASCII digits, with any blanks and hyphens, is not
     /// a guess, and is neither counted nor stored.
     ///
-    /// `client` identifies the credential that the caller presented. A client that passed before is
-    /// not held up by the wrong codes of others.
+    /// `client` identifies the credential that the caller presented. A client that has entered a
+    /// correct code before is not delayed by the wrong codes of others.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged.
@@ -171,8 +174,8 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Returns when the mailed code that is pending for this very action in this session expires,
-    /// if there is one.
+    /// Returns when the mailed code expires that is pending for exactly this action in this
+    /// session, if there is one.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -186,10 +189,10 @@ impl ConfirmSteps {
         mailed::pending(draft, &binding)
     }
 
-    /// Returns in how many seconds, at least `after`, a caller who requests a code for this very
-    /// action has one pending or can be sent one. For a wire protocol that refuses a request for
-    /// `after` seconds: when the client tries again, it may need a code, and should not be refused
-    /// once more. After the clock went back, this begins a wait again, once.
+    /// Returns after how many seconds, at least `after`, a caller who requests a code for exactly
+    /// this action has one pending or can be sent one. This is for a wire protocol that refuses a
+    /// request for `after` seconds: when the client tries again, it may need a code, and should not
+    /// be refused once more. If the clock went back, this corrects the stored times.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -204,9 +207,9 @@ impl ConfirmSteps {
         mailed::ready(draft, &self.policy, &binding, after)
     }
 
-    /// Returns the refusal that every mailed code of `client` gets now, if any. For a wire protocol
-    /// that reports a wait before it checks a code. After the clock went back, this begins a wait
-    /// again, once.
+    /// Returns the refusal that every mailed code of `client` gets now, if any. This is for a wire
+    /// protocol that reports a wait before it checks a code. If the clock went back, this corrects
+    /// the stored times.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.

@@ -84,10 +84,10 @@ pub enum AccountIdError {
     #[error("an account id is empty")]
     Empty,
     /// The string has more than 190 bytes.
-    #[error("an account id has more than {MAX_ACCOUNT_ID_BYTES} bytes")]
+    #[error("an account id is longer than {MAX_ACCOUNT_ID_BYTES} bytes")]
     TooLong,
     /// The string contains a control character (NUL is one).
-    #[error("an account id has a control character")]
+    #[error("an account id contains a control character")]
     ControlCharacter,
 }
 

@@ -45,8 +45,8 @@ pub enum Severity {
     Alert,
 }
 
-/// The two append-only logs of a partition. They are separate so that denials cannot crowd out
-/// changes and grants.
+/// The two append-only logs of an account's security events. Each is a hash chain. They are
+/// separate so that denials cannot crowd out changes and grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a backend stores exactly these two chains")]
@@ -58,7 +58,7 @@ pub enum EventChain {
 }
 
 impl EventChain {
-    /// Both chains, in the order in which the root record keeps their heads.
+    /// Both chains, in the order in which they are stored.
     pub const ALL: [Self; 2] = [Self::Changes, Self::Denials];
 
     /// Returns the chain's stored number: 0 for changes, 1 for denials.
@@ -183,7 +183,7 @@ impl fmt::Display for EventValue {
     }
 }
 
-/// An event that a step emits, before it has a number.
+/// A security event that has not been stored yet, and so has neither a number nor a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     kind: &'static EventKind,
@@ -241,7 +241,7 @@ fn write_fields(f: &mut fmt::Formatter<'_>, fields: &[(Cow<'static, str>, EventV
     if fields.is_empty() { Ok(()) } else { f.write_str(")") }
 }
 
-/// One entry of a partition's security log, as it is read back.
+/// One entry of an account's security log, as it is read back from the store.
 ///
 /// It is written by the same commit as the change that it describes, and it is kept when an account
 /// is erased.
@@ -273,7 +273,8 @@ impl SecurityEvent {
         Ok(Self { chain, number, at, kind: kind.into_owned(), fields, after })
     }
 
-    /// Returns the event as it will be read back once it is stored.
+    /// Returns the entry that a stored event will be read back as, apart from
+    /// [`after`](Self::after).
     #[must_use]
     pub fn of(event: &Event, number: u64, at: UnixSeconds) -> Self {
         let kind = event.kind.name.to_owned();
@@ -344,11 +345,12 @@ impl Serialize for SecurityEvent {
 
 /// The stored bytes are not an event: a newer version wrote them, or they are damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored security event has an unknown form")]
+#[error("a stored security event is malformed or was written by a newer version")]
 pub struct EventFormatError;
 
-/// Returns the head of a chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖ LP(number,
-/// time, event bytes)). Number and time are eight bytes big endian (`docs/security.md` § 3).
+/// Returns the head of a hash chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖
+/// LP(number, time, event bytes)), where LP is the encoding of [`append_lp`](crate::append_lp).
+/// Number and time are eight bytes big endian (`docs/security.md` § 3).
 #[must_use]
 pub fn chain_head(prev: &[u8; 32], number: u64, at: UnixSeconds, json: &[u8]) -> [u8; 32] {
     let mut message = Vec::with_capacity(json.len().saturating_add(96));
@@ -424,12 +426,12 @@ mod tests {
     #[test]
     fn the_stored_form_is_stable_and_reads_back() {
         let at = UnixSeconds::new(7).unwrap();
-        let told = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
-        assert_eq!(told.to_json(None), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
-        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(None)).unwrap();
-        assert_eq!(read, SecurityEvent::of(&told, 4, at));
+        let event = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
+        assert_eq!(event.to_json(None), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
+        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &event.to_json(None)).unwrap();
+        assert_eq!(read, SecurityEvent::of(&event, 4, at));
         let after = UnixSeconds::new(6).unwrap();
-        let later = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(Some(after))).unwrap();
+        let later = SecurityEvent::parse(EventChain::Denials, 4, at, &event.to_json(Some(after))).unwrap();
         assert_eq!((later.after(), later.count("after")), (Some(after), None));
         assert!(read.is(&DENIED) && !read.is(&OPENED));
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The id of a seal key. A sealed body contains it, and a keyring finds the key by it.
+//! The id of a seal key. Every sealed body contains the id of its key, by which a keyring finds the
+//! key.
 
 use core::fmt;
 

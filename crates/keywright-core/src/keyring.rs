@@ -1,9 +1,10 @@
-//! The keyring seals record bodies and keys the few index values that must stay stable. It does
-//! nothing else.
+//! The keyring seals record bodies, and derives the keys of the few index values that must stay the
+//! same when seal keys are replaced. It does nothing else.
 //!
-//! For each seal key `R`, the key id is HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8
-//! bytes). The key that seals is the same with info `seal`, 32 bytes. The id is derived from the
-//! key, so a renamed or swapped key is noticed.
+//! The keyring file holds root keys. From each root key `R`, two values are derived: the key id,
+//! which is HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8 bytes), and the key that
+//! encrypts, which is HKDF-SHA-256 with the same ikm and salt, info `seal` and 32 bytes. Because
+//! the id is derived from the key, a renamed or exchanged key is noticed.
 
 use core::fmt;
 
@@ -31,7 +32,9 @@ struct SealKey {
     seal: SecretBytes<32>,
 }
 
-/// The seal keys (newest first), one index key, and the fence.
+/// The server's keys: the seal keys (newest first), which encrypt records; one index key, from
+/// which stable index values are derived; and the fence, a time before which sessions and the like
+/// are void.
 ///
 /// Keep it outside the database and outside the database's backups. Without it, nothing in a dump
 /// of the database can be used to verify a guess.
@@ -79,19 +82,19 @@ impl Keyring {
         self
     }
 
-    /// Returns the fence, or the epoch if there is none.
+    /// Returns the fence, or 1970-01-01T00:00:00Z if none is set.
     #[must_use]
     pub const fn fence(&self) -> UnixSeconds {
         self.fence
     }
 
-    /// Returns the ids of all seal keys, newest first.
+    /// Returns the ids of all seal keys, the newest first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().map(|key| key.kid)
     }
 
-    /// Returns the id of the index key. A store records it, because under another index key every
-    /// account would look new.
+    /// Returns the id of the index key. It is recorded in the store, because with a different index
+    /// key no stored index value would be found, and every account would seem to be new.
     #[must_use]
     pub fn index_key_id(&self) -> KeyId {
         let mut id = [0_u8; 8];
@@ -99,8 +102,8 @@ impl Keyring {
         KeyId::from_bytes(id)
     }
 
-    /// Whether a body is sealed under the newest key. One that is not is sealed again by the next
-    /// write to it.
+    /// Whether a body is sealed under the newest key. A body under an older key is sealed under the
+    /// newest one when its record is next written.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         self.keys.first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
@@ -153,15 +156,15 @@ impl Keyring {
     /// No other key or schema is tried.
     ///
     /// # Errors
-    /// Returns [`OpenError`] with the slot and the key id. The caller must deny: such a record
-    /// never counts as absent.
+    /// Returns [`OpenError`], which has the slot and the key id. The caller must deny the request:
+    /// a record that does not open must not be treated as an absent one.
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, PlainBytes), OpenError> {
         seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
     }
 
     /// Returns the key for the index values of one purpose (`address`, `device`, `decoy`, …):
-    /// HKDF(index, salt `keywright/v1`, info *purpose*). It does not rotate; changing it is a
-    /// migration.
+    /// HKDF-SHA-256(ikm index key, salt `keywright/v1`, info *purpose*). The index key does not
+    /// rotate; to change it, all index values have to be migrated.
     #[must_use]
     pub fn index(&self, purpose: &str) -> IndexKey {
         let mut key = SecretBytes::zeroed();
@@ -192,12 +195,13 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// The key for the stable index values of one purpose. Records are looked up by such an HMAC, never
-/// by the secret or the name itself.
+/// The key for the index values of one purpose. A record that belongs to a name or a secret is
+/// looked up by an HMAC under this key, never by the name or the secret itself.
 pub struct IndexKey(SecretBytes<32>);
 
 impl IndexKey {
-    /// Returns HMAC-SHA-256 over `LP(parts…)`.
+    /// Returns HMAC-SHA-256 over the length-prefixed encoding of `parts`
+    /// ([`append_lp`](crate::append_lp)).
     #[must_use]
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut message = Zeroizing::new(Vec::with_capacity(

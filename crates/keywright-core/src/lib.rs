@@ -1,9 +1,10 @@
-//! The pure layer of Keywright: time, entropy, secrets, sealed records, security events and the
-//! guess ledger.
+//! The foundation of Keywright: time, randomness, types for secrets, encrypted records, security
+//! events, and the guess ledger, which limits how many wrong guesses are checked against a secret.
 //!
-//! This crate makes decisions and seals records. It never stores, sleeps, spawns or uses a network.
-//! It reads the clock and the operating system's random number generator only through
-//! [`SystemClock`] and [`SystemEntropy`], which the outermost layer passes in.
+//! This crate computes; it never stores anything, sleeps, spawns a task or uses a network.
+//! Functions take the time and a source of randomness as parameters. The system's clock and random
+//! number generator are reached only through [`SystemClock`] and [`SystemEntropy`], which a server
+//! creates and passes in.
 //!
 //! ```
 //! use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
@@ -27,12 +28,14 @@
 //! - [`SecretBytes`], [`SecretVec`] and [`SecretString`] hold secrets. They are boxed, wiped on
 //!   drop, redacted in `Debug`, and compared in constant time.
 //! - [`redacted_debug!`] implements `Debug` for a type that holds a secret.
-//! - [`Keyring`] seals record bodies and keys the few index values that must stay stable.
-//!   `docs/security.md` §§ 1–2 define the bytes.
+//! - [`Keyring`] encrypts and authenticates record bodies, which the documentation calls *sealing*
+//!   them. It also derives the keys of the few index values that must stay the same when sealing
+//!   keys are replaced. `docs/security.md` §§ 1–2 define the bytes.
 //! - [`SecurityEvent`] records what happened to an account. It is typed and contains no secrets.
 //! - [`ledger`] limits how many wrong guesses are checked against a secret.
-//! - [`typed`] cleans text that people type of white space and hyphens.
+//! - [`typed`] removes white space and hyphens from text that people type, such as codes.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 mod entropy;
@@ -58,9 +61,9 @@ pub use event::{
 pub use key_id::KeyId;
 pub use keyring::{IndexKey, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
-    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger,
-    GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind,
-    SecretName, ShutOut, Strength, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, DenialKind, DenialReport,
+    Generation, GuessLedger, GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, LockoutSummary,
+    MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName, Strength, UnreportedDenials,
 };
 pub use name::{ActionName, NameError, Purpose};
 pub use plain::PlainBytes;

@@ -1,4 +1,4 @@
-//! Names that the server gives to what it protects, checked when they are made.
+//! Names that a server chooses for actions and purposes, checked when they are created.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -20,10 +20,10 @@ const fn is_name(name: &str) -> bool {
     true
 }
 
-/// Why a text is no [`ActionName`] and no [`Purpose`].
+/// A text is not a valid [`ActionName`] or [`Purpose`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[error("a name has 1 to {MAX_NAME_BYTES} printable ASCII characters, none of them blank")]
+#[error("a name must be 1 to {MAX_NAME_BYTES} printable ASCII characters without spaces")]
 pub struct NameError;
 
 macro_rules! name {
@@ -33,29 +33,32 @@ macro_rules! name {
         pub struct $name(Cow<'static, str>);
 
         impl $name {
-            /// The longest name, in bytes: a bound of what is stored in records and events.
+            /// The longest name, in bytes. Names are stored in records and events, so their length
+            /// is bounded.
             pub const MAX_BYTES: usize = MAX_NAME_BYTES;
 
-            /// A name that is written in the program, for constants.
+            /// Creates a name from a literal. It is a `const fn`, for constants.
             ///
             /// # Panics
-            /// If it is not 1 to 64 printable ASCII characters; in a constant it then does not compile.
+            /// Panics if `name` is not 1 to 64 printable ASCII characters without spaces. In a
+            /// constant, that is a compile-time error.
             #[must_use]
             pub const fn new(name: &'static str) -> Self {
                 assert!(is_name(name), "a name has 1 to 64 printable ASCII characters");
                 Self(Cow::Borrowed(name))
             }
 
-            /// A name that comes up at run time.
+            /// Creates a name from a string that is known only at run time.
             ///
             /// # Errors
-            /// [`NameError`] if it is not 1 to 64 printable ASCII characters.
+            /// Returns [`NameError`] if `name` is not 1 to 64 printable ASCII characters without
+            /// spaces.
             pub fn parse(name: impl Into<String>) -> Result<Self, NameError> {
                 let name: String = name.into();
                 if is_name(&name) { Ok(Self(Cow::Owned(name))) } else { Err(NameError) }
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -77,7 +80,8 @@ macro_rules! name {
 }
 
 name! {
-    /// Names an action that has to be opened or confirmed: 1 to 64 printable ASCII characters, unique in a server.
+    /// The name of an action that requires a step-up or a confirmation: 1 to 64 printable ASCII
+    /// characters without spaces, unique in a server.
     ///
     /// ```
     /// # use keywright_core::ActionName;
@@ -96,8 +100,9 @@ name! {
 }
 
 name! {
-    /// Names what a code of a second factor is accepted for: 1 to 64 printable ASCII characters. A step-up's purpose is
-    /// its action.
+    /// The name of what a second factor's code is accepted for, such as logging in: 1 to 64
+    /// printable ASCII characters without spaces. In a step-up, the purpose is the name of the
+    /// action.
     ///
     /// ```
     /// # use keywright_core::{ActionName, Purpose};

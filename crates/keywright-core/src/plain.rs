@@ -1,12 +1,13 @@
-//! Bodies in clear, wiped when they are dropped.
+//! Unencrypted bodies, which are wiped when they are dropped.
 
 use core::ops::{Deref, DerefMut};
 
-/// A body in clear. `Debug` redacts it, and its whole capacity is wiped when it is dropped.
+/// The unencrypted body of a record. `Debug` redacts it, and its whole capacity is wiped when it is
+/// dropped.
 ///
 /// It is like `Zeroizing<Vec<u8>>`, but is wiped by one memory fill that the compiler must keep
-/// ([`zeroize::optimization_barrier`]) instead of byte by byte, which took as long as a fifth of
-/// opening the body. It cannot grow, so no copy is left behind.
+/// ([`zeroize::optimization_barrier`]). Wiping it byte by byte took a fifth of the time in which a
+/// body is opened. It cannot grow, so no copy is left behind.
 #[derive(PartialEq, Eq)]
 pub struct PlainBytes(Vec<u8>);
 

@@ -27,8 +27,9 @@ const TAG: usize = 16;
 /// Version, key id and schema, which are in clear and authenticated.
 const HEADER: usize = 11;
 
-/// Where a body belongs. This is authenticated with the body, so a body that was moved, or put back
-/// from an earlier revision, does not open.
+/// Where a body belongs: its partition (an account, for example), its slot (the name of the
+/// record), and the revision under which it was written. All three are authenticated with the body.
+/// A body that was moved, or replaced by an older one, therefore does not open.
 #[derive(Debug, Clone, Copy)]
 pub struct SealContext<'a> {
     partition: &'a [u8],
@@ -160,7 +161,8 @@ pub(crate) fn seal_with(
     Ok(out)
 }
 
-/// Splits a sealed body and opens it with the key that `find` returns for its key id. Returns the schema and the body.
+/// Splits a sealed body and opens it with the key that `find` returns for its key id. Returns the
+/// schema and the body.
 pub(crate) fn open_with<'k>(
     find: impl FnOnce(KeyId) -> Option<&'k SecretBytes<32>>,
     context: &SealContext<'_>,
@@ -217,8 +219,8 @@ pub enum SealError {
     TooLong,
 }
 
-/// A body that does not open. The caller **must deny**: the record never counts as absent, and it
-/// is never overwritten.
+/// A body does not open. The caller **must deny** the request: such a record must not be treated as
+/// absent, and must not be overwritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenError {
     slot: Box<str>,

@@ -7,14 +7,16 @@ use subtle::ConstantTimeEq;
 
 use crate::seal::append_lp;
 
-/// Label of the digest (`docs/security.md` § 9).
+/// The label of the digest (`docs/security.md` § 9).
 const LABEL: &[u8] = b"keywright/v1/session-id";
 
-/// A session, as the server knows its caller by: what was asked for or proven in one session counts in no other.
+/// Identifies the session of a request. What was requested or proven in one session does not count
+/// in another.
 ///
-/// Made of any bytes that are the same in every request of the session and of no other one: a cookie, a token, a primary
-/// key. Only a digest of them is kept, so the type holds no credential. Its `Debug` form is redacted all the same, because
-/// the bytes may be few enough to be guessed.
+/// Create it from any bytes that are the same in every request of the session and different in
+/// every other session: a cookie, a token, or a primary key. Only a digest of them is kept, so the
+/// type holds no credential. Its `Debug` form is redacted nevertheless, because the bytes may be
+/// short enough to be guessed.
 ///
 /// ```
 /// # use keywright_core::SessionId;
@@ -27,7 +29,7 @@ const LABEL: &[u8] = b"keywright/v1/session-id";
 pub struct SessionId([u8; 32]);
 
 impl SessionId {
-    /// Hashes what identifies the session, of any length.
+    /// Creates the id from bytes of any length that identify the session.
     #[must_use]
     pub fn new(identity: impl AsRef<[u8]>) -> Self {
         let mut message = LABEL.to_vec();
@@ -35,7 +37,7 @@ impl SessionId {
         Self(Sha256::digest(&message).into())
     }
 
-    /// The digest, for digests that are made of it.
+    /// Returns the digest, as input for further digests.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -60,7 +62,8 @@ impl fmt::Debug for SessionId {
 mod tests {
     use super::*;
 
-    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and the identity behind its length.
+    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and the identity behind its
+    /// length.
     #[test]
     fn the_digest_is_fixed_to_the_byte() {
         let by_hand: [u8; 32] = Sha256::digest(b"keywright/v1/session-id\0\0\0\x03sid").into();

@@ -1,4 +1,5 @@
-//! Time as a value. Pure code takes `now: UnixSeconds`; a [`Clock`] appears only at the outermost layer.
+//! Time as a value. Pure code takes `now: UnixSeconds`; a [`Clock`] appears only at the outermost
+//! layer.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +96,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// The clock does not show a usable time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the clock stands before 1970 or beyond the year 9999")]
+#[error("the clock shows a time before 1970 or after the year 9999")]
 pub struct ClockError;
 
 /// The system's clock.

@@ -1,9 +1,9 @@
-//! Wrapping: a key or a text is sealed under a key that is derived from a secret which somebody
-//! else holds.
+//! Wrapping: encrypting a key or a text under a key that is derived from a secret which the server
+//! does not store.
 //!
 //! The cipher is XChaCha20-Poly1305 with a random 24-byte nonce. The bytes are `nonce(24) ‖
-//! ciphertext ‖ tag(16)`. The tag is the only check: there is no hash of the secret beside it to
-//! guess against.
+//! ciphertext ‖ tag(16)`. Whether the secret is right shows only when the tag is verified: no hash
+//! of the secret is stored with which guesses could be compared.
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};

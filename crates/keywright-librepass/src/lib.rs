@@ -249,6 +249,7 @@
 //! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A
 //!   server does not need it.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod account;
 #[cfg(feature = "client")]
@@ -258,7 +259,6 @@ mod policy;
 mod protocol;
 mod wire;
 
-pub use account::admission::NetworkAdmission;
 pub use account::credential::SHARED_KEY;
 pub use account::mails::{Mail, Message};
 #[cfg(feature = "client")]
@@ -277,6 +277,7 @@ pub use protocol::keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, Shared
 pub use protocol::parameters::{ArgonParameters, ParameterError};
 pub use protocol::token::{TOKEN_PREFIX, Token};
 pub use protocol::user::{UserId, UserIdError};
+pub use wire::admission::NetworkAdmission;
 pub use wire::host::{Admittance, Endpoint, Host, Subject};
 pub use wire::service::{LibrePass, OpenError};
 

@@ -1,6 +1,8 @@
 //! The numbers and choices that are policy. A builder changes them within bounds; a value outside
 //! is an error that names the field.
 
+use http::Uri;
+use keywright_rekey::{Limits, VaultPolicy, VaultPolicyError};
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
 
@@ -69,8 +71,8 @@ pub struct LibrePassPolicy {
     pub(crate) public_url: String,
     pub(crate) web_url: String,
     pub(crate) verify_email: bool,
-    pub(crate) vault_limit: u64,
-    pub(crate) data_ceiling: usize,
+    pub(crate) vaults: VaultPolicy,
+    pub(crate) limits: Limits,
     pub(crate) max_vault_body: usize,
     pub(crate) privacy: Privacy,
     pub(crate) mailed_links: MailedLinks,
@@ -115,7 +117,7 @@ impl LibrePassPolicy {
     /// Returns the most ciphers of a vault.
     #[must_use]
     pub const fn vault_limit(&self) -> u64 {
-        self.vault_limit
+        self.vaults.most_ciphers()
     }
 }
 
@@ -207,6 +209,10 @@ impl LibrePassPolicyBuilder {
         within("vault_limit", self.vault_limit, 1, 100_000)?;
         within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
         within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
+        let vaults = VaultPolicy::builder().most_ciphers(self.vault_limit).build()?;
+        // A vault may have more ciphers than the current limit, from a time when it was higher: a
+        // submission may have the default number, which is the highest that `vault_limit` can be.
+        let limits = Limits::builder().max_text(self.data_ceiling).build()?;
         // One device, six digits, thirty seconds, a step on either side, secrets from 10 bytes on,
         // one UUID (protocol § 7).
         let two_factor = TwoFactorPolicy::builder()
@@ -220,8 +226,8 @@ impl LibrePassPolicyBuilder {
             public_url,
             web_url,
             verify_email: self.verify_email,
-            vault_limit: self.vault_limit,
-            data_ceiling: self.data_ceiling,
+            vaults,
+            limits,
             max_vault_body: self.max_vault_body,
             privacy: self.privacy,
             mailed_links: self.mailed_links,
@@ -234,18 +240,29 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(LibrePassPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// Checks a base that paths are appended to. It is used in mails, in `Location` and in pages, so it
-/// must have none of the characters that have a meaning there.
+/// Checks a base that paths are appended to: scheme, host, and perhaps a port and a path. It is used
+/// in mails, in `Location` and in pages, so it must have none of the characters that have a meaning
+/// there.
 fn url(field: &'static str, text: &str) -> Result<String, LibrePassPolicyError> {
     let base = text.strip_suffix('/').unwrap_or(text);
-    let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
     let plain = |byte: u8| byte.is_ascii_graphic() && !br#""'<>?#\^`{|}"#.contains(&byte);
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && base.len() <= 1_000 && rest.bytes().all(plain) => {
-            Ok(base.to_owned())
-        }
+    let fits = base.len() <= 1_000 && !base.ends_with('/') && base.bytes().all(plain);
+    match base.parse::<Uri>() {
+        Ok(uri) if fits && is_base(&uri) => Ok(base.to_owned()),
         _ => Err(LibrePassPolicyError::Url { field }),
     }
+}
+
+/// Whether it is an `http` or `https` URL with a host, without a user, and with a valid port if it
+/// has one.
+fn is_base(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    // A user comes before the host, so the text then does not begin with the host.
+    let port = authority.as_str().strip_prefix(authority.host());
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse().is_ok_and(|n: u16| n > 0);
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && port.is_some_and(|port| port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Why the choices make no [`LibrePassPolicy`].
@@ -262,12 +279,15 @@ pub enum LibrePassPolicyError {
         /// The largest allowed value.
         max: u64,
     },
-    /// An address is not `http://…` or `https://…` without query and fragment.
+    /// An address is not `http://HOST…` or `https://HOST…` without user, query and fragment.
     #[error("`{field}` is no address that paths can be appended to")]
     Url {
         /// The name of the field.
         field: &'static str,
     },
+    /// The numbers of vaults are invalid.
+    #[error("`vaults`: {0}")]
+    Vaults(#[from] VaultPolicyError),
     /// The numbers of two-factor authentication are invalid.
     #[error("`two_factor`: {0}")]
     TwoFactor(#[from] TwoFactorPolicyError),
@@ -297,7 +317,13 @@ mod tests {
 
     #[test]
     fn an_address_is_one_that_paths_can_be_appended_to() {
-        for good in ["http://127.0.0.1:8080", "https://pass.example/", "https://pass.example/below"] {
+        for good in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:1",
+            "https://pass.example/",
+            "https://pass.example:65535",
+            "https://pass.example/below/@user",
+        ] {
             let policy = LibrePassPolicy::builder(good).build().unwrap();
             assert_eq!(policy.web_url(), good.trim_end_matches('/'));
         }
@@ -308,7 +334,21 @@ mod tests {
             "ftp://a",
             "//a",
             "https://a b",
+            "https://user@a",
+            "https://user:pass@a:443",
+            "https://a@a",
+            "https://a:",
+            "https://a:0",
+            "https://a:+1",
+            "https://a:65536",
+            "https://a:b",
+            "https://:443",
+            "https://[::1",
             "https://a?b",
+            "https://a/b?",
+            "https://a#b",
+            "https://a/b#",
+            "https://a//",
             "https://a\r\nX: y",
             "https://\"a",
         ] {

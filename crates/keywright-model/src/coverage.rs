@@ -101,7 +101,7 @@ impl Event {
 pub struct Coverage {
     counts: [AtomicU64; Event::ALL.len()],
     /// The last answer, counted from one, or zero if there is none.
-    told: AtomicU8,
+    answer: AtomicU8,
 }
 
 impl Coverage {
@@ -109,15 +109,15 @@ impl Coverage {
         self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn told(&self, answer: Answer) {
-        self.told.store(answer as u8 + 1, Ordering::Relaxed);
+    pub(crate) fn answered(&self, answer: Answer) {
+        self.answer.store(answer as u8 + 1, Ordering::Relaxed);
     }
 
     /// Returns the last answer to a caller, for code that follows a single history. Each answer is
     /// returned once.
-    pub fn take_told(&self) -> Option<Answer> {
-        let told = self.told.swap(0, Ordering::Relaxed);
-        Answer::ALL.into_iter().find(|answer| *answer as u8 + 1 == told)
+    pub fn take_answer(&self) -> Option<Answer> {
+        let answer = self.answer.swap(0, Ordering::Relaxed);
+        Answer::ALL.into_iter().find(|known| *known as u8 + 1 == answer)
     }
 
     /// Returns how often an event was met.

@@ -82,11 +82,11 @@ impl World {
         let Some(seen) = open(&shown, slots) else {
             let bug = search.config.bug;
             // It is an integrity error only if the root has not moved since the first read.
-            let told = match suspect {
+            let is_reported = match suspect {
                 None => bug == Some(Bug::NoSecondLook),
                 Some(rev) => rev == shown.rev() || bug == Some(Bug::BlindSecondLook),
             };
-            if told {
+            if is_reported {
                 self.answer(search, driver, Answer::Integrity);
             } else {
                 search.coverage.met(Event::SecondLook);
@@ -144,7 +144,7 @@ impl World {
                 if !self.store.takes(&batch) {
                     search.coverage.met(Event::Conflict);
                     if search.config.bug == Some(Bug::EventBeforeTheGuard) {
-                        self.store.log += u8::from(batch.effect.is_told());
+                        self.store.log += u8::from(batch.effect.is_event());
                     }
                     return self.rerun(search, driver);
                 }
@@ -288,7 +288,7 @@ impl World {
     /// Answers the caller, and ends the act.
     fn answer(&mut self, search: &Search, driver: usize, answer: Answer) {
         let Driver { act, landed, .. } = self.drivers[driver];
-        search.coverage.told(answer);
+        search.coverage.answered(answer);
         match answer {
             Answer::Done => {
                 if !landed {

@@ -37,7 +37,7 @@ impl Search {
         }
         if self.config.start != Start::Nothing {
             store.log = 1;
-            let mut root = Root { rev, contents, told: 1, ..Root::default() };
+            let mut root = Root { rev, contents, events: 1, ..Root::default() };
             root.recent.push(Rev::ZERO, self.config.depth);
             store.root = Some(root);
         }

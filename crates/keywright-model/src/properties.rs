@@ -35,8 +35,8 @@ pub(crate) fn conditions() -> [(Promise, Condition); Promise::ALL.len()] {
         (Promise::Integrity, |_, world| world.kept(Promise::Integrity) && open(&world.store, &ALL).is_some()),
         (Promise::RestsOnWhatStands, |_, world| world.kept(Promise::RestsOnWhatStands)),
         (Promise::ToldOnce, |_, world| {
-            let root = world.store.root.map_or(0, |root| root.told);
-            (world.store.log, root) == (world.ledger.told, world.ledger.told)
+            let root = world.store.root.map_or(0, |root| root.events);
+            (world.store.log, root) == (world.ledger.events, world.ledger.events)
         }),
         (Promise::UnknownOnlyBeyond, |_, world| world.kept(Promise::UnknownOnlyBeyond)),
     ]

@@ -15,13 +15,13 @@ use crate::store::{
 /// Opens a load of some slots as the root names them. `None` is an integrity error.
 pub(crate) fn open(store: &Store, slots: &[usize]) -> Option<Opened> {
     let Store { root, rows, log, vault, .. } = store;
-    let Some(Root { contents, told, .. }) = root else {
+    let Some(Root { contents, events, .. }) = root else {
         // Without a root there must be no rows.
         let is_empty = rows.iter().all(Option::is_none) && (*log, *vault) == (0, 0);
         return is_empty.then_some(Opened { code: None, counter: None, session: None, vault: None });
     };
     // The newest event must be the one that the root has seen.
-    if told != log {
+    if events != log {
         return None;
     }
     for &slot in slots {
@@ -170,9 +170,9 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, moments: 
     let expires = plan.expires.unwrap_or_else(|| root.and_then(|root| root.expires));
     let expires = expires.map(|expires| expires.max(moments.earliest_sweep()));
     let mut root = Root { expires, contents, ..next_root(search, root, false) };
-    let tells = plan.effect.is_told().then(|| {
-        root.told = if bug == Some(Bug::EventNumberReused) { root.told.max(1) } else { root.told + 1 };
-        root.told
+    let tells = plan.effect.is_event().then(|| {
+        root.events = if bug == Some(Bug::EventNumberReused) { root.events.max(1) } else { root.events + 1 };
+        root.events
     });
     let write = Write { root, puts, deletes, erase: plan.erase, tells, vault: plan.vault };
     Batch { expect, write: Some(write), effect: plan.effect }
@@ -180,7 +180,7 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, moments: 
 
 /// The same root under a fresh revision.
 fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
-    let Root { rev: replaced, mut recent, contents, expires, told } = root.copied().unwrap_or_default();
+    let Root { rev: replaced, mut recent, contents, expires, events } = root.copied().unwrap_or_default();
     let depth = search.config.depth;
     match search.config.bug {
         Some(Bug::SilentFence) if fence => {}
@@ -188,7 +188,7 @@ fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
         Some(Bug::RecentDropsNewest) => recent.push_unless_full(replaced, depth),
         _ => recent.push(replaced, depth),
     }
-    Root { rev: Rev::FRESH, recent, contents, expires, told }
+    Root { rev: Rev::FRESH, recent, contents, expires, events }
 }
 
 /// The fence: the same body under a fresh revision, or a blank root if there is none.

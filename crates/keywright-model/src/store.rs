@@ -74,7 +74,7 @@ pub struct Root {
     /// From when the whole partition may be swept.
     pub expires: Expiry,
     /// The newest number of the chain of events.
-    pub told: u8,
+    pub events: u8,
 }
 
 impl Root {
@@ -227,7 +227,7 @@ pub enum Effect {
 
 impl Effect {
     /// Whether the log has an event for it.
-    pub(crate) const fn is_told(self) -> bool {
+    pub(crate) const fn is_event(self) -> bool {
         matches!(
             self,
             Self::Spend

@@ -22,7 +22,7 @@ pub struct Ledger {
     /// When the whole account expires.
     pub expires: Expiry,
     /// The number of events in the log.
-    pub told: u8,
+    pub events: u8,
     /// The vault's state, if there is one.
     pub vault: Option<u8>,
 }
@@ -30,12 +30,12 @@ pub struct Ledger {
 impl Ledger {
     /// A new account.
     pub(crate) const fn new(expires: Expiry) -> Self {
-        Self { code: Some(false), counter: Some(0), session: None, expires, told: 1, vault: None }
+        Self { code: Some(false), counter: Some(0), session: None, expires, events: 1, vault: None }
     }
 
     /// Records an applied commit.
     pub(crate) fn book(&mut self, effect: Effect) {
-        self.told += u8::from(effect.is_told());
+        self.events += u8::from(effect.is_event());
         match effect {
             Effect::Spend => self.code = Some(true),
             Effect::Change => self.counter = self.counter.map(|counter| counter + 1),
@@ -46,8 +46,8 @@ impl Ledger {
                 self.counter = self.counter.map(|counter| counter + 1);
                 (self.code, self.session, self.vault) = (None, None, None);
             }
-            Effect::Create => *self = Self { told: self.told, ..Self::new(None) },
-            Effect::Register(expiry) => *self = Self { told: self.told, ..Self::new(Some(expiry)) },
+            Effect::Create => *self = Self { events: self.events, ..Self::new(None) },
+            Effect::Register(expiry) => *self = Self { events: self.events, ..Self::new(Some(expiry)) },
             Effect::Edit => self.vault = self.vault.map(|state| state + 1),
             Effect::Promote(over) => self.vault = Some(over + PROMOTED),
             Effect::Verify => self.expires = None,

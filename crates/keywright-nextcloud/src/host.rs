@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::queue::Asker;
+use keywright_wire::queue::Requester;
 use keywright_wire::{HostError, Peer};
 
 use crate::unlock::UnlockMail;
@@ -49,7 +49,7 @@ pub trait Host: Send + Sync + 'static {
     /// For one client at most four calls run at a time, and for all unknown clients of an account
     /// together at most four. For unknown names the number is not bounded. So let a slow hash wait
     /// for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of the
-    /// server, by `asker`, and do so for `None` too.
+    /// server, by `requester`, and do so for `None` too.
     ///
     /// # Errors
     /// [`HostError`] if the password cannot be checked; the request is answered with 500. The
@@ -60,7 +60,7 @@ pub trait Host: Send + Sync + 'static {
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Ends an app token for good, because too many wrong proofs came with it. Idempotent.

@@ -15,7 +15,7 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_nextcloud::{
-//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, Peer, UnlockMail, queue::Asker,
+//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, Peer, UnlockMail, queue::Requester,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -31,7 +31,7 @@
 //!         let right = secret.expose() == "correct-horse-app-token"; // compare in constant time in a real host
 //!         Ok(account.filter(|_| right).map(|account| AppToken::new(account.clone(), AppTokenId("phone".into()))))
 //!     }
-//!     async fn check_password(&self, _: Option<&AccountId>, _: &SecretString, _: &Asker) -> Result<bool, HostError> {
+//!     async fn check_password(&self, _: Option<&AccountId>, _: &SecretString, _: &Requester) -> Result<bool, HostError> {
 //!         Ok(false)
 //!     }
 //!     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
@@ -179,6 +179,7 @@
 //! # Features
 //! `tower`: `Nextcloud` implements `tower::Service`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod client;

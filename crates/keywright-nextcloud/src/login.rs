@@ -4,7 +4,7 @@ use http::HeaderMap;
 use keywright_core::{AccountId, ClientTag, PendingGuess, Refusal, SecretString};
 use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Partition, StepError, TransactError, guess};
-use keywright_wire::queue::{Asker, give_back_if_busy};
+use keywright_wire::queue::{Requester, withdraw_if_busy};
 use keywright_wire::{DueError, HostError, Network, Reply};
 
 use crate::answer::{limited, unauthorized};
@@ -121,10 +121,10 @@ async fn check_password<H: Host>(
             Err(refused) => return Ok(PasswordVerdict::Refused(refused.refusal)),
         }
     };
-    let asker = Asker::of_guess(partition, &guess);
-    let right = judged(cx, account, password, &asker, &guess).await? && account.is_some();
+    let requester = Requester::of_guess(partition, &guess);
+    let right = judged(cx, account, password, &requester, &guess).await? && account.is_some();
     let settle = |draft: &mut Draft<'_>| settle(draft, &guess, right);
-    let right = cx.driver.transact(asker.partition(), &[guess::LEDGER.name()], settle).await?;
+    let right = cx.driver.transact(requester.partition(), &[guess::LEDGER.name()], settle).await?;
     drop(judging);
     Ok(if right { PasswordVerdict::Right } else { PasswordVerdict::Wrong })
 }
@@ -135,12 +135,12 @@ pub(crate) async fn judged<H: Host>(
     cx: &Context<H>,
     account: Option<&AccountId>,
     password: &SecretString,
-    asker: &Asker,
+    requester: &Requester,
     guess: &PendingGuess,
 ) -> Result<bool, HostError> {
-    let judged = cx.host.check_password(account, password, asker).await;
+    let judged = cx.host.check_password(account, password, requester).await;
     if let Err(error) = &judged {
-        give_back_if_busy(&cx.driver, asker, guess, error).await;
+        withdraw_if_busy(&cx.driver, requester, guess, error).await;
     }
     judged
 }

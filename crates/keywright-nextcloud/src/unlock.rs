@@ -126,7 +126,7 @@ fn mail(
         draft.put(DUE, &nothing)?;
         return Ok(None);
     }
-    let shut = draft.read(guess::LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
+    let shut = draft.read(guess::LEDGER)?.and_then(|ledger| ledger.lockout_summary(attempt));
     let note = Note {
         secret,
         ticket: mail.ticket,

@@ -61,6 +61,7 @@
 //! - `tls` (default): encrypted connections, by rustls with the certificate authorities of the
 //!   system. Without it, an address with `sslmode=require` is an error.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod call;
 mod fault;

@@ -43,8 +43,8 @@ impl Submission<'_> {
         self.against_known(manifest, None)
     }
 
-    /// Checks the submission like [`against`](Self::against), where it is known what the client
-    /// read last: if `known` is given, the vault's head must still be this one.
+    /// Checks the submission like [`against`](Self::against), for a client whose last read is
+    /// known: if `known` is given, the revision of the vault's head must still be this one.
     ///
     /// # Errors
     /// Returns a [`Difference`] with every fault, like [`against`](Self::against), and with

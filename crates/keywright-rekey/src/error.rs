@@ -4,7 +4,7 @@
 use keywright_core::{EntropyError, SealError};
 use keywright_store::{CipherId, CommitError, LoadError, StepError, TransactError};
 
-/// An error of the vault service: it could not decide, or could not read.
+/// An error of the vault service: an operation failed before its outcome was decided.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
@@ -21,14 +21,14 @@ pub enum VaultError {
     /// operation is repeated.
     #[error("the ciphers could not be staged")]
     Stage(#[source] CommitError),
-    /// The rows of the vault are not those that its head vouches for: one was dropped, added,
-    /// altered, or put back from an earlier time. Nothing of the vault is returned until an
-    /// operator has dealt with it ([`Vaults::accept_damaged`](crate::Vaults::accept_damaged)).
+    /// The rows of the vault do not match the count and digest in its head: one was deleted, added,
+    /// altered, or replaced by an older version. Nothing of the vault is returned until an operator
+    /// has dealt with it ([`Vaults::accept_damaged`](crate::Vaults::accept_damaged)).
     #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
     Damaged,
     /// A cipher does not open, because it is damaged, was moved from another place, or belongs to
-    /// another key. It is never treated as absent. Otherwise this is like
-    /// [`Damaged`](Self::Damaged).
+    /// another key. It is never treated as absent. Like [`Damaged`](Self::Damaged), this is a case
+    /// for an operator.
     #[error("the cipher {0:?} does not open")]
     Open(CipherId),
     /// The account was changed repeatedly while its vault was read. Try again.

@@ -6,16 +6,17 @@ use keywright_core::{EventKind, Severity};
 pub static VAULT_SWAPPED: EventKind =
     EventKind::change("vault_swapped", Severity::Notice, "every cipher of the vault was encrypted anew");
 
-/// A re-encrypted vault is held until it is confirmed. Field: `ciphers`, the number of its ciphers.
+/// A re-encrypted vault was stored, and is held back until it is confirmed. Field: `ciphers`, the
+/// number of its ciphers.
 pub static VAULT_HELD: EventKind =
     EventKind::change("vault_held", Severity::Notice, "a re-encrypted vault waits for its confirmation");
 
-/// A re-encrypted vault that was held was dropped.
+/// A held vault was dropped without being confirmed.
 pub static VAULT_DROPPED: EventKind =
     EventKind::change("vault_dropped", Severity::Notice, "a re-encrypted vault that waited was dropped");
 
-/// The rows of a vault, or of one that is held, are not those that were committed, and access was
-/// denied. Field: `part`, which is `vault`, `cipher` or `held`. Emitted at most once an hour.
+/// The rows of the current vault, or of a held one, are not those that were committed, and access
+/// was denied. Field: `part`, which is `vault`, `cipher` or `held`. Emitted at most once an hour.
 pub static VAULT_DAMAGED: EventKind = EventKind::denial("vault_damaged", "the vault is damaged, and was not given out");
 
 /// An operator accepted a damaged vault as it is. Fields: `ciphers`, the number of its ciphers;

@@ -44,24 +44,24 @@ pub trait Format: Debug + Send + Sync {
     }
 }
 
-/// The reason why a text is malformed.
+/// Why a text is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
     /// A character is not in the alphabet.
-    #[error("a character is not of the alphabet")]
+    #[error("a character is not in the alphabet")]
     Alphabet,
     /// The length or the padding is not possible, for example an odd number of hex digits.
     #[error("the length or the padding is impossible")]
     Length,
     /// The text is too short for a nonce and a tag.
-    #[error("too short for an envelope")]
+    #[error("the text is too short for an envelope")]
     TooShort,
     /// The text is longer than the limits allow.
-    #[error("longer than the limit")]
+    #[error("the text is longer than the limit")]
     TooLong,
     /// The reason is specific to a custom format.
-    #[error("not well-formed")]
+    #[error("the text is malformed")]
     Other,
 }
 
@@ -69,8 +69,8 @@ pub enum Malformed {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hex;
 
-/// An envelope (12-byte nonce, ciphertext, 16-byte tag) in base64: the standard alphabet with padding, canonical (RFC
-/// 4648 §§ 3.5, 4).
+/// An envelope (12-byte nonce, ciphertext, 16-byte tag) in base64: the standard alphabet with
+/// padding, canonical (RFC 4648 §§ 3.5, 4).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Base64;
 

@@ -1,22 +1,25 @@
 //! Re-encryption of a whole vault: parsing it, checking that it covers the vault exactly, and
 //! replacing either all ciphers or none.
 //!
-//! When a password changes, a client decrypts every cipher, encrypts it under the new key, and
-//! sends the whole vault. This crate parses that in one pass over the body and checks it against
-//! the vault. It then replaces everything in one commit, together with the new credential, or
-//! replaces nothing. Only a complete check yields a [`SwapPlan`], and a swap accepts nothing else.
+//! A *vault* is the set of a user's *ciphers*, which are the encrypted entries of a password
+//! manager. When a password changes, a client decrypts every cipher, encrypts it under the new key,
+//! and sends all of them as a *submission*. This crate parses the submission in one pass over the
+//! body and compares it with the vault. It then replaces everything in one commit, together with
+//! the new credential, or replaces nothing. A submission *covers* the vault if it has exactly one
+//! text for every cipher of the vault and no others. Only a submission that covers the vault yields
+//! a [`SwapPlan`], and a swap accepts nothing else.
 //!
 //! # What a server cannot verify
 //! **The server cannot verify that the client encrypted under the right key, that a text can be
 //! decrypted at all, or that it contains what the old one contained.** By design, it has no key. It
-//! can verify that every cipher was sent once, in a form that could be an envelope, that no text
-//! was left unchanged, and that no nonce occurs twice. A faulty client can still replace a vault
-//! with noise, so it should decrypt its new texts before it sends them. A host that needs a way
-//! back must keep the old rows elsewhere.
+//! can verify that every cipher was sent once, that each text has the form of an encrypted envelope
+//! (nonce, ciphertext and tag), that no text was left unchanged, and that no nonce occurs twice. A
+//! faulty client can still replace a vault with noise, so it should decrypt its new texts before it
+//! sends them. A host that needs a way back must keep the old rows elsewhere.
 //!
-//! This crate never decrypts a client's cipher, never logs, and reads no clock itself. It draws
-//! randomness only from the [`Entropy`](keywright_core::Entropy) that it is given. A refused
-//! submission writes nothing.
+//! This crate never decrypts a client's cipher and reads no clock itself. It logs nothing but
+//! damage to stored data. It draws randomness only from the [`Entropy`](keywright_core::Entropy)
+//! that it is given. A refused submission writes nothing.
 //!
 //! ```
 //! # #[cfg(feature = "json")]
@@ -71,37 +74,40 @@
 //! # What it guarantees
 //! - **All or none.** One commit replaces every cipher, writes the vault's new head, and moves the
 //!   key epoch and the credential epoch. It also includes what the caller's own step adds, namely
-//!   the new credential. The cover is checked again inside it.
-//! - **Nothing is overwritten unseen.** Every change of a cipher moves the head. A swap states the
-//!   head that it was checked against. If the vault was changed in the meantime, the outcome is
-//!   `HeadMoved` and nothing happens.
+//!   the new credential. In the commit, the store checks once more that the new ciphers are exactly
+//!   those of the vault.
+//! - **No concurrent change is overwritten.** The vault has a *head*, a record whose revision
+//!   changes with every change of a cipher. A swap states the revision of the head that it was
+//!   checked against. If the vault was changed in the meantime, the outcome is `HeadMoved` and
+//!   nothing happens.
 //! - **Unknown is not refused.** If the store's answer is lost and cannot be recovered,
 //!   [`VaultError::is_unknown`] is true. Either the old vault with the old key is stored, or the
 //!   new one with the new key, and the client must try both.
-//! - **A stale device is fenced.** An edit states the key epoch of its session. If that is an older
-//!   one, the edit is refused before the vault is read.
-//! - **A dump holds no text.** Texts and notes are sealed under keys of the account that are kept
-//!   in the sealed head.
+//! - **A device with an old key cannot write.** An edit states the key epoch of its session, a
+//!   number of the account that every swap changes. If it is not the present one, the edit is
+//!   refused before the vault is read.
+//! - **A dump of the database contains no text as the client sent it.** Texts and notes are
+//!   encrypted once more under keys of the account, which are stored in the vault's sealed head.
 //! - **A vault is returned whole or not at all.** The sealed head keeps a count and a keyed digest
 //!   of all rows. Every read, and every check of a submission, compares them with the rows of the
-//!   same snapshot. If a row was dropped, added, moved, or put back from an earlier time, the
-//!   result is [`VaultError::Damaged`], an event and a line in the log; a client never receives a
-//!   shorter vault. Reads and edits also open the texts and notes that they concern. One that was
-//!   altered is [`VaultError::Open`], and is neither omitted nor overwritten. In vaults above
+//!   same snapshot. If a row was deleted, added, moved, or replaced by an older version, the result
+//!   is [`VaultError::Damaged`], an event and a line in the log; a client never receives a shorter
+//!   vault. Reads and edits also open the texts and notes that they concern. One that was altered
+//!   is [`VaultError::Open`], and is neither omitted nor overwritten. In vaults above
 //!   [`VaultPolicy::checked_with_single_reads`] (5,000), reads and edits of single ciphers leave
 //!   the comparison to the next full read. A held vault is promoted only if its rows are those that
 //!   were held. A held or uploaded vault is promoted only after each of its texts was opened,
 //!   because the texts that it replaces are then lost.
 //!
-//! An attacker who can write the database but lacks the keyring has these possibilities. The whole
-//! account can be put back to an earlier state, or deleted. In an **upload** that is not finished,
-//! a part can be put back to what the client had sent for the same ciphers before, because parts
-//! are not guarded. The client's nonces are not authenticated: altered ones can make a check
-//! refuse, or miss that a text was left unchanged. A **swap** compares all rows with the head, but
-//! does not open the texts that it replaces, because reading and opening a whole vault would cost
-//! more than the rest of the swap. A client that swaps has read every text before, by reads that
-//! open them, so a text that was altered since is replaced by what the client made of the true one.
-//! Notes are left unchanged, and are opened by the next read.
+//! An attacker who can write to the database but lacks the keyring can still do the following. The
+//! whole account can be replaced by an earlier state of it, or deleted. In an **upload** that is
+//! not finished, a part can be replaced by what the client had sent before for the same ciphers,
+//! because parts are not guarded. The client's nonces are not authenticated: altered ones can make
+//! a check refuse, or miss that a text was left unchanged. A **swap** compares all rows with the
+//! head, but does not open the texts that it replaces, because reading and opening a whole vault
+//! would cost more than the rest of the swap. A client that swaps has read every text before, by
+//! reads that open them, so a text that was altered since is replaced by what the client made of
+//! the true one. Notes are left unchanged, and are opened by the next read.
 //!
 //! # What it costs
 //! In addition to the body and the manifest, a check needs at most 32 bytes per cipher: 24 in the
@@ -116,8 +122,10 @@
 //! - `client`: re-encryption on all cores, with `rayon`.
 //!
 //! # Foreign types
-//! The public API names the traits of `serde::de`, and types of `keywright-core` and `keywright-store`.
+//! The public API names the traits of `serde::de`, and types of `keywright-core` and
+//! `keywright-store`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod check;
 #[cfg(feature = "client")]
@@ -148,8 +156,8 @@ pub use parse::{CipherList, Submission, id_text, parse_id};
 #[cfg(feature = "json")]
 pub use parse::{JsonError, Split};
 pub use policy::{
-    AtRest, Limits, LimitsError, MAX_CHECKED_WITH_SINGLE_READS, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS,
-    MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT, STAGE_GRACE_SECONDS, VaultPolicy,
+    AtRest, Limits, LimitsBuilder, MAX_CHECKED_WITH_SINGLE_READS, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS,
+    MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT, STAGE_GRACE_SECONDS, VaultPolicy, VaultPolicyBuilder, VaultPolicyError,
 };
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};

@@ -22,11 +22,12 @@ pub const MAX_MAX_TEXT: usize = 1 << 30;
 /// The limits of one submission. Entries beyond the limits are counted, never kept.
 ///
 /// ```
-/// # use keywright_rekey::{Limits, LimitsError};
-/// let limits = Limits::new(500, 65_536)?;
-/// assert_eq!(Limits::new(0, 65_536).unwrap_err().to_string(), "`max_entries` is not in 1..=16777216");
+/// # use keywright_rekey::{Limits, VaultPolicyError};
+/// let limits = Limits::builder().max_entries(500).build()?;
+/// let error = Limits::builder().max_entries(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`max_entries` is not in 1..=16777216");
 /// # let _ = limits;
-/// # Ok::<(), LimitsError>(())
+/// # Ok::<(), VaultPolicyError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -41,19 +42,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Creates limits of `max_entries` ciphers with `max_text` bytes of text each.
-    ///
-    /// # Errors
-    /// Returns a [`LimitsError`] unless both are in 1..=[`MAX_MAX_ENTRIES`] and
-    /// 1..=[`MAX_MAX_TEXT`], respectively.
-    pub const fn new(max_entries: usize, max_text: usize) -> Result<Self, LimitsError> {
-        if max_entries == 0 || max_entries > MAX_MAX_ENTRIES {
-            return Err(LimitsError { field: "max_entries", most: MAX_MAX_ENTRIES });
-        }
-        if max_text == 0 || max_text > MAX_MAX_TEXT {
-            return Err(LimitsError { field: "max_text", most: MAX_MAX_TEXT });
-        }
-        Ok(Self { max_entries, max_text })
+    /// Returns a builder that starts from the default numbers.
+    pub fn builder() -> LimitsBuilder {
+        LimitsBuilder { limits: Self::default() }
     }
 
     /// Returns the maximum number of ciphers in one submission.
@@ -82,12 +73,59 @@ impl Limits {
     }
 }
 
-/// A number is out of bounds.
+/// A builder that changes the numbers of [`Limits`] one by one; [`build`](Self::build) checks them
+/// all.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct LimitsBuilder {
+    limits: Limits,
+}
+
+impl LimitsBuilder {
+    /// Sets the maximum number of ciphers in one submission: 1 to [`MAX_MAX_ENTRIES`]. Default
+    /// [`MAX_ENTRIES`].
+    pub const fn max_entries(mut self, ciphers: usize) -> Self {
+        self.limits.max_entries = ciphers;
+        self
+    }
+
+    /// Sets the maximum length of a cipher's text: 1 to [`MAX_MAX_TEXT`] bytes. Default
+    /// [`MAX_TEXT`].
+    pub const fn max_text(mut self, bytes: usize) -> Self {
+        self.limits.max_text = bytes;
+        self
+    }
+
+    /// Returns the limits.
+    ///
+    /// # Errors
+    /// Returns a [`VaultPolicyError`] if a number is out of bounds.
+    pub fn build(self) -> Result<Limits, VaultPolicyError> {
+        let Self { limits } = self;
+        within("max_entries", limits.max_entries as u64, MAX_MAX_ENTRIES as u64)?;
+        within("max_text", limits.max_text as u64, MAX_MAX_TEXT as u64)?;
+        Ok(limits)
+    }
+}
+
+const fn within(field: &'static str, value: u64, max: u64) -> Result<(), VaultPolicyError> {
+    if 1 <= value && value <= max { Ok(()) } else { Err(VaultPolicyError::OutOfBounds { field, min: 1, max }) }
+}
+
+/// The reason why numbers do not form [`Limits`] or a [`VaultPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is not in 1..={most}")]
-pub struct LimitsError {
-    field: &'static str,
-    most: usize,
+#[non_exhaustive]
+pub enum VaultPolicyError {
+    /// A number is out of bounds.
+    #[error("`{field}` is not in {min}..={max}")]
+    OutOfBounds {
+        /// The name of the field.
+        field: &'static str,
+        /// The smallest value allowed.
+        min: u64,
+        /// The largest value allowed.
+        max: u64,
+    },
 }
 
 /// The form in which the texts of ciphers are stored.
@@ -119,7 +157,16 @@ pub const STAGE_GRACE_SECONDS: u64 = 3_600;
 /// in a few milliseconds.
 pub const MAX_CHECKED_WITH_SINGLE_READS: u64 = 5_000;
 
-/// The policy by which vaults are kept.
+/// The policy by which vaults are kept. [`Default`] uses the constants of this module.
+///
+/// ```
+/// # use keywright_rekey::{VaultPolicy, VaultPolicyError};
+/// let policy = VaultPolicy::builder().most_ciphers(5_000).build()?;
+/// let error = VaultPolicy::builder().most_ciphers(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`most_ciphers` is not in 1..=16777216");
+/// # let _ = policy;
+/// # Ok::<(), VaultPolicyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VaultPolicy {
     at_rest: AtRest,
@@ -147,45 +194,9 @@ impl Default for VaultPolicy {
 }
 
 impl VaultPolicy {
-    /// Sets the form in which texts are stored. Texts that are already stored stay readable; a swap
-    /// or an edit writes them in the new form.
-    #[must_use]
-    pub const fn with_at_rest(mut self, at_rest: AtRest) -> Self {
-        self.at_rest = at_rest;
-        self
-    }
-
-    /// Sets the maximum number of ciphers in one vault. A vault that already has more keeps them,
-    /// and accepts no more.
-    ///
-    /// # Errors
-    /// Returns a [`LimitsError`] unless it is in 1..=[`MAX_MAX_CIPHERS`].
-    pub const fn with_most_ciphers(mut self, ciphers: u64) -> Result<Self, LimitsError> {
-        if ciphers == 0 || ciphers > MAX_MAX_CIPHERS {
-            return Err(LimitsError { field: "most_ciphers", most: MAX_MAX_ENTRIES });
-        }
-        self.most_ciphers = ciphers;
-        Ok(self)
-    }
-
-    /// Sets the number of ciphers up to which reads and edits of single ciphers compare the whole
-    /// vault with its head. In a larger vault, a row that was dropped, added or put back is
-    /// detected only at the next full read, plan or swap.
-    #[must_use]
-    pub const fn with_checked_single_reads(mut self, ciphers: u64) -> Self {
-        self.checked_with_single_reads = ciphers;
-        self
-    }
-
-    /// Refuses edits that would make a vault too large to be sent in one piece when it is
-    /// re-encrypted (`docs/decisions.md` 62). A submission may have `bytes` bytes, of which each
-    /// cipher uses those of its text and `beside_each_text` more. A vault that is already larger,
-    /// because the limit was lowered, keeps its ciphers and may shrink. There is no such limit by
-    /// default.
-    #[must_use]
-    pub const fn with_sendable_size(mut self, bytes: u64, beside_each_text: u64) -> Self {
-        self.sendable = Some(Sendable { bytes, beside_each_text });
-        self
+    /// Returns a builder that starts from the default numbers.
+    pub fn builder() -> VaultPolicyBuilder {
+        VaultPolicyBuilder { policy: Self::default() }
     }
 
     /// Returns the form in which texts are stored.
@@ -213,5 +224,92 @@ impl VaultPolicy {
         let Sendable { bytes, beside_each_text } = self.sendable?;
         let size = |(count, texts): (u64, u64)| count.saturating_mul(beside_each_text).saturating_add(texts);
         if size(after) > bytes && size(after) > size(before) { Some(bytes) } else { None }
+    }
+}
+
+/// A builder that changes a [`VaultPolicy`] one setting at a time; [`build`](Self::build) checks
+/// them all.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct VaultPolicyBuilder {
+    policy: VaultPolicy,
+}
+
+impl VaultPolicyBuilder {
+    /// Sets the form in which texts are stored. Texts that are already stored stay readable; a swap
+    /// or an edit writes them in the new form. Default [`AtRest::Sealed`].
+    pub const fn at_rest(mut self, at_rest: AtRest) -> Self {
+        self.policy.at_rest = at_rest;
+        self
+    }
+
+    /// Sets the maximum number of ciphers in one vault: 1 to [`MAX_MAX_CIPHERS`]. A vault that
+    /// already has more keeps them, and accepts no more. Default [`MAX_CIPHERS`].
+    pub const fn most_ciphers(mut self, ciphers: u64) -> Self {
+        self.policy.most_ciphers = ciphers;
+        self
+    }
+
+    /// Sets the number of ciphers up to which reads and edits of single ciphers compare the whole
+    /// vault with its head: any number. In a larger vault, a row that was deleted, added or
+    /// replaced by an older version is detected only at the next full read, plan or swap. Default
+    /// [`MAX_CHECKED_WITH_SINGLE_READS`].
+    pub const fn checked_with_single_reads(mut self, ciphers: u64) -> Self {
+        self.policy.checked_with_single_reads = ciphers;
+        self
+    }
+
+    /// Refuses edits that would make a vault too large to be sent in one piece when it is
+    /// re-encrypted (`docs/decisions.md` 62). A submission may have `bytes` bytes, at least 1, of
+    /// which each cipher uses those of its text and `beside_each_text` more. A vault that is
+    /// already larger, because the limit was lowered, keeps its ciphers and may shrink. There is no
+    /// such limit by default.
+    pub const fn sendable_size(mut self, bytes: u64, beside_each_text: u64) -> Self {
+        self.policy.sendable = Some(Sendable { bytes, beside_each_text });
+        self
+    }
+
+    /// Returns the policy.
+    ///
+    /// # Errors
+    /// Returns a [`VaultPolicyError`] if a number is out of bounds.
+    pub fn build(self) -> Result<VaultPolicy, VaultPolicyError> {
+        let Self { policy } = self;
+        within("most_ciphers", policy.most_ciphers, MAX_MAX_CIPHERS)?;
+        if let Some(Sendable { bytes, .. }) = policy.sendable {
+            within("sendable_size", bytes, u64::MAX)?;
+        }
+        Ok(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_both_bounds_and_is_named() {
+        type Build = fn(u64) -> Result<(), VaultPolicyError>;
+        #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+        let fields: [(&str, u64, Build); 3] = [
+            ("max_entries", 1 << 24, |n| Limits::builder().max_entries(n as usize).build().map(drop)),
+            ("max_text", 1 << 30, |n| Limits::builder().max_text(n as usize).build().map(drop)),
+            ("most_ciphers", 1 << 24, |n| VaultPolicy::builder().most_ciphers(n).build().map(drop)),
+        ];
+        for (field, max, build) in fields {
+            for (number, good) in [(1, true), (max, true), (0, false), (max + 1, false)] {
+                let out = VaultPolicyError::OutOfBounds { field, min: 1, max };
+                assert_eq!(build(number).err(), (!good).then_some(out), "{number}");
+            }
+        }
+        let error = VaultPolicy::builder().sendable_size(0, 50).build().unwrap_err();
+        assert!(error.to_string().starts_with("`sendable_size` is not in 1..="), "{error}");
+        assert!(VaultPolicy::builder().sendable_size(1, 0).build().is_ok());
+    }
+
+    #[test]
+    fn the_defaults_are_a_policy() {
+        assert_eq!(Limits::builder().build(), Ok(Limits::default()));
+        assert_eq!(VaultPolicy::builder().build(), Ok(VaultPolicy::default()));
     }
 }

@@ -152,7 +152,7 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the submission does not fit the vault:")?;
+        f.write_str("the submission does not match the vault:")?;
         let mut separator = " ";
         for fault in self.faults() {
             write!(f, "{separator}{} {}", self.count(fault), fault.label())?;

@@ -103,7 +103,8 @@ pub(crate) struct Sealer {
     /// The cipher is boxed from the beginning: moving a key schedule by value would leave a copy
     /// behind each time.
     cipher: Box<Aes256Gcm>,
-    /// `LP(account, cipher id, label, mark)`, of which only the last [`PLACE`] bytes differ from seal to seal.
+    /// `LP(account, cipher id, label, mark)`, of which only the last [`PLACE`] bytes differ from
+    /// seal to seal.
     place: Vec<u8>,
 }
 

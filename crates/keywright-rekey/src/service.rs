@@ -24,10 +24,10 @@ use crate::state::{VAULT, VAULT_SLOT};
 use crate::step::edit::{Edit, Existing};
 use crate::step::{self, Head};
 
-/// The server half: pure transitions under a policy. `Vaults` runs them on a store.
+/// The server half as pure steps over a draft, under a policy. `Vaults` runs them on a store.
 ///
-/// They never change a credential. The caller's own step does so in the same draft, so that one
-/// commit carries both.
+/// The steps never change a credential. The caller's own step does so in the same draft, so that
+/// both changes are one commit.
 #[derive(Debug, Clone, Default)]
 pub struct VaultSteps {
     policy: VaultPolicy,
@@ -71,8 +71,8 @@ impl VaultSteps {
     }
 
     /// Puts and deletes ciphers. `existing` must have been read before, outside the draft;
-    /// `key_epoch` is the one in which the writer's session or token was made. One draft accepts
-    /// one change of the vault.
+    /// `key_epoch` is the one in which the writer's session or token was made. Only one change of
+    /// the vault is possible in a draft.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written. Returns [`StepError::Misuse`]
@@ -88,8 +88,8 @@ impl VaultSteps {
     }
 
     /// Replaces every cipher, and moves the key epoch and the credential epoch, so that sessions,
-    /// pending confirmations, held vaults and stale devices are void. If the protocol keeps a
-    /// session, write it again **after** this step.
+    /// pending confirmations, held vaults and stale devices are void. To keep a session, write its
+    /// record again **after** this step, with the new epochs.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written. Returns [`StepError::Misuse`]
@@ -98,8 +98,8 @@ impl VaultSteps {
         step::swap(draft, sealed)
     }
 
-    /// Holds a staged vault back until it is promoted. A vault that the account held before is
-    /// void.
+    /// Records that a staged vault waits until it is promoted ("held"). If the account has a held
+    /// vault already, that one becomes void.
     ///
     /// # Errors
     /// The errors are those of [`swap_in`](Self::swap_in).
@@ -128,8 +128,9 @@ impl VaultSteps {
         step::stage(draft)
     }
 
-    /// Drops what is held or being uploaded. Its rows are removed by the sweep, or immediately as
-    /// described at [`staged_in`](Self::staged_in). Returns whether there was a held vault.
+    /// Drops the vault that is held or being uploaded. Its rows are deleted by the next sweep, or
+    /// immediately as described at [`staged_in`](Self::staged_in). Returns whether there was a held
+    /// vault.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is dropped.
@@ -186,7 +187,8 @@ pub struct Vaults {
 }
 
 impl Vaults {
-    /// Creates a service over a driver and the vault side of **the same store**.
+    /// Creates a service over a driver and the [`VaultStore`](keywright_store::VaultStore)
+    /// implementation of **the same store**.
     #[must_use]
     pub const fn new(driver: Driver, store: Arc<dyn VaultStore>, policy: VaultPolicy) -> Self {
         Self { driver, store, steps: VaultSteps::new(policy) }

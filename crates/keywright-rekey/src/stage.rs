@@ -1,4 +1,4 @@
-//! What is known of a vault that lies in the store beside the vault.
+//! New vaults that are stored beside the current one (*staged*), until they replace it.
 
 use std::fmt;
 
@@ -65,13 +65,13 @@ impl CheckedStage {
         self.stage
     }
 
-    /// Returns how many ciphers the plan has.
+    /// Returns how many ciphers the stage has.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it has no ciphers, which is a stage of an empty vault.
+    /// Whether the stage has no ciphers, because the vault is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -17,10 +17,10 @@ pub(crate) const VAULT: Slot<VaultHead> = Slot::lasting("vault");
 pub(crate) const HELD: Slot<Staged, Expiring> = Slot::expiring("vault-held");
 /// Records that damage was reported, so that it is not reported at every read. If this record is
 /// lost, the event is repeated.
-pub(crate) const DAMAGE_TOLD: Slot<DamageTold, Expiring> = Slot::expiring("vault-damage-told");
+pub(crate) const DAMAGE_REPORT: Slot<DamageReport, Expiring> = Slot::expiring("vault-damage-told");
 
 /// The kinds of slots that this crate declares, to be passed to the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] = &[VAULT.kind(), HELD.kind(), DAMAGE_TOLD.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[VAULT.kind(), HELD.kind(), DAMAGE_REPORT.kind()];
 
 /// The slot of the vault's head: its revision is the vault's version.
 pub const VAULT_SLOT: SlotName = VAULT.name();
@@ -189,11 +189,11 @@ impl fmt::Debug for Staged {
 
 /// Records that damage was reported.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct DamageTold {
+pub(crate) struct DamageReport {
     /// When it was reported.
     pub(crate) at: UnixSeconds,
 }
 
-impl Record for DamageTold {
+impl Record for DamageReport {
     const SCHEMA: u16 = 1;
 }

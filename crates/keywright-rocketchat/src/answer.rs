@@ -34,29 +34,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-impl From<DueError> for Failure {
-    fn from(error: DueError) -> Self {
-        Self::Due(error)
-    }
-}
-
-impl From<TransactError> for Failure {
-    fn from(error: TransactError) -> Self {
-        Self::Due(error.into())
-    }
-}
-
-impl From<StepError> for Failure {
-    fn from(error: StepError) -> Self {
-        TransactError::from(error).into()
-    }
-}
-
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
-        Self::Due(error.into())
-    }
-}
+keywright_wire::due_failure!(Failure: DueError, TransactError, StepError, HostError);
 
 /// Returns 200 with a JSON value, which may hold a secret that is shown once.
 pub(crate) fn ok(body: &Value) -> Reply {

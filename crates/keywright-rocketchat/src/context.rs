@@ -58,12 +58,7 @@ impl<H: Host> Context<H> {
     /// Has the mail sent that a refusal of this request made due, either by the host in its own
     /// time or immediately. No request fails because of it.
     pub(crate) async fn see_to_mails(&self, account: &AccountId) {
-        if self.host.mails_due(account) {
-            return;
-        }
-        if let Err(error) = frame::finish_due(&self.driver, account, self, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a mail to an owner who is shut out stays due");
-        }
+        frame::finish_quietly(&self.driver, account, self, self.host.mails_due(account)).await;
     }
 
     pub(crate) fn now(&self) -> UnixSeconds {

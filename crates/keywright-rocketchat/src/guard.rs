@@ -7,7 +7,7 @@ use keywright_core::{AccountId, Attempt, Event, Generation, SecretString, Sessio
 use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
 use keywright_twofactor::VerifyOutcome;
 use keywright_twofactor::events::STEP_UP_GRANTED;
-use keywright_wire::queue::{Asker, give_back_if_busy};
+use keywright_wire::queue::{Requester, withdraw_if_busy};
 use zeroize::Zeroizing;
 
 use crate::act::Act;
@@ -94,11 +94,11 @@ impl<H: Host> Guard<'_, H> {
             let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
             // This is slow and runs outside of any commit, so other requests of the account are not
             // held up.
-            let asker = Asker::of_guess(Partition::account(account), pending);
-            let right = match self.cx.host.check_password(account, &digest, &asker).await {
+            let requester = Requester::of_guess(Partition::account(account), pending);
+            let right = match self.cx.host.check_password(account, &digest, &requester).await {
                 Ok(right) => right,
                 Err(error) => {
-                    give_back_if_busy(&self.cx.driver, &asker, pending, &error).await;
+                    withdraw_if_busy(&self.cx.driver, &requester, pending, &error).await;
                     return Err(error.into());
                 }
             };
@@ -284,7 +284,7 @@ impl<H: Host> Guard<'_, H> {
         if details.expires.is_some() {
             return Ok(complain(complaint, &details));
         }
-        match self.cx.confirmations.ask_mailed_in(draft, &self.act, session)? {
+        match self.cx.confirmations.begin_mailed_in(draft, &self.act, session)? {
             SendOutcome::Send(mail) => {
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })

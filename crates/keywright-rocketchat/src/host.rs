@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::queue::Asker;
+use keywright_wire::queue::Requester;
 use keywright_wire::{HostError, Peer};
 
 /// The server around the protocol. Methods that change something must be **idempotent**, because
@@ -61,7 +61,7 @@ pub trait Host: Send + Sync + 'static {
     /// Compare it with a slow hash **of that digest**. Do not limit the calls again: guesses are
     /// counted before and after. A verdict that takes longer than 120 s counts as "wrong". Let the
     /// hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of
-    /// the server, by `asker`.
+    /// the server, by `requester`.
     ///
     /// # Errors
     /// [`HostError`] if the digest cannot be checked; the request is answered with 500, and the
@@ -72,7 +72,7 @@ pub trait Host: Send + Sync + 'static {
         &self,
         account: &AccountId,
         digest: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Sends a mail to **every** verified address of a user, in the user's language. This is not

@@ -16,7 +16,7 @@
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
 //!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
-//!     RocketChatPolicy, User, queue::Asker,
+//!     RocketChatPolicy, User, queue::Requester,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -34,7 +34,7 @@
 //!     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
 //!         Ok(None)
 //!     }
-//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Asker) -> Result<bool, HostError> {
+//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Requester) -> Result<bool, HostError> {
 //!         Ok(digest.expose() == "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
 //!     }
 //!     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
@@ -250,6 +250,7 @@
 //! # Features
 //! `tower`: `RocketChat` implements `tower::Service`.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod act;
 mod answer;

@@ -99,7 +99,7 @@ fn mail(
 ) -> Result<bool, StepError> {
     let Some(refused) = attempt.client.tag() else { return Ok(false) };
     let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(false) };
-    let shut = draft.read(LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
+    let shut = draft.read(LEDGER)?.and_then(|ledger| ledger.lockout_summary(attempt));
     let note = Note {
         ticket: mail.ticket,
         refused,

@@ -80,7 +80,8 @@ impl<'c> Applier<'c> {
             Some(vault) => Some(vault::plan(connection, partition, vault)?),
             None => None,
         };
-        // The root's own write is the guard. It is the first write: if it fails, nothing is written yet.
+        // The root's own write is the guard. It is the first write: if it fails, nothing is written
+        // yet.
         if self.put_root(partition, batch.expect(), write)? == 0 {
             return Err(ApplyError::Conflict);
         }

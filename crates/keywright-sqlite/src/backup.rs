@@ -14,13 +14,13 @@ use crate::store::SqliteStore;
 use crate::watch::{self, create_private};
 use crate::{connect, read, schema};
 
-/// Why there is no copy. Nothing is left at its path.
+/// Why a copy was not made. Nothing is left at its path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
     /// There is already a file at the copy's path, or the log or journal of one. It was not
     /// touched.
-    #[error("there is a file at `{}` already", .0.display())]
+    #[error("a file already exists at `{}`", .0.display())]
     Exists(PathBuf),
     /// The copy cannot be created or synchronised.
     #[error("the copy cannot be written")]
@@ -29,7 +29,7 @@ pub enum BackupError {
     #[error("the copy failed")]
     Fault(#[from] Fault),
     /// The file to be copied is not a Keywright file, or is of a newer version.
-    #[error("the file is none that this program can restore")]
+    #[error("this program cannot restore the file")]
     NotOurs(#[source] OpenError),
     /// The operating system did not provide a thread.
     #[error("a thread for the copy cannot be started")]
@@ -52,10 +52,10 @@ impl From<OpenError> for BackupError {
 }
 
 impl SqliteStore {
-    /// Copies the whole file, including a host's own tables, to `path`, as it is at one moment.
-    /// Commits and loads continue meanwhile. The copy is a single file without a log, accessible
-    /// only to its owner (mode 0600), and on the disk when this returns. A store in memory is
-    /// copied to a file too, but it does nothing else meanwhile.
+    /// Copies the whole file, including a host's own tables, to `path`, from one snapshot. Commits
+    /// and loads continue meanwhile. The copy is a single file without a write-ahead log,
+    /// accessible only to its owner (mode 0600), and synchronised to disk when this returns. A
+    /// store in memory can be copied to a file too, but other operations wait meanwhile.
     ///
     /// Keep the copy as safe as the file itself, and apart from the keyring.
     /// [`restore`](Self::restore) brings it back.
@@ -91,7 +91,8 @@ impl SqliteStore {
     /// `path`, and no log or journal beside it either, because the log of another file would be
     /// applied to this one. This blocks the thread.
     ///
-    /// What was spent or counted after the backup was made is unspent and uncounted again.
+    /// Codes that were spent after the backup was made can be used once more, and guesses that were
+    /// counted after it are forgotten.
     ///
     /// # Errors
     /// Returns [`BackupError`] if the backup could not be restored. Nothing is left at `path`; an

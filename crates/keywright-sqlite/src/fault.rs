@@ -1,4 +1,4 @@
-//! Faults of the file, sorted by what an operator does next.
+//! Faults of the file, grouped by what an operator should do about them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keywright_store::{CommitError, LoadError};
 use rusqlite::ErrorCode;
 
-/// The kind of a fault, by what an operator does next.
+/// The kind of a fault, which determines what an operator should do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
@@ -29,19 +29,20 @@ pub enum FaultKind {
     UnknownForm,
     /// A vault write or a stage names one cipher twice, which is a programming error of the caller.
     DuplicateCipher,
-    /// An event's number is taken: the log of events was altered, or an older root was put back.
+    /// An event's number is already taken: the event log was altered, or the root was replaced by
+    /// an older version.
     EventNumberTaken,
-    /// The tables are not as this crate creates them: one was altered, or something (a trigger or a
-    /// view, for example) was put on one or in its place. The log has its name. Somebody has edited
+    /// The tables differ from those that this crate creates: one was altered, or a trigger or a
+    /// view, for example, was put on it or in its place. The log has the name. Somebody has edited
     /// the file; restore a backup.
     AlteredSchema,
     /// The file, its log or the log's index was deleted or replaced while the store was open. The
-    /// store does nothing more, because what it wrote would be lost. Find out what happened to the
-    /// file, then start again.
+    /// store stops, because whatever it wrote would be lost. Find out what happened to the file,
+    /// then restart the server.
     FileReplaced,
     /// A host's transaction is on a file other than the store's, or on one of another version.
     OtherFile,
-    /// The thread that should have answered is gone.
+    /// The thread that should have answered has stopped.
     Stopped,
     /// Anything else that SQLite reports.
     Other,
@@ -57,13 +58,13 @@ impl FaultKind {
             Self::CannotOpen => "the database file cannot be opened",
             Self::Corrupt => "the database file is damaged",
             Self::Disk => "the disk failed",
-            Self::UnknownForm => "the database holds a row of an unknown form",
+            Self::UnknownForm => "the database holds a row that is malformed or was written by a newer version",
             Self::DuplicateCipher => "a vault write names one cipher twice",
-            Self::EventNumberTaken => "the number of an event is taken",
-            Self::AlteredSchema => "the database's tables are not as this program makes them",
+            Self::EventNumberTaken => "the number of an event is already taken",
+            Self::AlteredSchema => "the database's tables differ from those that this program creates",
             Self::FileReplaced => "the database file was deleted or replaced while it was open",
-            Self::OtherFile => "the transaction is on another database, or on one of another version",
-            Self::Stopped => "the store's thread is gone",
+            Self::OtherFile => "the transaction is on a different database or a different version of it",
+            Self::Stopped => "the store's thread has stopped",
             Self::Other => "SQLite reported an error",
         }
     }
@@ -185,7 +186,7 @@ pub enum OpenError {
         application_id: i32,
     },
     /// The file is from before the first release. It cannot be migrated; begin with a new file.
-    #[error("the database is from before the first release and cannot be brought forward; begin with a new file")]
+    #[error("the database is from before the first release and cannot be migrated: start with a new file")]
     BeforeRelease,
     /// The host's database that was to be adopted has a text encoding other than UTF-8.
     #[error("the database has the text encoding {encoding}; only UTF-8 can be adopted")]
@@ -195,7 +196,7 @@ pub enum OpenError {
     },
     /// A write-ahead log is not possible at the file's place, which usually is a network file
     /// system.
-    #[error("the file's place does not support a write-ahead log (the journal mode stays `{mode}`)")]
+    #[error("the file system does not support a write-ahead log (the journal mode stays `{mode}`)")]
     NoWriteAheadLog {
         /// The journal mode to which SQLite fell back.
         mode: String,

@@ -206,12 +206,12 @@ mod tests {
 
     #[test]
     fn a_job_wakes_one_thread_and_behind_the_last_it_comes_back() {
-        let (told, seen) = mpsc::channel();
-        let worker = |jobs: Jobs<u32>, told: mpsc::Sender<u32>| {
+        let (report, seen) = mpsc::channel();
+        let worker = |jobs: Jobs<u32>, report: mpsc::Sender<u32>| {
             // One job each; then the thread ends, as one that panicked would.
-            told.send(jobs.take(1, 1)[0]).unwrap();
+            report.send(jobs.take(1, 1)[0]).unwrap();
         };
-        let workers = (0..3).map(|_| (told.clone(), worker)).map(|(told, worker)| move |jobs| worker(jobs, told));
+        let workers = (0..3).map(|_| (report.clone(), worker)).map(|(report, worker)| move |jobs| worker(jobs, report));
         let inbox = Inbox::start("test", 8, workers.collect()).unwrap();
         for job in 0..3 {
             block_on(inbox.put(job)).unwrap();
@@ -219,7 +219,7 @@ mod tests {
         let mut done: Vec<u32> = (0..3).map(|_| seen.recv().unwrap()).collect();
         done.sort_unstable();
         assert_eq!(done, [0, 1, 2]);
-        drop(told);
+        drop(report);
         assert!(seen.recv().is_err(), "all threads are gone");
         // The last thread reports what it did before it drops its side.
         while inbox.shared.lock().threads > 0 {

@@ -1,9 +1,9 @@
-//! Keywright's embedded backend: one SQLite file, one writer with group commit, and readers beside
-//! it.
+//! A storage backend for Keywright in one SQLite file. One thread writes, and commits waiting
+//! changes together; several threads read.
 //!
-//! It keeps the promises of `keywright-store`'s port, and nothing more. It makes no decision, never
-//! opens a sealed body, never retries by itself, and never blocks an executor's thread. It is for a
-//! server on one machine, with any async runtime.
+//! It implements the backend traits of `keywright-store`. It never makes a security decision, never
+//! decrypts a record, never retries by itself, and never blocks a thread of the async runtime. It
+//! is for a server on one machine, with any async runtime.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,9 +44,9 @@
 //! - **Waiting commits are committed together**, in one transaction with one synchronisation. Each
 //!   has its own result: a conflict has written nothing, and if SQLite fails inside one batch, the
 //!   others are committed without it.
-//! - **The newest version wins.** A file is migrated to it in one transaction when it is opened. A
-//!   file of a newer version, of another program, or from before the first release is refused and
-//!   left unchanged ([`OpenError`]).
+//! - **Files are migrated when they are opened**, to the newest version of the tables, in one
+//!   transaction. A file of a newer version, of another program, or from before the first release
+//!   is refused and left unchanged ([`OpenError`]).
 //! - **A file that is deleted or replaced stops the store.** Every group of commits and every load
 //!   checks whether the path still leads to the file that was opened, and every group of commits
 //!   also checks the log and the log's index. If not, nothing more is committed or loaded
@@ -54,16 +54,16 @@
 //!   [`check_files`](SqliteStore::check_files) in a health check. Another process that writes to
 //!   the same file does not count as a replacement. On a system without inodes, only the presence
 //!   of the files is checked.
-//! - **The file is input.** Our connections fire no trigger and read no view. If a table, index,
-//!   trigger or view has one of our names and is not as this crate creates it, the file is refused:
-//!   when it is opened or restored, and in a host's transaction ([`FaultKind::AlteredSchema`]).
-//!   Listings and sweeps skip a row of a form that this crate never writes, and name it in the log.
-//!   Such a root or record denies only its own account, and such a cipher reads as one that does
-//!   not open.
+//! - **The content of the file is not trusted.** This crate's connections fire no trigger and read
+//!   no view. If a table, index, trigger or view has one of this crate's names but differs from
+//!   what this crate creates, the file is refused: when it is opened or restored, and in a host's
+//!   transaction ([`FaultKind::AlteredSchema`]). Listings and sweeps skip a malformed row, and
+//!   report it in the log. A malformed root or record denies only its own account, and a malformed
+//!   cipher is reported as one that does not open.
 //! - **A new file is accessible only to its owner** (mode 0600 on Unix), and so are its log and its
 //!   copies. An existing file keeps its permissions.
-//! - **A batch that only checks costs no synchronisation.** A reader answers it, from a snapshot
-//!   that has every acknowledged commit.
+//! - **A batch that only checks its guard is not written to disk.** A reading thread answers it,
+//!   from a snapshot that has every acknowledged commit.
 //!
 //! # What it does not guarantee
 //! Several processes may open one file on one machine. Each commit takes SQLite's own lock; a
@@ -76,14 +76,14 @@
 //! while it is in use, because the newest commits are in its log. Never put a copy beside the log
 //! of another file, because SQLite would apply it.
 //!
-//! A copy contains everything that the port keeps in clear: partitions, slots, events, ids. If you
-//! restore an old copy, codes that were spent since are unspent again, and guesses that were
-//! counted since are forgotten.
+//! A copy contains some data that is not encrypted: the names of partitions and slots, the security
+//! events, and ids. If you restore an old copy, codes that were spent since then can be used once
+//! more, and guesses that were counted since then are forgotten.
 //!
 //! # A host's own tables
-//! A host's own tables may be in the same file ([`Builder::adopt`]). The names of our tables begin
-//! with `keywright_`, `application_id` and `user_version` are ours, and the host must not put an
-//! index or trigger on our tables. With a [`SqliteTransaction`],
+//! A host's own tables may be in the same file ([`Builder::adopt`]). This crate uses the tables
+//! whose names begin with `keywright_`, and the file's `application_id` and `user_version`. The
+//! host must not put an index or trigger on these tables. With a [`SqliteTransaction`],
 //! [`Driver::within`](keywright_store::Driver::within) spends a proof inside the host's own
 //! transaction on that file.
 //!
@@ -93,6 +93,7 @@
 //! one that fits the rest of the program. The version in use is re-exported here as [`rusqlite`].
 //! SQLite itself is compiled in.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod apply;
 mod backup;

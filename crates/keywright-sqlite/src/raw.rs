@@ -98,7 +98,7 @@ impl Strays {
     pub(crate) fn note(&mut self, table: &str, key: &Raw) {
         self.count = self.count.saturating_add(1);
         if self.count <= NAMED {
-            tracing::error!(work = self.work, table, key = key.shown(), "a row of an unknown form was passed over");
+            tracing::error!(work = self.work, table, key = key.shown(), "a malformed row was skipped");
         }
     }
 }
@@ -106,7 +106,7 @@ impl Strays {
 impl Drop for Strays {
     fn drop(&mut self) {
         if self.count > NAMED {
-            tracing::error!(work = self.work, rows = self.count, "rows of an unknown form were passed over");
+            tracing::error!(work = self.work, rows = self.count, "malformed rows were skipped");
         }
     }
 }

@@ -198,7 +198,7 @@ pub(crate) fn check(connection: &Connection, version: i32) -> Result<(), Fault> 
 fn altered(name: &str) -> Fault {
     // The name comes from the file; this is enough of it to find it again.
     let name: String = name.chars().take(64).collect();
-    tracing::error!(name, "the database's tables are not as this program makes them");
+    tracing::error!(name, "the database's tables differ from those that this program creates");
     Fault::new(FaultKind::AlteredSchema)
 }
 

@@ -20,7 +20,7 @@ use crate::writer::{self, Job};
 /// A query for a reader thread. It sends its answer by itself.
 type Question = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Records, events and vaults in one SQLite file, or in memory.
+/// A store that has its records, events and vaults in one SQLite file, or in memory.
 ///
 /// Opening reads and may write the file on the calling thread, and dropping waits for the changes
 /// that were already accepted. Do both where blocking is allowed. Everything in between is
@@ -152,8 +152,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many changes may wait for the writer, and how many queries for the readers, before
-    /// the next has to wait for a place: at least 1. The default is 1,024.
+    /// Sets how many changes the queue of the writer holds, and how many queries that of the
+    /// readers: at least 1. Callers that find a queue full wait. The default is 1,024.
     pub fn inbox(mut self, places: usize) -> Self {
         self.inbox = places.max(1);
         self
@@ -180,8 +180,9 @@ impl Builder {
         self
     }
 
-    /// Creates our tables in a file that already has a host's own tables. This works only if the
-    /// file's `application_id` and `user_version` are unset; from then on both are ours.
+    /// Creates this crate's tables in a file that already has a host's own tables. This works only
+    /// if the file's `application_id` and `user_version` are unset; from then on, this crate uses
+    /// both.
     pub fn adopt(mut self) -> Self {
         self.settings.adopt = true;
         self

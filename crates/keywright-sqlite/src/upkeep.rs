@@ -21,7 +21,7 @@ pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fa
         .query_row([], |row| Ok(row.get_ref(0)?.as_i64().ok().and_then(|value| read::moment(value).ok())))
         .optional()?;
     if found == Some(None) {
-        tracing::error!("the stored horizon of the sweeps is no moment; it starts anew");
+        tracing::error!("the stored sweep horizon is not a valid time and will be set again");
     }
     Ok(found.flatten())
 }

@@ -17,8 +17,9 @@ use crate::{read, schema};
 /// [`Driver::within`](keywright_store::Driver::within).
 ///
 /// A transaction on a file other than the store's (even if it belongs to another store), or on one
-/// of another version, is refused with [`FaultKind::OtherFile`]. Otherwise what was granted would
-/// be spent where nobody checks it. A store in memory has no file that a host could share.
+/// of another version, is refused with [`FaultKind::OtherFile`]. Otherwise a proof would be spent
+/// in one file and still be unspent in the other. A store in memory has no file that a host could
+/// share.
 ///
 /// SQLite has one writer. Once the transaction has written, or if it was begun immediate, a commit
 /// through the store waits for it until the busy timeout and is then rejected. So never await the
@@ -30,8 +31,8 @@ pub struct SqliteTransaction<'t> {
 }
 
 impl<'t> SqliteTransaction<'t> {
-    /// Lends the host's transaction on the store's file to the driver. The host still has to commit
-    /// it.
+    /// Creates the value to pass to the driver, from the host's transaction on the store's file.
+    /// The host still has to commit the transaction.
     #[must_use]
     pub fn new(store: &SqliteStore, transaction: &'t Transaction<'_>) -> Self {
         Self { connection: transaction, watch: store.watch().cloned() }

@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use keywright_store::{RecordStore, Upkeep, VaultStore};
+use keywright_store::{RecordStore, Store, Upkeep, VaultStore};
 
 use crate::violation::Violation;
-
-/// A whole backend: records, vault and upkeep. Every type with these three traits implements it.
-pub trait Backend: VaultStore + Upkeep {}
-
-impl<S: VaultStore + Upkeep + ?Sized> Backend for S {}
 
 /// Two handles of **one** store, as two servers would hold it: two connections, two pools, or the
 /// same file opened twice.
@@ -26,14 +21,14 @@ pub struct Handles {
 impl Handles {
     /// Returns two handles of a whole backend.
     #[must_use]
-    pub fn new<S: Backend + 'static>(first: Arc<S>, second: Arc<S>) -> Self {
+    pub fn new<S: Store + 'static>(first: Arc<S>, second: Arc<S>) -> Self {
         let vault: [Arc<dyn VaultStore>; 2] = [Arc::<S>::clone(&first), Arc::<S>::clone(&second)];
         Self { vault: Some(vault), ..Self::without_vault(first, second) }
     }
 
     /// Returns the one handle of a store in memory, twice.
     #[must_use]
-    pub fn shared<S: Backend + 'static>(store: Arc<S>) -> Self {
+    pub fn shared<S: Store + 'static>(store: Arc<S>) -> Self {
         Self::new(Arc::clone(&store), store)
     }
 

@@ -215,8 +215,8 @@ pub fn child(open: impl AsyncFnOnce() -> Handles) -> Result<(), Violation> {
         write_until_killed(open().await, |partition, number| {
             let mut out = std::io::stdout().lock();
             // The test harness may have started a line of its own.
-            let told = write!(out, "\n{WORD} {partition} {number}\n").and_then(|()| out.flush());
-            if told.is_err() {
+            let written = write!(out, "\n{WORD} {partition} {number}\n").and_then(|()| out.flush());
+            if written.is_err() {
                 std::process::exit(0);
             }
         })
@@ -254,11 +254,11 @@ impl Drop for Killed {
 pub async fn kill_process(mut command: Command, acknowledged: usize) -> Result<[Option<u64>; PARTITIONS], BoxError> {
     let mut process = Killed(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
     let output = process.0.stdout.take().ok_or("the process has no output")?;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let reader = std::thread::Builder::new().spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             if let Some(acknowledged) = parse(&line)
-                && tell.send(acknowledged).is_err()
+                && sender.send(acknowledged).is_err()
             {
                 break;
             }
@@ -274,12 +274,12 @@ pub async fn kill_process(mut command: Command, acknowledged: usize) -> Result<[
         }
     };
     while count < acknowledged {
-        let next = told.recv().await.ok_or("the process ended before it was killed")?;
+        let next = receiver.recv().await.ok_or("the process ended before it was killed")?;
         note(next, &mut count);
     }
     drop(process);
     // Replies that were reported before the kill count too.
-    while let Some(next) = told.recv().await {
+    while let Some(next) = receiver.recv().await {
         note(next, &mut count);
     }
     reader.join().map_err(|_| "the reader of the process's output failed")?;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Handles};
+use crate::backend::Handles;
 use crate::fault::FaultStore;
 use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
+use keywright_store::Store;
 
 /// What a factory makes for each case: one fresh, empty store, opened twice, with the hooks that
 /// the backend offers and anything that must live as long as the store.
@@ -51,7 +52,7 @@ impl<G: Send + Sync> Fixture for (Handles, G) {
 
 /// A fixture for a store in this process: one handle, used twice, and the faults of the injector
 /// itself.
-impl<S: Backend + 'static> Fixture for Arc<FaultStore<S>> {
+impl<S: Store + 'static> Fixture for Arc<FaultStore<S>> {
     fn handles(&self) -> Handles {
         Handles::shared(Self::clone(self))
     }

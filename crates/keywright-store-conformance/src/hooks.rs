@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use keywright_store::{BoxError, BoxFuture, CommitError, HostTransaction, Partition};
 
-use crate::backend::Backend;
 use crate::crash::Crashed;
 use crate::fault::{Fault, FaultStore};
+use keywright_store::Store;
 
 /// A backend whose replies can be lost: a connection is cut, a `COMMIT` fails, a commit arrives
 /// late.
@@ -81,7 +81,7 @@ pub trait CrashHook: Send + Sync {
     fn kill_and_reopen(&self, acknowledged: usize) -> BoxFuture<'_, Result<Crashed, BoxError>>;
 }
 
-impl<S: Backend + 'static> FaultHooks for Arc<FaultStore<S>> {
+impl<S: Store + 'static> FaultHooks for Arc<FaultStore<S>> {
     fn lose_next_reply(&self, landed: bool) -> Hook {
         self.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
         Hook::Armed

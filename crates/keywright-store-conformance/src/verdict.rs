@@ -20,9 +20,11 @@ pub enum Part {
     /// Replies lost before and after the write. Needs
     /// [`FaultHooks::lose_next_reply`](crate::FaultHooks::lose_next_reply).
     LostReplies,
-    /// A `COMMIT` that fails. Needs [`FaultHooks::fail_next_commit`](crate::FaultHooks::fail_next_commit).
+    /// A `COMMIT` that fails. Needs
+    /// [`FaultHooks::fail_next_commit`](crate::FaultHooks::fail_next_commit).
     FailedCommits,
-    /// A commit that arrives late. Needs [`FaultHooks::hold_next_commit`](crate::FaultHooks::hold_next_commit).
+    /// A commit that arrives late. Needs
+    /// [`FaultHooks::hold_next_commit`](crate::FaultHooks::hold_next_commit).
     LateCommits,
     /// Rows that remain without a root. Needs [`LostRootHook`](crate::LostRootHook).
     LostRoots,

@@ -26,8 +26,8 @@ impl fmt::Debug for Stored {
     }
 }
 
-/// One record that a batch writes. It needs no guard of its own, because whatever was read cannot
-/// change without the root changing too.
+/// One record that a batch writes. It is not guarded by a revision of its own, because no record of
+/// the partition changes without the root changing too.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends read it, and conformance tests make it")]
 pub struct Put {
@@ -35,8 +35,8 @@ pub struct Put {
     pub slot: SlotName,
     /// The sealed body.
     pub body: Bytes,
-    /// The moment from which a sweep may drop the record, never earlier than the record's own
-    /// expiry. `None` for a record that lasts.
+    /// The time from which a sweep may delete the record. It is never earlier than the record's own
+    /// expiry. `None` for a record that does not expire.
     pub purge_after: Option<UnixSeconds>,
 }
 
@@ -49,7 +49,8 @@ impl fmt::Debug for Put {
 /// The number of an event in its chain, counted from 1.
 pub type EventNumber = u64;
 
-/// One event as it is stored: in clear, chained, and authenticated by the sealed root.
+/// One event as it is stored: unencrypted, linked to the event before it by a hash, and
+/// authenticated by the newest hash in the sealed root.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it from a row")]
 pub struct StoredEvent {
@@ -79,26 +80,27 @@ pub struct Write {
     pub revision: Revision,
     /// The root's new sealed body.
     pub root: Bytes,
-    /// The moment from which a sweep may drop the **whole** partition, with everything in it.
-    /// `None`: never.
+    /// The time from which a sweep may delete the **whole** partition, with everything in it.
+    /// `None` if it may not.
     ///
-    /// If the store's horizon is later than a day before this moment, the store keeps the partition
-    /// until a day after its horizon instead. A writer whose clock is behind must not have its
-    /// partition swept while a late commit may still arrive.
+    /// If this time is less than a day after the store's horizon, the store keeps the partition
+    /// until a day after the horizon instead. Otherwise the partition of a writer whose clock is
+    /// behind could be swept while a commit to it is still on its way.
     pub purge_after: Option<UnixSeconds>,
-    /// The earliest moment at which the partition has due work, or `None` if it has none. It is
-    /// kept beside the root and indexed, so that finding due work does not require reading the
-    /// whole store.
+    /// The earliest time at which the partition has due work, or `None` if it has none. It is
+    /// stored in a column of the root's row and indexed, so that finding due work does not require
+    /// reading the whole store.
     pub due_at: Option<UnixSeconds>,
-    /// Whether every record, cipher and stage of the partition is dropped first. Events are kept.
+    /// Whether every record, cipher and staged upload of the partition is deleted first. Events are
+    /// kept.
     pub erase: bool,
     /// The records to write. Each replaces whatever is in its slot.
     pub put: Vec<Put>,
     /// The records to drop. An absent one is not an error.
     pub delete: Vec<SlotName>,
-    /// The events to append. If a number is taken, the whole batch is refused.
+    /// The events to append. If one of their numbers is in use, the whole batch is refused.
     pub events: Vec<StoredEvent>,
-    /// The events to drop: in each chain named, those with a number below this one.
+    /// The events to delete: of each listed chain, those with a number below the given one.
     pub forget: Vec<(EventChain, EventNumber)>,
     /// A change of the vault, applied after an erase.
     pub vault: Option<VaultWrite>,
@@ -125,10 +127,10 @@ impl Write {
 
 /// One conditional change of one partition.
 ///
-/// Its only guard is the root's revision. With a [`Write`], the store puts the root under a new
-/// revision if and only if it still has the expected one, and applies all the rest in the same
-/// atomic, durable step. Without a write, the store only checks whether the root still has that
-/// revision, by a read that sees every commit acknowledged before it began.
+/// The root's revision is its only guard. With a [`Write`], the store gives the root a new revision
+/// and body if and only if the root still has the expected revision, and applies all the rest in
+/// the same atomic, durable transaction. Without a write, the store only checks whether the root
+/// still has that revision, by a read that sees every commit acknowledged before it began.
 #[derive(Debug, Clone)]
 pub struct Batch {
     partition: Partition,
@@ -211,19 +213,19 @@ impl Batch {
 #[non_exhaustive]
 pub enum BatchError {
     /// One slot is put twice, or both put and deleted.
-    #[error("a batch names one slot twice")]
+    #[error("a batch writes one slot twice")]
     TwoWrites,
     /// The new revision is the same as the one that it replaces, or it is zero.
-    #[error("a batch does not move the root's revision")]
+    #[error("a batch does not change the root's revision")]
     Revision,
     /// Two events of one chain have the same number.
-    #[error("a batch numbers two events of one chain alike")]
+    #[error("a batch gives two events of one chain the same number")]
     TwoEvents,
     /// The events of one chain are not numbered consecutively, or one has the number zero.
     #[error("a batch leaves a gap between the events of one chain")]
     EventGap,
     /// The batch swaps or promotes a vault that it also erases.
-    #[error("a batch erases the vault that it would swap")]
+    #[error("a batch both erases and replaces the vault")]
     EraseWithCover,
 }
 

@@ -1,15 +1,16 @@
-//! The draft is what a step sees of one partition, and where it leaves the new states.
+//! The draft: what a step sees of one partition, and the changes that it has staged.
 //!
 //! A step is a pure, synchronous function over a draft. It reads no clock, draws no hidden
-//! randomness and does no I/O. Nothing that it reads can change before its batch commits, because
-//! the batch's one guard is the root. Steps of different crates therefore compose.
+//! randomness and does no I/O. If anything that it has read changes before its batch is committed,
+//! the root changes too, and the batch is refused. Steps of different crates can therefore be
+//! combined in one draft.
 
 use std::collections::BTreeMap;
 
 use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
 
 use crate::loaded::{Loaded, PlainBody};
-use crate::locks::{Standing, Turn};
+use crate::locks::{PartitionAccess, Standing};
 use crate::nonces::Nonces;
 use crate::partition::{Partition, client_tag};
 use crate::revision::Revision;
@@ -63,7 +64,8 @@ pub(crate) struct Env<'a> {
     pub(crate) kinds: Option<&'a SlotKinds>,
 }
 
-/// One partition, as one attempt of a step sees it.
+/// The records of one partition, as one attempt at running a step sees them, and the changes that
+/// it stages.
 pub struct Draft<'a> {
     partition: &'a Partition,
     loaded: &'a Loaded,
@@ -79,7 +81,7 @@ pub struct Draft<'a> {
     spending: bool,
     /// How this attempt gets exclusive use of the partition in this process, without which no guess
     /// is compared. `None` if it cannot.
-    turn: Option<&'a Turn>,
+    access: Option<&'a PartitionAccess>,
     /// The nonces for what this attempt seals.
     nonces: Nonces,
     standing: Standing,
@@ -108,7 +110,7 @@ impl<'a> Draft<'a> {
             versions: 0,
             grants: false,
             spending: false,
-            turn: None,
+            access: None,
             nonces: Nonces::default(),
             standing: Standing::Known,
         }
@@ -116,8 +118,8 @@ impl<'a> Draft<'a> {
 
     /// Returns the draft for an attempt that holds the partition, or may take it, with nonces that
     /// were drawn already.
-    pub(crate) fn with(mut self, turn: &'a Turn, nonces: Nonces) -> Self {
-        (self.turn, self.nonces) = (Some(turn), nonces);
+    pub(crate) fn with(mut self, access: &'a PartitionAccess, nonces: Nonces) -> Self {
+        (self.access, self.nonces) = (Some(access), nonces);
         self
     }
 
@@ -134,8 +136,8 @@ impl<'a> Draft<'a> {
         self.partition
     }
 
-    /// Returns the revision under which this attempt's batch writes the root, for a record that
-    /// must name what is written beside it. It proves nothing before the commit.
+    /// Returns the revision that the root will have if this attempt is committed, for a record that
+    /// has to refer to this commit. Before the commit it proves nothing.
     #[must_use]
     pub const fn attempt(&self) -> Revision {
         self.attempt
@@ -148,7 +150,7 @@ impl<'a> Draft<'a> {
         self.loaded.revision
     }
 
-    /// Returns the one moment at which this attempt is decided.
+    /// Returns the time of this attempt. It is the same however often it is read.
     #[must_use]
     pub const fn now(&self) -> UnixSeconds {
         self.env.now

@@ -1,16 +1,15 @@
 //! The driver loads, runs the step, commits by one compare-and-set, and only then returns the
 //! outcome.
 //!
-//! Every promise about races and lost replies is kept here and by the one guard, for every feature
-//! and every backend.
+//! All guarantees about races and lost replies are implemented here and by the one guard, so that
+//! every feature has them on every backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keywright_core::{
-    AccountId, ClientTag, Clock, ClockError, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, SystemClock,
-    SystemEntropy, UnixSeconds,
+    AccountId, ClientTag, Clock, ClockError, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, UnixSeconds,
 };
 
 use crate::draft::{Draft, Env};
@@ -20,32 +19,35 @@ use crate::locks::PartitionLocks;
 use crate::partition::{Partition, client_tag};
 use crate::port::{BoxError, BoxFuture, LoadError, RecordStore};
 use crate::release::{Release, WrongReceipt};
-use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
-use crate::slots::SLOT_KINDS;
+use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
 
 mod attempt;
+mod builder;
 mod log;
 mod strays;
 
+pub use builder::DriverBuilder;
 pub use log::{EventCursor, EventPage};
 
-/// How often a step is run again after a conflict before the answer is "busy". Conflicts are rare
-/// within one process (one commit per partition at a time), so this bounds a race between servers.
+/// How often a step is run again after a conflict before the driver returns
+/// [`TransactError::Busy`]. Within one process conflicts are rare, because it makes only one commit
+/// per partition at a time; this number matters for races between servers.
 pub const MAX_RERUNS: u32 = 16;
 
-/// How many commits of the owner and of known clients may wait for one partition in one process
-/// before the next gets the answer "busy".
+/// How many commits of the owner and of known clients may wait for one partition in one process.
+/// One more gets [`TransactError::Busy`].
 pub const MAX_WAITING: usize = 2_048;
 
-/// How many guesses of unknown clients may wait for one partition in one process, behind all others.
+/// How many guesses of unknown clients may wait for one partition in one process, behind all
+/// others.
 pub const MAX_WAITING_UNKNOWN: usize = 64;
 
 /// How long events are kept, in seconds, by default: 400 days.
 pub const EVENTS_KEPT: u64 = 400 * 86_400;
 
-/// Is notified of every event after the commit that wrote it, and of damaged data. Use it for a
-/// log, a metric, or a mail to the owner.
+/// Receives every security event after the commit that wrote it, and reports of damaged data. Use
+/// it for a log, a metric, or a mail to the owner.
 ///
 /// It is called on the request's path, so it must return quickly and must not use the driver.
 pub trait Observer: std::fmt::Debug + Send + Sync {
@@ -53,27 +55,27 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     fn event(&self, account: &AccountId, event: &SecurityEvent);
 
     /// Called when a partition's data is damaged, lost or altered, and the request was denied. An
-    /// operator must look into it.
+    /// operator must investigate.
     fn damage(&self, partition: &Partition, error: &StepError) {
         let _ = (partition, error);
     }
 }
 
-/// How long the driver waits for the answer to a commit, in seconds. After that, it finds out what
-/// became of the commit.
+/// A good limit for the wait for the answer to a commit, in seconds. After that time, the driver
+/// finds out by further reads whether the commit happened.
 pub const COMMIT_SECONDS: u64 = 2;
 
-/// How long the driver waits for a load, in seconds: as long as for a commit.
+/// A good limit for the wait for a load, in seconds: the same as for a commit.
 pub const LOAD_SECONDS: u64 = COMMIT_SECONDS;
 
-/// Waits by means of the runtime's own timer, because this crate depends on no runtime. With tokio,
+/// A timer, which the host implements, because this crate depends on no async runtime. With tokio,
 /// it is one line around `tokio::time::sleep`.
 pub trait Timer: std::fmt::Debug + Send + Sync {
     /// Completes after `duration`.
     fn wait(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
 
-/// Runs steps on a store. It is cheap to clone; a server needs one.
+/// Runs steps on a store, and commits their results. It is cheap to clone; a server needs one.
 #[derive(Clone)]
 pub struct Driver {
     parts: Arc<Parts>,
@@ -97,145 +99,7 @@ struct Parts {
     furthest: AtomicU64,
 }
 
-/// Builds a [`Driver`].
-#[derive(Clone)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct DriverBuilder {
-    store: Arc<dyn RecordStore>,
-    keyring: Arc<Keyring>,
-    entropy: Arc<dyn Entropy + Send + Sync>,
-    clock: Arc<dyn Clock>,
-    ledger_policy: LedgerPolicy,
-    kinds: Option<Vec<SlotKind>>,
-    observer: Option<Arc<dyn Observer>>,
-    events_kept: u64,
-    deadline: Option<(Arc<dyn Timer>, Duration)>,
-    load_deadline: Option<(Arc<dyn Timer>, Duration)>,
-    max_waiting: (usize, usize),
-}
-
-impl DriverBuilder {
-    /// Sets the generator that steps draw from. The default is the operating system's.
-    pub fn entropy(mut self, entropy: Arc<dyn Entropy + Send + Sync>) -> Self {
-        self.entropy = entropy;
-        self
-    }
-
-    /// Sets the clock. The default is the system's.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets the server's one ledger policy, for every secret. The default is
-    /// [`LedgerPolicy::default`].
-    pub fn ledger_policy(mut self, policy: LedgerPolicy) -> Self {
-        self.ledger_policy = policy;
-        self
-    }
-
-    /// Adds the kinds of slots that a crate declares; call it once for each crate. After the first
-    /// call, a root that lists any undeclared kind denies. Without any call, all kinds are
-    /// accepted.
-    pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
-        self.kinds.get_or_insert_with(|| SLOT_KINDS.to_vec()).extend_from_slice(kinds);
-        self
-    }
-
-    /// Sets the observer of events and damage. There is none by default.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
-        self
-    }
-
-    /// Sets how long events are kept, in seconds. Older ones may be missing at the old end of a
-    /// log. The default is [`EVENTS_KEPT`].
-    pub const fn events_kept(mut self, seconds: u64) -> Self {
-        self.events_kept = seconds;
-        self
-    }
-
-    /// Sets how long to wait for a commit; [`COMMIT_SECONDS`] is a good limit. A store that hangs
-    /// then does not hold an account forever. After the limit, the driver finds out what became of
-    /// the commit. There is no limit by default, because there is no timer.
-    pub fn commit_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
-        self.deadline = Some((timer, limit));
-        self
-    }
-
-    /// Sets how long to wait for a load; [`LOAD_SECONDS`] is a good limit. After the limit the
-    /// result is [`LoadError::TimedOut`], nothing is counted or written, and a partition that was
-    /// held for the load is released.
-    ///
-    /// The limit applies to each load of records and of events. An operation that needs several
-    /// loads, because others commit at the same time, may take as many times as long. What a
-    /// service reads of a vault by itself has no limit, because it may be large. There is no limit
-    /// by default, because there is no timer.
-    pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
-        self.load_deadline = Some((timer, limit));
-        self
-    }
-
-    /// Sets how many commits may wait for one partition: those of known clients, and those of
-    /// unknown ones. The defaults are [`MAX_WAITING`] and [`MAX_WAITING_UNKNOWN`].
-    pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
-        self.max_waiting = (known, unknown);
-        self
-    }
-
-    /// Builds the driver.
-    ///
-    /// # Errors
-    /// Returns [`SlotKindsError`] if the declared kinds do not fit together.
-    pub fn build(self) -> Result<Driver, SlotKindsError> {
-        let kinds = self
-            .kinds
-            .map(|list| {
-                let mut kinds = SlotKinds::new();
-                kinds.add(&list).map(|()| kinds)
-            })
-            .transpose()?;
-        let (known, unknown) = self.max_waiting;
-        Ok(Driver {
-            parts: Arc::new(Parts {
-                store: self.store,
-                keyring: self.keyring,
-                entropy: self.entropy,
-                clock: self.clock,
-                ledger_policy: self.ledger_policy,
-                kinds,
-                observer: self.observer,
-                events_kept: self.events_kept,
-                deadline: self.deadline,
-                load_deadline: self.load_deadline,
-                locks: PartitionLocks::new(known, unknown),
-                horizon: AtomicU64::new(0),
-                furthest: AtomicU64::new(0),
-            }),
-        })
-    }
-}
-
-keywright_core::redacted_debug!(DriverBuilder { store, .. });
-
 impl Driver {
-    /// Returns a builder of a driver over a store and a keyring.
-    pub fn builder(store: Arc<dyn RecordStore>, keyring: Arc<Keyring>) -> DriverBuilder {
-        DriverBuilder {
-            store,
-            keyring,
-            entropy: Arc::new(SystemEntropy),
-            clock: Arc::new(SystemClock),
-            ledger_policy: LedgerPolicy::default(),
-            kinds: None,
-            observer: None,
-            events_kept: EVENTS_KEPT,
-            deadline: None,
-            load_deadline: None,
-            max_waiting: (MAX_WAITING, MAX_WAITING_UNKNOWN),
-        }
-    }
-
     /// Creates a driver over a store, with the default policy and any kind of slot. It is for tests
     /// and small tools.
     #[must_use]
@@ -288,25 +152,25 @@ impl Driver {
     }
 
     /// Returns the tag by which the guess ledger identifies a client of an account. `credential` is
-    /// an app token, a login token, or, for a log-in without one, the network. A client is known
-    /// for a secret once it has passed it.
+    /// an app token, a login token, or, for a log-in without one, the network. A client becomes
+    /// known for a secret by its first right guess.
     #[must_use]
     pub fn client_tag(&self, account: &AccountId, credential: &[u8]) -> ClientTag {
         client_tag(&self.parts.keyring, &account.into(), credential)
     }
 
-    /// Sets the store's horizon. Housekeeping calls this after each round; until the first call, no
-    /// expired entry is dropped from a root.
+    /// Sets the store's horizon as the driver should use it. Housekeeping calls this each time it
+    /// has moved the horizon. Until the first call, no expired entry is removed from a root.
     ///
-    /// Entries are dropped by the most recent horizon alone, even if it is before an earlier one. A
-    /// partition that is to be swept is kept until a day after the furthest horizon.
+    /// Expired entries are removed according to the most recent horizon, even if an earlier one was
+    /// later. A partition that is to be swept is kept until a day after the latest horizon so far.
     pub fn set_horizon(&self, horizon: UnixSeconds) {
         self.parts.horizon.store(horizon.get(), Ordering::Relaxed);
         self.parts.furthest.fetch_max(horizon.get(), Ordering::Relaxed);
     }
 
-    /// Creates an account's records. Call it at sign-up, and at the first request of accounts that
-    /// are older than Keywright. Calling it again is harmless.
+    /// Creates an account's root. Call it at sign-up, and at the first request of an account that
+    /// existed before the server used Keywright. Calling it again is harmless.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account could not be created.
@@ -325,12 +189,12 @@ impl Driver {
     }
 
     /// Erases everything about an account except its security log and its due work (a notice, for
-    /// example), and voids whatever was made for it. An account that does not exist is left as it
-    /// is.
+    /// example), and makes its sessions and tokens void. If the account does not exist, nothing
+    /// happens.
     ///
-    /// The log is removed when it is old enough, and with it the account's last trace, unless the
-    /// account is used again. [`ensure_account`](Self::ensure_account), or the first record that is
-    /// stored for the account, keeps it permanently.
+    /// The log is removed when it is old enough; then nothing is left of the account. If the
+    /// account is used again before that, by [`ensure_account`](Self::ensure_account) or by storing
+    /// a record, it is kept permanently.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
@@ -372,8 +236,8 @@ impl Driver {
         Ok(outcome.release(&receipt)?)
     }
 
-    /// Runs a step as [`run`](Self::run) does, for an outcome of any type in which nothing is
-    /// tentative.
+    /// Runs a step as [`run`](Self::run) does, for an outcome that contains no tentative value. Its
+    /// type need not implement [`Release`](crate::Release).
     ///
     /// # Errors
     /// Returns the errors of [`run`](Self::run).
@@ -491,8 +355,8 @@ pub enum TransactError {
     /// was counted or written; try again.
     #[error("the account is busy")]
     Busy,
-    /// The change **may** have happened. Nothing is granted. A change must be answered as unknown,
-    /// never as refused.
+    /// The change **may** have happened. Nothing is granted. The client must learn that the result
+    /// is unknown, never that the change was refused.
     #[error("it is unknown whether the change happened")]
     Unknown(#[source] BoxError),
     /// The store could not be read. Nothing was counted or written.
@@ -501,7 +365,7 @@ pub enum TransactError {
     /// The store refused the commit. Nothing was counted or written.
     #[error("the store refused the commit")]
     Rejected(#[source] BoxError),
-    /// The step could not decide. Nothing was counted or written.
+    /// The step failed. Nothing was counted or written.
     #[error(transparent)]
     Step(#[from] StepError),
     /// The clock cannot be used.
@@ -524,8 +388,8 @@ impl TransactError {
         matches!(self, Self::Busy | Self::Load(LoadError::TimedOut))
     }
 
-    /// Whether it reports that stored data is damaged, lost or altered, so that an operator must
-    /// look into it.
+    /// Whether the error means that stored data is damaged, lost or altered, so that an operator
+    /// must investigate.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {

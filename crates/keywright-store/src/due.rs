@@ -1,6 +1,6 @@
-//! Due work: what the host must still do after a commit, recorded by that same commit. It is done
-//! immediately, deleted when done, and tried again with growing pauses if it fails. The host's
-//! methods must therefore be idempotent.
+//! Due work: what the host must still do after a commit, such as sending a mail. The commit itself
+//! records each task. The task is tried immediately, removed when it is done, and tried again with
+//! growing pauses if it fails. The host's methods must therefore be idempotent.
 //!
 //! [`DueWork::run`] does the work outside of any commit, so a host method may use the driver on the
 //! same account.
@@ -17,10 +17,11 @@ use list::Claim;
 pub use list::{
     CLAIM_LASTS, CLAIM_SECONDS, CLOCK_SKEW_SECONDS, DUE, DueList, DueTask, FIRST_PAUSE, LONGEST_PAUSE, pause,
 };
-pub use work::{Attempt, DueWork, OnFailure, Worked};
+pub use work::{Attempt, DueWork, OnFailure, WorkReport};
 
-/// The most due tasks of an account, apart from the [`RESERVED`] ones. More means that the host has
-/// been failing for long; a further operation is refused.
+/// The most due tasks of an account, apart from the [`RESERVED`] ones. An account reaches this
+/// number only if the host has been failing for long. Operations that would add another task are
+/// then refused.
 pub const MAX_DUE: usize = 64;
 
 /// The number of further places for work that must not fail for lack of space
@@ -63,18 +64,17 @@ impl<'n> NewTask<'n> {
         self
     }
 
-    /// Blocks the account until the task is done: every protocol that is served answers its
-    /// requests with "busy", including those that know nothing of the task. Nothing may be stored
-    /// beside data that is being erased. If no process runs the task any more, the account stays
-    /// busy.
+    /// Blocks the account until the task is done: all protocols answer its requests as busy,
+    /// including protocols that do not know the task. This is for an erasure, during which nothing
+    /// new may be stored. If no process does the task, the account stays busy.
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;
         self
     }
 
-    /// Allows at most `most` tasks of this name; beyond that, the oldest is replaced by this one.
-    /// This is for notices: somebody who received the last few need not receive each one before
-    /// them, and undeliverable ones must not fill the list.
+    /// Allows at most `most` tasks of this name. If there are as many already, this one replaces
+    /// the oldest. This is for notices: an owner who receives the last few does not need all
+    /// earlier ones, and notices that cannot be delivered must not fill the list.
     pub const fn at_most(mut self, most: usize) -> Self {
         self.at_most = most;
         self
@@ -91,7 +91,7 @@ impl<'n> NewTask<'n> {
 // The detail is left out, because it may hold the token of a link.
 keywright_core::redacted_debug!(NewTask<'_> { name, until, .. });
 
-/// Adds a task to the batch that makes it necessary, and returns it. The task is claimed by the
+/// Adds a task in the step that makes it necessary, and returns it. The task is claimed for the
 /// caller, who should do it immediately after the commit.
 ///
 /// # Errors
@@ -146,7 +146,7 @@ pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
 }
 
 /// Returns when the account's due work should next be checked, according to the sealed root, or
-/// `None` if nothing is due. It needs no slot.
+/// `None` if nothing is due. No slot has to be loaded for it.
 ///
 /// The hint in the root's row has the same value in clear, for an index. Somebody who can write to
 /// the database can change the hint, but not this.
@@ -167,7 +167,8 @@ pub fn has_unclaimed(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Resul
 
 /// Claims each of the caller's own tasks that is unclaimed and past its pause, and returns them.
 /// `own` selects them by name. Do them after the commit, then [`complete`] or [`release`] each.
-/// Never claim another crate's work: its owner could not get at it.
+/// Never claim another crate's tasks, because that crate could not claim them until your claim
+/// expires.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -204,8 +205,8 @@ fn claim_where(
     Ok(claimed)
 }
 
-/// Returns claims after a failure. Each task is tried again after a pause that grows with its
-/// failures. A task that was claimed by somebody else since is left to them.
+/// Gives up claims after a failure. Each task is tried again after a pause that grows with its
+/// failures. A task that was claimed by somebody else in the meantime is not changed.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -222,7 +223,7 @@ pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepErr
     if released { write(draft, list) } else { Ok(()) }
 }
 
-/// Returns claims on tasks that were not tried. The next worker may do them immediately.
+/// Gives up claims on tasks that were not tried. Another worker may claim them immediately.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -236,8 +237,8 @@ pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepEr
     if returned { write(draft, list) } else { Ok(()) }
 }
 
-/// Renews the caller's claim on a task, so that others respect it for as long again. Returns `None`
-/// if somebody else has claimed the task or it was completed. Do not do it then.
+/// Renews the caller's claim on a task, which others then respect for as long again. Returns `None`
+/// if somebody else has claimed the task or it was completed. In that case, do not do the task.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -253,8 +254,8 @@ pub fn claim_again(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<Option<Du
     Ok(Some(again))
 }
 
-/// Removes a task that was done. Returns whether it was still there under this claim. If somebody
-/// has claimed it since, they do it again and remove it then.
+/// Removes a task that was done. Returns whether it was still claimed by the caller. If somebody
+/// else has claimed it in the meantime, it stays in the list, and they will do it once more.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -350,7 +351,7 @@ mod tests {
         let skewed = failed_at(now.plus(CLOCK_SKEW_SECONDS));
         let end = now.plus(CLOCK_SKEW_SECONDS + LONGEST_PAUSE);
         for moment in 0..=CLOCK_SKEW_SECONDS {
-            assert_eq!(skewed.due_at(now.plus(moment)), end, "told once, it does not move");
+            assert_eq!(skewed.due_at(now.plus(moment)), end, "once reported, it does not move");
         }
         assert!(!skewed.is_free(end.minus(1)) && skewed.is_free(end));
         let claimed = task(Some(Claim { id: [2; 16], made: now.plus(CLAIM_LASTS + 1) }));

@@ -1,9 +1,12 @@
-//! Judging a guess: admit it, compare it, then charge or forgive it, in one draft. Every crate that
-//! checks a secret uses this module, so no secret is charged in two ways.
+//! Checking a guess at a secret: find out from the [guess ledger](keywright_core::ledger) whether
+//! it may be checked, compare it, and record whether it was right. Every crate that checks a secret
+//! uses this module, so all of them count wrong guesses in the same way.
 //!
 //! The driver has one ledger policy for the whole server: [`Draft::ledger_policy`].
 
-use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
+use std::convert::Infallible;
+
+use keywright_core::ledger::{ClientAdmission, DenialKind, DenialReport, PendingGuess};
 use keywright_core::{
     Admission, AdmittedAttempt, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal,
     SecretKind, SecretName, Severity, UnixSeconds,
@@ -32,29 +35,35 @@ pub static GUESSES_UNLOCKED: EventKind =
 pub static CLIENT_ADMITTED: EventKind =
     EventKind::change("client_admitted", Severity::Notice, "a client was let in for a few tries");
 
-/// The result of comparing a guess.
+/// What a secret that can be spent has beside other secrets: a guess that matches what was spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing but its name")]
+pub struct Spent;
+
+/// The result of comparing a guess. Only a secret that can be spent has replays: for any other, `S`
+/// has no value, and a `match` needs no arm for [`Replayed`](Self::Replayed).
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the three ways a comparison ends; a new one must be handled everywhere")]
-pub enum Comparison<T> {
+pub enum Comparison<T, S = Infallible> {
     /// The guess is right.
     Right(T),
     /// The guess is wrong, and is charged.
     Wrong,
     /// The guess matches something that was spent already. It is denied but not charged, and is
     /// reported at most once an hour.
-    Replayed,
+    Replayed(S),
 }
 
-/// How an attempt ended.
+/// How an attempt ended. `S` is that of the [`Comparison`].
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the four ways an attempt ends; a new one must be handled everywhere")]
-pub enum AttemptOutcome<T> {
+pub enum AttemptOutcome<T, S = Infallible> {
     /// The guess was right. The client is known from now on.
     Right(T),
     /// The guess was wrong and is charged.
     Wrong(Charge),
     /// The guess was spent before. It is not charged.
-    Replayed,
+    Replayed(S),
     /// The guess was not checked.
     Refused(Refusal),
 }
@@ -69,6 +78,26 @@ pub fn check<'a, T>(
     attempt: &Attempt,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T>, StepError>,
 ) -> Result<AttemptOutcome<T>, StepError> {
+    judge(draft, attempt, compare)
+}
+
+/// Like [`check`], for a secret that is spent when it is used, so that a guess can be a replay.
+///
+/// # Errors
+/// Returns [`StepError`] if the step cannot decide. Nothing is charged then.
+pub fn check_single_use<'a, T>(
+    draft: &mut Draft<'a>,
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, Spent>, StepError>,
+) -> Result<AttemptOutcome<T, Spent>, StepError> {
+    judge(draft, attempt, compare)
+}
+
+fn judge<'a, T, S>(
+    draft: &mut Draft<'a>,
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, S>, StepError>,
+) -> Result<AttemptOutcome<T, S>, StepError> {
     let (mut ledger, admission) = admit(draft, attempt)?;
     let admitted = match admission {
         Admission::Open(admitted) => admitted,
@@ -92,17 +121,18 @@ pub fn check<'a, T>(
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
         }
-        Comparison::Replayed => {
-            tell(draft, &mut ledger, attempt.secret, Told::Replayed);
+        Comparison::Replayed(spent) => {
+            report_denial(draft, &mut ledger, attempt.secret, DenialKind::Replayed);
             draft.put(LEDGER, &ledger)?;
-            Ok(AttemptOutcome::Replayed)
+            Ok(AttemptOutcome::Replayed(spent))
         }
     }
 }
 
-/// Begins an attempt at a secret that the **host** will judge, slowly and outside of any commit.
-/// This is the first of two commits. Unjudged attempts are counted, so that parallel guesses cannot
-/// outrun the limit. One whose verdict never comes is charged.
+/// Records that the **host** is about to check a guess, which may be slow and happens outside of
+/// any commit. This belongs in the first of two commits. The number of guesses whose verdict is
+/// pending is limited, so that parallel guesses are not limited less than serial ones. A guess for
+/// which no verdict is recorded is charged later.
 ///
 /// # Errors
 /// Returns [`StepError`] if the step cannot decide. Nothing is begun then.
@@ -169,7 +199,8 @@ pub fn withdraw(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, S
     Ok(withdrawn)
 }
 
-/// Returns the standing of a guess's client in a queue. Known clients come first.
+/// Returns whether the client of a guess waits in a queue among the known clients, which come
+/// first, or among the unknown ones.
 #[must_use]
 pub const fn standing(admitted: &AdmittedAttempt) -> Standing {
     if admitted.is_known() || admitted.is_admitted() { Standing::Known } else { Standing::Unknown }
@@ -183,9 +214,9 @@ pub fn peek_refusal(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<R
     Ok(read(draft)?.peek(draft.ledger_policy(), attempt, draft.now()))
 }
 
-/// Returns the refusal that every guess gets now, to be answered before one is checked. Unlike
-/// [`peek_refusal`], it also clamps and stores a moment that lies too far in the future. That
-/// happens once: a wait that was reported after the clock went back ends when it was said to end.
+/// Returns the refusal that a guess would get now, so that a request can be refused before its
+/// guess is checked. Unlike [`peek_refusal`], this also corrects and stores a time that lies too
+/// far in the future because the clock went back, so that a wait ends when it was reported to end.
 ///
 /// # Errors
 /// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.
@@ -235,7 +266,7 @@ pub fn forget(draft: &mut Draft<'_>, secret: SecretKind) -> Result<(), StepError
     if ledger.forget(secret) { draft.put(LEDGER, &ledger) } else { Ok(()) }
 }
 
-/// Lifts the waits, streaks and levels of a secret. Returns whether there was anything to lift.
+/// Clears the waits, streaks and levels of a secret. Returns whether there was anything to clear.
 ///
 /// Call it only for an explicit act that the caller has proven: an act of the operator, or of a
 /// session of the account with a fresh proof of the same or a stronger factor.
@@ -252,8 +283,8 @@ pub fn unlock(draft: &mut Draft<'_>, secret: SecretKind, generation: Generation)
     Ok(lifted)
 }
 
-/// Lifts the waits, streaks and levels of every secret of the account. This is an operator's act.
-/// Returns the secrets that had anything to lift.
+/// Clears the waits, streaks and levels of every secret of the account. Only an operator may do
+/// this. Returns the secrets for which there was anything to clear.
 ///
 /// # Errors
 /// Returns [`StepError`] if the step cannot decide. Nothing is lifted then.
@@ -307,16 +338,16 @@ pub struct MailTicket {
     /// The ticket that [`unlock_mail_clicked`] requires. Only the link may reveal it.
     pub ticket: [u8; 16],
     /// The moment at which the link expires and the next mail may be sent. Keep the mail due until
-    /// then ([`NewTask::until`](crate::due::NewTask::until)). If it is dropped earlier, the owner
-    /// lacks it for the rest of the pause.
+    /// then ([`NewTask::until`](crate::due::NewTask::until)). If its task is dropped earlier, the
+    /// owner gets no mail for the rest of the pause.
     pub until: UnixSeconds,
 }
 
 keywright_core::redacted_debug!(MailTicket { until, .. });
 
-/// Returns what the link of an unlock mail carries, if the owner should get one now because
-/// somebody locks out new clients. The same commit must make the mail due ([`crate::due::add`]).
-/// Returns `None` if no mail may be sent now.
+/// Returns what the link of an unlock mail must contain, if the owner should get such a mail now
+/// because somebody else has locked out unknown clients. The caller must record the mail as due
+/// work ([`crate::due::add`]) in the same draft. Returns `None` if no mail may be sent now.
 ///
 /// # Errors
 /// Returns [`StepError`] if the step cannot decide. No mail is sent then.
@@ -387,8 +418,7 @@ fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admis
     Ok((ledger, admission))
 }
 
-/// Ensures that nobody else commits to the account while the guess is compared. Known clients come
-/// first.
+/// Requires that nobody else commits to the account while the guess is compared.
 fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepError> {
     draft.admit_guess(standing(admitted))
 }
@@ -396,16 +426,16 @@ fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepErr
 /// Emits the denials that were only counted and whose hour is over. Returns whether there were any,
 /// in which case the ledger must be put.
 fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
-    let untold = ledger.take_untold(draft.now());
-    for told in &untold {
-        draft.event(denied(told.secret.as_str(), told.what, told.times));
+    let unreported = ledger.take_unreported(draft.now());
+    for kind in &unreported {
+        draft.event(denied(kind.secret.as_str(), kind.what, kind.times));
     }
-    !untold.is_empty()
+    !unreported.is_empty()
 }
 
 fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge) -> Result<(), StepError> {
     let secret = charge.admitted().secret();
-    tell(draft, ledger, secret, Told::Wrong);
+    report_denial(draft, ledger, secret, DenialKind::Wrong);
     flush(draft, ledger);
     draft.put(LEDGER, ledger)?;
     if charge.locked() {
@@ -418,14 +448,14 @@ fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge)
 
 /// Emits a denial, unless a similar one was reported within the hour, in which case it is only
 /// counted.
-fn tell(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, told: Told) {
-    if let Tell::Now { earlier } = ledger.tell(secret, told, draft.now()) {
-        draft.event(denied(secret.name(), told, earlier));
+fn report_denial(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, kind: DenialKind) {
+    if let DenialReport::Now { earlier } = ledger.report_denial(secret, kind, draft.now()) {
+        draft.event(denied(secret.name(), kind, earlier));
     }
 }
 
-fn denied(secret: &str, told: Told, earlier: u32) -> Event {
-    let reason = if told == Told::Replayed { "replayed" } else { "wrong" };
+fn denied(secret: &str, kind: DenialKind, earlier: u32) -> Event {
+    let reason = if kind == DenialKind::Replayed { "replayed" } else { "wrong" };
     let event = Event::new(&GUESS_DENIED).with("secret", secret).with("reason", reason);
     if earlier == 0 { event } else { event.with("earlier", earlier) }
 }

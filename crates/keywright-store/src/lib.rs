@@ -1,13 +1,14 @@
-//! The storage port of Keywright: one compare-and-set per commit, the draft, the driver, and a
-//! memory store.
+//! The storage layer of Keywright: the traits that a backend implements, the driver that commits
+//! each change with one compare-and-set, and a store in memory.
 //!
-//! A security decision is a pure step over a draft of one account's records. The driver loads the
-//! records, runs the step, and commits the result by one compare-and-set of the account's root
-//! record. Only then does it return the outcome. Whatever a step grants is therefore granted at
-//! most once, by one server or by a hundred, on any store that keeps the port's few promises.
+//! A security decision (is this code right, and unused?) is written as a pure function, called a
+//! step, over the records of one account. The driver loads the records, runs the step, and commits
+//! the result by one compare-and-set of the account's root record. Only then does it return the
+//! outcome. Whatever a step grants is therefore granted at most once, by one server or by a
+//! hundred, on any store that implements the traits as documented.
 //!
-//! This crate makes no decision itself, never verifies a secret, and passes only sealed bodies to a
-//! backend.
+//! This crate makes no security decision itself and never verifies a secret. It passes record
+//! bodies to a backend only after encrypting them.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,6 +48,27 @@
 //! # }
 //! ```
 //!
+//! # Terms
+//! - A *partition* is what one commit can change: the records of one account, of one unique name,
+//!   or of the server itself.
+//! - A *slot* is the named place of one *record* in a partition. The crate that owns a record
+//!   declares its slot as a constant.
+//! - The *root* of a partition is a record of its own. It lists all other records, and its
+//!   *revision*, 128 random bits that are drawn for each commit, is the only thing that a commit
+//!   compares.
+//! - A *step* is a pure, synchronous function over a *draft*: the records of one partition as they
+//!   were loaded, and the changes that the step has staged. The driver may run a step several
+//!   times.
+//! - A *batch* is what a finished draft writes. A backend applies all of it or nothing.
+//! - An *epoch* is a number in the root. What is made in one epoch (a session, for example) is void
+//!   as soon as the number changes, or "the epoch moves".
+//! - The *horizon* of a store is the time before which expired rows may be deleted. Deleting them
+//!   is called a *sweep*.
+//! - An account's security *events* form two *chains*, one of changes and one of denials, in which
+//!   each event is linked to the one before it by a hash.
+//! - *Due work* is what the host must still do after a commit, such as sending a mail.
+//! - The *host* is the server program that uses this crate.
+//!
 //! # Map
 //! - [`RecordStore`], [`VaultStore`] and [`Upkeep`] are the traits that a backend implements.
 //!   `keywright-store-conformance` tests it.
@@ -54,21 +76,23 @@
 //!   account.
 //! - [`Draft`], [`Tentative`] and [`Release`] are what a step reads and writes.
 //! - [`Driver`] and [`Observer`] run steps. [`MemoryStore`] is a store in memory.
-//! - [`guess`] is the one way in which a guess is judged.
+//! - [`guess`] checks a guess at a secret under the guess ledger's limits. All crates use it.
 //! - [`due`] is the work that the host must do after a commit.
 //! - [`names`] keeps names unique without a commit that crosses partitions.
 //!
 //! # What the root proves
-//! The root record is the account's sealed table of contents. It lists every record with the
-//! revision under which it was written, and the heads of both chains of events. If somebody who can
-//! write to the database, but lacks the keyring, drops, adds, moves or puts back a record, the next
-//! use of that record notices it and denies.
+//! The root record is the account's encrypted and authenticated table of contents. It lists every
+//! record with the revision under which it was written, and the newest hash of each of the two
+//! event logs. Suppose that somebody can write to the database but lacks the keyring. If they
+//! delete, add or move a record, or replace it by an older version, the next request that uses this
+//! record detects it and is denied.
 //!
 //! # What it does not promise
 //! A store that replicates asynchronously can revive a spent code after a failover. Somebody who
-//! can write to the database without the keyring can put a **whole** account back to an earlier
-//! state, or delete it as a whole.
+//! can write to the database without the keyring can replace a **whole** account by an earlier
+//! state of it, or delete it as a whole.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod contents;
@@ -106,7 +130,7 @@ pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, Store, StoredEvents,
     StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};

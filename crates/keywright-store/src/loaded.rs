@@ -85,7 +85,7 @@ impl Loaded {
         {
             return Err(StepError::UndeclaredSlot(slot));
         }
-        if let Some(chain) = root.tells_newest(&newest) {
+        if let Some(chain) = root.newest_mismatch(&newest) {
             return Err(StepError::Damaged(Damage::Events(chain)));
         }
         let is_current = keyring.is_current(&stored.body);

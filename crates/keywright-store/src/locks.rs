@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 
 use crate::partition::Partition;
 
-/// The kind of client that waits for a partition. The guess ledger decides it, in the step.
+/// Whether a client that waits is known or unknown, according to the guess ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
@@ -87,14 +87,14 @@ impl PartitionLocks {
     }
 }
 
-/// How an attempt gets exclusive use of its partition: it already has it, or takes it if nobody
-/// does.
-pub(crate) struct Turn {
+/// An attempt's exclusive use of its partition, which it may have already, or may take if nobody
+/// else has it.
+pub(crate) struct PartitionAccess {
     locks: Arc<PartitionLocks>,
     guard: Cell<Option<PartitionGuard>>,
 }
 
-impl Turn {
+impl PartitionAccess {
     pub(crate) fn new(locks: &Arc<PartitionLocks>, guard: Option<PartitionGuard>) -> Self {
         Self { locks: Arc::clone(locks), guard: Cell::new(guard) }
     }
@@ -168,7 +168,7 @@ mod tests {
             assert!(locks.try_acquire(&a).is_none());
             let mut second = Box::pin(locks.acquire(&a, Standing::Known));
             assert!(poll_once(second.as_mut()).await.is_none(), "it waits");
-            assert!(locks.acquire(&a, Standing::Known).await.is_none(), "the third is told at once");
+            assert!(locks.acquire(&a, Standing::Known).await.is_none(), "the third is refused at once");
             assert!(locks.acquire(&b, Standing::Known).await.is_some(), "another partition is not delayed");
             drop(first);
             assert!(second.await.is_some());

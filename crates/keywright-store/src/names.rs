@@ -48,7 +48,7 @@
 //! ```
 //!
 //! # What a crash leaves behind
-//! | it stops | it leaves | the next account that wants the name |
+//! | the process stops | what is left | what the next account that wants the name does |
 //! |---|---|---|
 //! | after 1 | an intent, one of at most [`MAX_INTENDED`] | takes it: nothing contradicts it |
 //! | after 2 | an intent, and a claim without ownership | cancels the intent, replaces the claim |
@@ -61,10 +61,10 @@
 //! repeated.
 //!
 //! # What it does not do
-//! It does not canonicalise names; do that first. It does not tell the loser of a race who won. It
-//! does not hide by its timing whether a name is claimed: `Names::find` reads a second partition
-//! only if it is. Somebody who can write to the database without the keyring can make an account
-//! lose its names, just as they can delete the account.
+//! This module does not canonicalise names; do that first. It does not report to the loser of a
+//! race who won. Its timing reveals whether a name is claimed, because `Names::find` reads a second
+//! partition only if it is. Somebody who can write to the database without the keyring can make an
+//! account lose its names, just as they can delete the account.
 
 use keywright_core::{AccountId, UnixSeconds};
 
@@ -79,8 +79,8 @@ use list::{ClaimState, Entry, EntryState, Ticket};
 pub use list::{Intent, MAX_INTENDED, MAX_OWNED, NAMES, NameIndex, NameList};
 pub use service::{ClaimOutcome, MAX_OVERTAKEN, Names};
 
-/// Proof that the name's partition contained {account, ticket} after the intent was committed. Only
-/// `Names::claim` creates it.
+/// Proof that a name was claimed: its partition contained the account and the ticket of a committed
+/// intent. Only `Names::claim` creates one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed(Intent);
 
@@ -92,8 +92,8 @@ impl Claimed {
     }
 }
 
-/// A name that an account has given up. Only the receipt of that commit releases it, so no claim is
-/// dropped before the commit.
+/// A name that an account has given up. It is a tentative value until that commit, so the claim
+/// cannot be deleted earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released(Intent);
 
@@ -137,20 +137,20 @@ pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentativ
     Ok(Some(draft.tentative(intent)))
 }
 
-/// Makes the name the account's own, if the intent is still current. Returns `false` if somebody
-/// was faster, or the intent was dropped. Nothing is changed then, and the caller must change
-/// nothing either. A repeated call after success succeeds again.
+/// Makes the account the owner of the name, if the intent is still current. Returns `false` if
+/// another account was faster, or the intent was dropped. Then nothing is changed, and the caller
+/// must not change anything either. Calling it again after success returns `true` again.
 ///
 /// # Errors
-/// Returns [`StepError::Misuse`] for a name that another account has claimed, or beyond
+/// Returns [`StepError::Misuse`] for the name was claimed by another account, or beyond
 /// [`MAX_OWNED`]. Otherwise returns the errors of [`Draft::read`].
 pub fn take(draft: &mut Draft<'_>, claimed: &Claimed) -> Result<bool, StepError> {
     take_as(draft, claimed, None)
 }
 
-/// Makes the name the account's own as [`take`] does, but provisionally, for an account that has
-/// not proven itself yet. From `until` on (by the clock of the server that checks), another account
-/// that takes the name may evict it, unless [`make_permanent`] came first.
+/// Makes the account the owner of the name as [`take`] does, but provisionally, for an account that
+/// has not been verified yet. From `until` on (by the clock of the server that checks), another
+/// account that takes the name may evict it, unless [`make_permanent`] came first.
 ///
 /// # Errors
 /// Returns the errors of [`take`].
@@ -164,7 +164,7 @@ fn take_as(
     provisional_until: Option<UnixSeconds>,
 ) -> Result<bool, StepError> {
     if account(draft)? != intent.claimant.account {
-        return Err(StepError::Misuse("a name that another account has claimed"));
+        return Err(StepError::Misuse("the name was claimed by another account"));
     }
     let now = draft.now();
     let mut list = NameList::read(draft)?;
@@ -176,7 +176,7 @@ fn take_as(
         return Ok(true);
     }
     if owned >= MAX_OWNED {
-        return Err(StepError::Misuse("an account that owns too many names"));
+        return Err(StepError::Misuse("the account owns too many names"));
     }
     entry.since = now;
     entry.standing = EntryState::Owned { provisional_until };
@@ -184,8 +184,8 @@ fn take_as(
     Ok(true)
 }
 
-/// Ends the provisional time, because the account has proven itself. Returns `false` if it does not
-/// own the name, because it was evicted or never had it.
+/// Makes a provisional ownership permanent, because the account has been verified. Returns `false`
+/// if the account does not own the name, because it was evicted or never owned it.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -202,8 +202,8 @@ pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, S
     Ok(true)
 }
 
-/// Whether the account owns the name, provisionally or permanently. Check this in the commit that
-/// acts on a look-up.
+/// Whether the account owns the name, provisionally or permanently. A step that acts on the result
+/// of `Names::find` must check this again.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -220,8 +220,8 @@ pub fn owned(draft: &mut Draft<'_>) -> Result<Vec<NameIndex>, StepError> {
 }
 
 /// Gives up a name that the account owns or intends to take. Returns `None` if it does neither. The
-/// name is free from the commit on. Pass the released value to `Names::drop_claim`, which tidies
-/// up.
+/// name is free once this is committed. Pass the returned value to `Names::drop_claim`, which
+/// deletes the claim.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -234,8 +234,8 @@ pub fn release(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentati
     Ok(Some(draft.tentative(released)))
 }
 
-/// Releases all names. Call it before [`Draft::erase`], which drops the list and would leave the
-/// claims to the next taker.
+/// Releases all names of the account. Call it before [`Draft::erase`], which deletes the list of
+/// names; the claims would otherwise remain until other accounts claim the names.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].
@@ -253,7 +253,7 @@ fn account(draft: &Draft<'_>) -> Result<AccountId, StepError> {
     draft.partition().as_account().ok_or(StepError::NoAccount)
 }
 
-/// What another account's claim ends in the holder's partition.
+/// What an account loses when another account claims a name that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evicted {

@@ -96,7 +96,7 @@ impl fmt::Debug for Partition {
 
 /// A stored text names no partition. It is a row of a newer version, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored partition has no known form")]
+#[error("a stored partition key is malformed or was written by a newer version")]
 pub struct UnknownPartition;
 
 /// Returns the tag by which a partition's guess ledger identifies a client that presents

@@ -1,9 +1,10 @@
-//! The storage port. It is object safe. No method has a default body, because each one carries a
-//! part of the promise.
+//! The traits that a storage backend implements. They are object safe. No method has a default
+//! body, because every one is needed for the guarantees.
 //!
-//! To write a backend, keep a table of roots (partition, revision, body, two hints), one of records
-//! (partition, slot, body, purge hint) and one of events. Apply a [`Batch`] as one compare-and-set
-//! of the root. Then run `keywright-store-conformance` against the backend.
+//! A backend has a table of roots (partition, revision, body, `purge_after`, `due_at`), one of
+//! records (partition, slot, body, `purge_after`) and one of events. It applies a [`Batch`] in one
+//! transaction that compares and sets the root's revision. `keywright-store-conformance` has the
+//! test suite for backends.
 
 use std::fmt;
 use std::future::Future;
@@ -24,12 +25,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Any error, with its source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// Stores records under one guard per partition. For each partition, a backend is strictly
-/// serialisable, and durable before it answers.
+/// Stores records, with one guard per partition: the root's revision. For each partition, a backend
+/// must be strictly serialisable, and must make a commit durable before it returns.
 pub trait RecordStore: fmt::Debug + Send + Sync {
-    /// Loads the root and the requested slots, in order, all from **one snapshot** that includes
-    /// every commit acknowledged before the call. It must not read from a replica, and it never
-    /// filters by age.
+    /// Loads the root and the requested slots, in the order of the request, all from **one
+    /// snapshot** that includes every commit that was acknowledged before the call. It must not
+    /// read from a replica, and must return records even if they have expired.
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed. The caller must deny.
@@ -43,8 +44,8 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     /// durable before this returns. For a batch without a write, this checks whether the root still
     /// has that revision, as of a moment after the call began.
     ///
-    /// The batch is passed by value, so that it can be sent to a writer thread. This never retries
-    /// by itself. Dropping the future does not undo the commit.
+    /// The batch is passed by value, so that it can be sent to a writer thread. A backend must not
+    /// retry a commit. Dropping the future does not undo the commit.
     ///
     /// # Errors
     /// Returns [`CommitError`] if the batch was not applied, or if that is unknown.
@@ -64,8 +65,11 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<StoredEvents, LoadError>>;
 }
 
-/// Stores the vault, which has too many rows for one record. Writes are part of a [`Batch`].
-/// Staging is unguarded; promoting a stage is not.
+/// Stores vaults, which have too many rows for one record. A row is one cipher: its text, a note of
+/// the application, and the random [marks](crate::Mark) that identify the stored versions of both.
+/// Changes of a vault are part of a [`Batch`]. Rows of a new vault can also be stored beside the
+/// current one, as a *stage*, without a guard; a batch can later *promote* the stage, which makes
+/// its rows the current ones.
 pub trait VaultStore: RecordStore {
     /// Loads the marks of every row, with the root's revision, from one snapshot.
     ///
@@ -79,9 +83,9 @@ pub trait VaultStore: RecordStore {
     /// Returns [`LoadError`] if the load failed.
     fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>>;
 
-    /// Keeps rows under a stage id, replacing those of the same id, so that an upload can be
-    /// resumed or repeated. Their notes are not kept. A partition without a root accepts no stage,
-    /// because its rows would look like rows that lost their root.
+    /// Stores rows under a stage id, replacing staged rows of the same cipher id, so that an upload
+    /// can be resumed or repeated. Their notes are not stored. For a partition without a root this
+    /// is refused, because rows without a root count as damage.
     ///
     /// # Errors
     /// Returns [`CommitError`] if nothing was staged, or if that is unknown; it is
@@ -95,16 +99,16 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<(), CommitError>>;
 
     /// Drops a stage and its rows immediately. An unknown stage is not an error. This is as
-    /// unguarded as [`stage`](Self::stage), so use it only for a stage that no record names any
-    /// more.
+    /// unguarded as [`stage`](Self::stage), so use it only for a stage to which no record refers
+    /// any more.
     ///
     /// # Errors
     /// Returns [`CommitError`] if nothing was dropped, or if that is unknown.
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
     /// Lists every (id, text mark) of a stage, sorted by id. The list of an unknown stage is empty.
-    /// A row with a column of an unknown form is listed under the mark [`Mark::UNREADABLE`],
-    /// because one such row must not keep the others, or the account, from being read.
+    /// A malformed row is listed under the mark [`Mark::UNREADABLE`], because one such row must not
+    /// prevent the others, or the account, from being read.
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed.
@@ -116,8 +120,8 @@ pub trait VaultStore: RecordStore {
 
     /// Loads the texts of a stage, sorted by id: at most `limit` of those after `after`, or from
     /// the first if that is `None`. The result for an unknown stage is empty. A promotion opens the
-    /// texts first. A row with a column of an unknown form is returned under the mark
-    /// [`Mark::UNREADABLE`], without a text.
+    /// texts first. A malformed row is returned under the mark [`Mark::UNREADABLE`], without a
+    /// text.
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed.
@@ -130,15 +134,15 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>>;
 }
 
-/// How far the horizon moves in one round, in seconds: a day. If a clock runs ahead by years, only
-/// a day's worth is deleted.
+/// How far the horizon moves in one round, in seconds: a day. If a clock runs ahead by years, a
+/// round deletes only what expired within one more day.
 pub const HORIZON_STEP: u64 = 86_400;
 
-/// Housekeeping, which never happens on a request's path.
+/// Maintenance of a store, which is never part of handling a request.
 ///
-/// What is swept is decided by the store's own **horizon**, not by a clock. The horizon follows the
-/// clock by at most [`HORIZON_STEP`] each round, and moves back with it immediately. A clock that
-/// once ran ahead thus has no lasting effect.
+/// What is swept is decided by the store's own **horizon**, not by a clock. Each round of
+/// maintenance moves the horizon towards the clock's time, forward by at most [`HORIZON_STEP`] and
+/// back without limit. A clock that once ran ahead thus has no lasting effect.
 pub trait Upkeep: fmt::Debug + Send + Sync {
     /// Returns the horizon, or `None` if it was never moved.
     ///
@@ -157,9 +161,9 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// Returns [`CommitError`] if it was not moved, or if that is unknown.
     fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>>;
 
-    /// Drops at most `limit` records, stages and whole partitions whose `purge_after` is before the
-    /// horizon. Each is checked as it is at the moment in which it is deleted, in one atomic step.
-    /// A partition is dropped with everything in it. Returns how many were dropped.
+    /// Deletes at most `limit` records, stages and whole partitions whose `purge_after` is before
+    /// the horizon. Checking and deleting each one is atomic. A partition is dropped with
+    /// everything in it. Returns how many were dropped.
     ///
     /// # Errors
     /// Returns [`CommitError`] if the sweep failed, or if that is unknown.
@@ -202,6 +206,12 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<StoredSlots, LoadError>>;
 }
+
+/// A backend that keeps everything: records, vaults, and its own upkeep. Every type with the three
+/// traits is one.
+pub trait Store: VaultStore + Upkeep {}
+
+impl<S: VaultStore + Upkeep + ?Sized> Store for S {}
 
 /// The result of a load, from one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,7 +269,7 @@ pub struct StoredEvents {
     pub events: Vec<StoredEvent>,
 }
 
-/// A load failed. Nothing was learned; the caller must deny.
+/// A load failed. The caller must deny the request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -267,11 +277,11 @@ pub enum LoadError {
     #[error("the store failed to load")]
     Failed(#[source] BoxError),
     /// A row has a form that this version does not know.
-    #[error("the store holds a row of an unknown form")]
+    #[error("the store holds a row that is malformed or was written by a newer version")]
     Corrupt(#[source] BoxError),
     /// The load took too long: the driver ([`load_limit`](crate::DriverBuilder::load_limit)) or the
     /// backend itself gave it up. Try again.
-    #[error("the store gave no answer in time")]
+    #[error("the store did not answer in time")]
     TimedOut,
 }
 

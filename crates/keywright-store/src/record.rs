@@ -25,9 +25,10 @@ pub trait Record: Serialize + DeserializeOwned {
     }
 }
 
-/// A body opened but is not a record of its type, because a newer version wrote it.
+/// A body was opened, but does not decode as a record of its type: a newer version may have written
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a record's body has an unknown form")]
+#[error("a record's body cannot be decoded: a newer version may have written it")]
 pub struct RecordError;
 
 /// Returns the encoded body in a buffer that is wiped. The buffer is sized once, because a growing

@@ -1,10 +1,10 @@
-//! Outcomes that exist only if a commit happens.
+//! Values of a step that become available only once its commit has happened.
 
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
-/// A value that exists only if a commit happens. Only the driver releases it, after the commit for
-/// which it was staged.
+/// A value that becomes available only once the commit has happened for which it was created. Only
+/// the driver can release it.
 #[must_use = "a tentative value comes out of the driver after its commit"]
 pub struct Tentative<T> {
     value: T,
@@ -27,12 +27,12 @@ impl<T> Tentative<T> {
     /// Returns [`StepError::Misuse`] if they belong to different attempts.
     pub fn zip<U>(self, other: Tentative<U>) -> Result<Tentative<(T, U)>, StepError> {
         if self.attempt != other.attempt {
-            return Err(StepError::Misuse("values of two attempts"));
+            return Err(StepError::Misuse("the two tentative values belong to different attempts"));
         }
         Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
     }
 
-    /// Returns the value to this attempt alone.
+    /// Returns the value, if it belongs to this attempt.
     pub(crate) fn of_attempt(&self, attempt: Revision) -> Option<&T> {
         (self.attempt == attempt).then_some(&self.value)
     }
@@ -53,7 +53,8 @@ impl Receipt {
     }
 }
 
-/// The receipt is of another commit: a step kept a tentative value from an earlier run.
+/// A tentative value does not belong to the commit that was made: a step kept it from an earlier
+/// run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a tentative value belongs to another commit")]
 pub struct WrongReceipt;

@@ -1,4 +1,4 @@
-//! Revisions, which the one guard of every commit compares.
+//! Revisions, which every commit compares.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Revision([u8; 16]);
 
 impl Revision {
-    /// Stands for "there is no root" wherever revisions are listed.
+    /// Represents an absent root in lists of revisions.
     pub const ZERO: Self = Self([0; 16]);
 
     /// Draws a revision from the operating system, whichever generator a step is given. A generator

@@ -180,7 +180,7 @@ impl RootRecord {
 
     /// Returns the first chain whose newest event in the store differs from the one that this root
     /// records.
-    pub(crate) fn tells_newest(&self, newest: &Newest) -> Option<EventChain> {
+    pub(crate) fn newest_mismatch(&self, newest: &Newest) -> Option<EventChain> {
         EventChain::ALL.into_iter().find(|&chain| self.chain(chain).next.saturating_sub(1) != newest.of(chain))
     }
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn unsound_roots_are_told() {
+    fn unsound_roots_are_detected() {
         let own = Revision::from_bytes([0xee; 16]);
         assert!(with_slots(3).is_sound(own));
         assert!(!with_slots(3).is_sound(Revision::from_bytes([3; 16])), "its own revision is among those before");

@@ -1,5 +1,4 @@
-//! Settling a lost reply: what another read of the root shows about a commit whose answer never
-//! came.
+//! Settling a lost reply: what another read of the root shows about a commit whose answer was lost.
 //!
 //! It is a pure function, so that the model checker (`keywright-model`) explores the very code that
 //! the driver runs.

@@ -171,11 +171,11 @@ impl fmt::Debug for SlotName {
 
 /// A stored text names no slot. It is a row of a newer version, or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored slot has no known form")]
+#[error("a stored slot name is malformed or was written by a newer version")]
 pub struct UnknownSlot;
 
 /// What happens when more records of a kind are put than a partition may have. It is part of the
-/// kind's declaration, and the draft applies it. No variant ever drops a record that must be there.
+/// kind's declaration. No variant removes a [lasting](Lasting) record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Full {
@@ -256,14 +256,14 @@ pub trait Lifetime: sealed::Sealed {
     const EXPIRING: bool;
 }
 
-/// Records that must be there once they were written. Their loss is an integrity error, which
-/// denies.
+/// Marks records that must exist once they were written. If one is missing, the account's requests
+/// are denied with an integrity error.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
 pub enum Lasting {}
 
-/// Records with an expiry, whose absence denies more than their presence: sessions, tokens,
-/// step-ups, pending things. A missing one reads as absent.
+/// Marks records with an expiry, such as sessions, tokens and step-ups. Losing one never grants
+/// more than having it. One that is missing reads as absent.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
 pub enum Expiring {}
@@ -392,8 +392,8 @@ impl<T, L> fmt::Debug for SlotFamily<T, L> {
     }
 }
 
-/// The kinds of slots that a server knows. A root record that lists another one denies, because a
-/// newer version wrote it.
+/// The kinds of slots that a server knows. If a root lists any other kind, a newer version wrote
+/// it, and the account's requests are denied.
 #[derive(Debug, Clone, Default)]
 pub struct SlotKinds {
     kinds: Vec<SlotKind>,
@@ -442,14 +442,14 @@ impl SlotKinds {
 #[non_exhaustive]
 pub enum SlotKindsError {
     /// Two crates declare one kind in two ways.
-    #[error("the kind of slot `{0}` is declared in two ways")]
+    #[error("the slot kind `{0}` is declared twice with different settings")]
     DeclaredTwice(KindName),
     /// The record that lists the members of this kind is not declared, or does not have a single
     /// lasting slot.
-    #[error("the kind of slot `{0}` is listed by a record that is not declared")]
+    #[error("the slot kind `{0}` depends on a list record that is not declared")]
     NoList(KindName),
     /// The sum over all kinds is above [`MAX_SLOTS`].
-    #[error("the kinds of slots add up to {0} slots a partition, above {MAX_SLOTS}")]
+    #[error("the declared slot kinds allow {0} slots per partition, more than {MAX_SLOTS}")]
     TooMany(u16),
 }
 

@@ -1,4 +1,4 @@
-//! Why a step could not decide.
+//! Errors of steps.
 
 use std::fmt;
 
@@ -8,23 +8,25 @@ use crate::batch::BatchError;
 use crate::locks::Standing;
 use crate::slot::SlotName;
 
-/// Why a step could not decide. The caller must deny; nothing was counted or written.
+/// A step failed before it could decide. The caller must deny the request; nothing was counted or
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// The step needs slots that were not named. The driver loads them and runs the step again.
+    /// The step read slots that were not loaded. Pass this error on: the driver loads them and runs
+    /// the step again.
     #[error("records were not loaded: {}", Listed(.0))]
     NotLoaded(Vec<SlotName>),
-    /// A guess may be judged now, but only while nobody else commits to the partition. The driver
-    /// takes the partition and runs the step again. Pass it on.
-    #[error("a guess is judged in a commit of its own")]
+    /// The step is about to check a guess, which it may do only while nobody else commits to the
+    /// partition. Pass this error on: the driver locks the partition and runs the step again.
+    #[error("a guess can be checked only while the partition is locked")]
     NeedsPartition(Standing),
-    /// A body does not open: it is damaged, was moved or put back from an earlier revision, or is
-    /// sealed under a key that the keyring lacks. It never counts as absent.
+    /// A body does not open: it is damaged, was moved, is an older version, or is sealed under a
+    /// key that the keyring lacks. It never counts as absent.
     #[error(transparent)]
     Open(OpenError),
     /// A body opened but has an unknown form.
-    #[error("the record `{0}` has an unknown form")]
+    #[error("the record `{0}` cannot be decoded: a newer version may have written it")]
     Decode(SlotName),
     /// A record could not be encoded.
     #[error("the record `{0}` cannot be encoded")]
@@ -34,11 +36,11 @@ pub enum StepError {
     Damaged(Damage),
     /// The root lists a kind of slot that this server does not know, or more slots of a kind than
     /// it declares. A newer version wrote it.
-    #[error("the root names `{0}`, which this server does not declare, or not so often")]
+    #[error("the root lists the slot `{0}`, but this server declares no such kind or fewer slots of it")]
     UndeclaredSlot(SlotName),
     /// More slots of a kind were put than it declares, and nothing makes room for them. See
     /// [`Full`](crate::Full).
-    #[error("there is no room for the record `{0}`")]
+    #[error("the record `{0}` exceeds the number of slots of its kind")]
     TooManySlots(SlotName),
     /// The account's records were never created.
     #[error("the account has no records")]
@@ -47,7 +49,7 @@ pub enum StepError {
     #[error("the account has records already")]
     AccountExists,
     /// The account has [`MAX_DUE`](crate::due::MAX_DUE) due tasks already.
-    #[error("too much of the host's work is still due")]
+    #[error("the account has too many due tasks")]
     TooMuchDue,
     /// A guess was to be checked inside a host's transaction, but needs a commit of its own.
     #[error("a guess cannot be checked inside a host's transaction")]
@@ -70,8 +72,8 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Whether it reports that stored data is damaged, lost or altered, so that an operator must
-    /// look into it.
+    /// Whether the error means that stored data is damaged, lost or altered, so that an operator
+    /// must investigate.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Open(_) | Self::Decode(_) | Self::Damaged(_) | Self::UndeclaredSlot(_))
@@ -87,13 +89,13 @@ pub enum Damage {
     #[error("the record `{0}` and the root disagree: a record was lost, added or put back")]
     Record(SlotName),
     /// The root opens but cannot have been written by this version.
-    #[error("the root record has an impossible form")]
+    #[error("the root record contains values that no version writes")]
     Root,
     /// There are rows in a partition that has no root, or a blank one.
     #[error("the partition has rows but no root record")]
     Orphans,
     /// A row of the partition has a form in which no row is ever written.
-    #[error("a row of the partition has an unknown form")]
+    #[error("a row of the partition is malformed")]
     Form,
     /// A chain of events is not the one that the root authenticates.
     #[error("the chain of {0:?} and the root disagree: events were lost, altered or added, or the root was put back")]
@@ -102,7 +104,7 @@ pub enum Damage {
     #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
     Vault,
     /// The store returned a different number of slots than was requested.
-    #[error("the store answered another number of slots than it was asked for")]
+    #[error("the store returned a different number of slots than was requested")]
     Answer,
 }
 

@@ -1,6 +1,7 @@
-//! The vault: an account's ciphers, which are too many for one record. Rows are opaque here. The
-//! keys that open them, and the proof that none is missing, belong to the crate that owns the
-//! vault's head.
+//! The vault: an account's ciphers (the encrypted entries of a password manager), which are too
+//! many for one record. Each is a row. This crate does not interpret rows: the keys that open them,
+//! and the record that proves that none is missing (the vault's *head*), belong to
+//! `keywright-rekey`.
 
 use std::fmt;
 
@@ -13,8 +14,8 @@ use crate::revision::Revision;
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct CipherId(pub [u8; 16]);
 
-/// Distinguishes the stored versions of a part of a row: 16 random bytes that the driver draws
-/// afresh at each write.
+/// Identifies one stored version of a text or a note: 16 random bytes that are drawn afresh at each
+/// write.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct Mark(pub [u8; 16]);
@@ -26,8 +27,9 @@ impl Mark {
     pub const UNREADABLE: Self = Self([0; 16]);
 }
 
-/// The client's envelope nonce, padded with zeros to 16 bytes, or a digest if a format has none. It
-/// is used to check for unchanged texts and reused nonces, and authenticates nothing.
+/// The nonce under which the client encrypted a text, padded with zeros to 16 bytes, or a digest if
+/// the client's format has no nonce. It serves to detect texts that were not changed and nonces
+/// that were reused; it authenticates nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct ClientNonce(pub [u8; 16]);

@@ -1,4 +1,4 @@
-//! A step inside one of the host's own transactions: what was already granted is spent atomically
+//! Running a step inside one of the host's own transactions, so that a proof is spent atomically
 //! with the host's change.
 
 use keywright_core::SecurityEvent;
@@ -100,8 +100,8 @@ impl Driver {
                     if let Some(batch) = batch {
                         transaction.apply(batch)?;
                     }
-                    let told = (self.clone(), partition.clone(), events);
-                    return Ok(Spent { value, told });
+                    let notice = (self.clone(), partition.clone(), events);
+                    return Ok(Spent { value, notice });
                 }
                 Err(StepError::NotLoaded(slots)) if extra < MAX_EXTRA_LOADS => {
                     extra = extra.saturating_add(1);
@@ -122,7 +122,7 @@ impl Driver {
 pub struct Spent<T> {
     value: T,
     /// The events for the observer, which is notified after the host's commit.
-    told: (Driver, Partition, Vec<SecurityEvent>),
+    notice: (Driver, Partition, Vec<SecurityEvent>),
 }
 
 impl<T> Spent<T> {
@@ -130,7 +130,7 @@ impl<T> Spent<T> {
     /// after a rollback, or if the `COMMIT` returned an error: then the result is unknown, and
     /// nothing is granted.
     pub fn after_commit(self) -> T {
-        let (driver, partition, events) = self.told;
+        let (driver, partition, events) = self.notice;
         driver.tell(&partition, &events);
         self.value
     }
@@ -152,7 +152,7 @@ pub enum WithinError {
     #[error("the partition cannot be read")]
     Load(#[from] LoadError),
     /// The transaction rejected the batch, or cannot be used.
-    #[error("nothing was spent")]
+    #[error("the host's transaction rejected the batch or cannot be used")]
     Failed(#[source] BoxError),
 }
 

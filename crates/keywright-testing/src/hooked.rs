@@ -12,7 +12,7 @@ use keywright_store::{
 };
 
 use crate::hold::Hold;
-use crate::store::Store;
+use keywright_store::Store;
 
 /// A call, before it reaches the store.
 #[derive(Debug, Clone, Copy)]

@@ -34,10 +34,11 @@
 //! - [`World`]: store, keyring, clock, entropy, driver and accounts, and the operations on them
 //!   that tests need.
 //! - [`HookedStore`]: any store, with closures before, after and instead of its calls, and calls
-//!   that can be held up. [`WithoutVault`]: any store, as one that keeps no vault.
+//!   that can be held up.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
 //! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
+//! - `tower`: calls a `tower::Service` with bodies that misbehave (feature `tower`).
 //! - [`process`]: runs a program in its own folder, and a server on a free port.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
@@ -53,8 +54,12 @@ mod outbox;
 pub mod postgres;
 pub mod process;
 mod secrets;
-mod store;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod world;
+
+#[doc(no_inline)]
+pub use keywright_store::Store;
 
 pub use heard::Heard;
 pub use hold::Hold;
@@ -63,5 +68,4 @@ pub use hooked::{Call, HookedStore, Reply};
 pub use log::CapturedLog;
 pub use outbox::{Outbox, OutboxDown};
 pub use secrets::Secrets;
-pub use store::{Store, WithoutVault};
 pub use world::{Epoch, Row, SeededRng, World, WorldBuilder, at, keyring, seeded};

@@ -18,7 +18,7 @@ pub struct OutboxDown;
 
 impl fmt::Display for OutboxDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("told to fail")
+        f.write_str("made to fail")
     }
 }
 

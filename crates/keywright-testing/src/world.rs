@@ -1,4 +1,5 @@
-//! A store, a keyring, a clock that stands still, a seeded generator, a driver over them, and accounts.
+//! A store, a keyring, a clock that stands still, a seeded generator, a driver over them, and
+//! accounts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use keywright_core::{
-    AccountId, Clock as _, EventChain, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock, SecretBytes,
-    SecurityEvent, Severity, SharedRng, SystemEntropy, Told, UnixSeconds, random_bytes,
+    AccountId, Clock as _, DenialKind, EventChain, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock,
+    SecretBytes, SecurityEvent, Severity, SharedRng, SystemEntropy, UnixSeconds, random_bytes,
 };
 use keywright_store::{
     Draft, Driver, DriverBuilder, MemoryStore, Observer, Partition, RecordStore, Release, Revision, Root, SlotKind,
@@ -18,7 +19,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::store::Store;
+use keywright_store::Store;
 
 /// More events, or partitions, than any test makes.
 const ALL: u32 = 100_000;
@@ -425,21 +426,22 @@ impl World {
     /// Returns how many denials of one kind were counted at one of the account's secrets. Within an
     /// hour, the log has one event for all of them, and the ledger counts those that are not in an
     /// event yet.
-    pub async fn denied(&self, secret: &str, what: Told) -> u64 {
+    pub async fn denied(&self, secret: &str, what: DenialKind) -> u64 {
         let reason = match what {
-            Told::Wrong => "wrong",
-            Told::Replayed => "replayed",
+            DenialKind::Wrong => "wrong",
+            DenialKind::Replayed => "replayed",
             _ => panic!("{what:?} has no reason yet"),
         };
-        let told = self.events_as_json().await;
-        let told = told
+        let events = self.events_as_json().await;
+        let counted = events
             .iter()
             .filter(|event| event["kind"] == "guess_denied" && event["secret"] == secret && event["reason"] == reason)
             .map(|event| event["earlier"].as_u64().unwrap_or(0).saturating_add(1));
         let later = self.clock.now().unwrap().plus(7_200);
-        let untold = self.ledger().await.take_untold(later).into_iter();
-        let untold = untold.filter(|untold| untold.secret.as_str() == secret && untold.what == what);
-        told.chain(untold.map(|untold| u64::from(untold.times))).sum()
+        let unreported = self.ledger().await.take_unreported(later).into_iter();
+        let unreported =
+            unreported.filter(|unreported| unreported.secret.as_str() == secret && unreported.what == what);
+        counted.chain(unreported.map(|unreported| u64::from(unreported.times))).sum()
     }
 
     /// Returns every root and record in the store.

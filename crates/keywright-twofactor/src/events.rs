@@ -53,14 +53,14 @@ pub static RECOVERY_CODES_REMOVED: EventKind =
 /// A recovery code was used. Fields: `remaining`, `purpose`.
 pub static RECOVERY_CODE_USED: EventKind =
     EventKind::change("recovery_code_used", Severity::Notice, "a recovery code was used");
-/// Few recovery codes are left. Ask the owner to make new ones. Field: `remaining`.
+/// Few recovery codes are left; the owner should make new ones. Field: `remaining`.
 pub static RECOVERY_CODES_LOW: EventKind =
     EventKind::change("recovery_codes_low", Severity::Notice, "few recovery codes are left");
 /// The last recovery code was used.
 pub static RECOVERY_CODES_EXHAUSTED: EventKind =
     EventKind::change("recovery_codes_exhausted", Severity::Notice, "the last recovery code was used");
 /// A recovery code was used from a set that is older than the last restore, so codes that were used
-/// since the backup work once more. Ask the owner to make new ones. Field: `remaining`.
+/// since the backup work once more. The owner should make new ones. Field: `remaining`.
 pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
     "recovery_codes_stale",
     Severity::Notice,

@@ -1,10 +1,12 @@
 //! Two-factor authentication: TOTP, recovery codes and step-up, each code accepted at most once.
 //!
-//! The crate verifies time-based codes of up to five named devices and recovery codes in sets, and
-//! it applies a rule for each action that determines which of them authorize it. A correct code
-//! yields a proof value, which the function that performs the action takes as an argument. This
-//! crate never stores, mails, checks a password or reads a clock itself, and it implements no hash:
-//! it uses `hmac`, `sha1` and `sha2`, and the tests compare each code with that of `totp-rs`.
+//! The crate verifies time-based codes (TOTP) of up to five named devices per account, and recovery
+//! codes, which come in sets. *Step-up* means that a logged-in session authenticates again before a
+//! sensitive action; rules determine which methods authorize which action. A correct code yields a
+//! proof value, which the function that performs the action takes as an argument. This crate never
+//! accesses a store, sends mail, checks a password or reads a clock itself; the driver of
+//! `keywright-store` runs its steps. It implements no hash either: it uses `hmac`, `sha1` and
+//! `sha2`, and the tests compare each code with that of `totp-rs`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -43,7 +45,7 @@
 //! let login = Purpose::new("login");
 //! match two_factor.verify_totp(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
-//!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
+//!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
 //! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_))); // once
@@ -58,9 +60,9 @@
 //!   removed and imported again, and when another device has the same secret. A secret cannot be
 //!   imported twice under different parameters.
 //! - The guess ledger, which counts and limits wrong guesses, treats all devices as one secret.
-//!   Wrong guesses lead to waits and finally to a lock, through whichever endpoint they come, and no
-//!   success resets the level. A service whose codes could be guessed within a year with a
-//!   probability above 1 % cannot be constructed.
+//!   Wrong guesses lead to waits and finally to a lockout, through whichever endpoint they come,
+//!   and a right guess does not undo all of their effect. A service whose codes could be guessed
+//!   within a year with a probability above 1 % cannot be constructed.
 //! - A wrong code and a used code look the same to the client; only the security log distinguishes
 //!   them. Malformed text is neither checked nor counted, and nothing is written.
 //! - A string of digits is compared as a number with every step of every window, without early
@@ -68,8 +70,8 @@
 //! - Beginning an enrolment changes nothing that is active, so a stolen session cannot use it to
 //!   switch a factor off. Only the session that began an enrolment can confirm it, so no other
 //!   login can add the device by guessing its code.
-//! - By default a change of factors ends all other logins, because it moves the credential epoch
-//!   (`docs/decisions.md` 6).
+//! - By default, a change of factors ends all other logins: it moves the account's credential
+//!   epoch, a number on which logins depend (`docs/decisions.md` 6).
 //! - The database without the keyring reveals no secret. **With the keyring, all time-based codes
 //!   can be computed**, because the server must know the secret to check a code.
 //!
@@ -78,45 +80,48 @@
 //!   every later use. A code that is correct for another time is refused, together with the number
 //!   of seconds by which the device's clock is off ([`ClockOffset`]). At log-in such a code counts
 //!   as wrong, and an event reports the offset to the owner.
-//! - **A spent step belongs to its secret.** If a server's clock once ran ahead, a device that was
-//!   used then is refused for a while; the log and [`DeviceInfo::refused_until`] report this, and
-//!   no other device is affected. The last spent steps of the sixteen most recently removed secrets
-//!   are remembered.
+//! - **A spent time step belongs to its secret.** If a device was used while a server's clock ran
+//!   ahead, its codes are refused until the right clock has caught up. The log and
+//!   [`DeviceInfo::refused_until`] report this, and no other device is affected. The last spent
+//!   steps of the sixteen most recently removed secrets are remembered.
 //! - Codes may be typed with any blanks and hyphens ([`typed`]).
-//! - A client that passed before is not held up by anybody else's wrong guesses. An owner on a new
-//!   client has these ways in:
+//! - A client that has entered a correct code before is not delayed by anybody else's wrong
+//!   guesses. If those have locked out all other clients, an owner with a new client can still log
+//!   in as follows:
 //!
-//! | secret | what locks it | ways in |
+//! | secret | what locks it | what still works for the owner |
 //! |---|---|---|
 //! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a proof from another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
-//! | [`RECOVERY`], 64 bits and more | nothing; guesses wait at most an hour | time |
+//! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
 //! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a proof from another session; the operator |
 //!
-//! The tests in `tests/twofactor/ways_in.rs` exercise each of them. An owner who has no credential
-//! and uses the same network as the attacker shares the attacker's attempts.
+//! The tests in `tests/twofactor/ways_in.rs` exercise each of them. An owner who presents no
+//! credential and uses the same network as the attacker counts as the same client.
 //!
 //! # For hosts
-//! - A function of the host's own that acts on a [`StepUp`] must check, in the commit that acts,
+//! - If a function of the host itself acts on a [`StepUp`], it must check in the commit that acts
 //!   that the proof [is still valid](StepUp::is_valid_in).
 //! - The methods of [`TwoFactor`] that change an account's factors take a [`StepUp`] for
 //!   [`CHANGE_FACTORS`] by value, or a [`FactorChange`] for the first factor, and check in the
 //!   commit that it is still valid. The composable steps (`…_in`) do not check this: their caller
-//!   holds an authorization in the same draft, or acts as the operator. The imports do not check it
-//!   either, because they are for seeding. Notify the owner of every change.
+//!   must have checked an authorization in the same draft, or act for the operator. The imports do
+//!   not check it either, because they are meant for accounts that are migrated from another
+//!   system. Notify the owner of every change.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
-//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known stay
-//!   known. The client that makes the change is known from the start by its credential, and by its
-//!   network too where the change ends logins; pass a [`Client`](keywright_core::Client) with both.
+//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known
+//!   stay known. The client that makes the change is known from the start by its credential, and by
+//!   its network too where the change ends logins; pass a [`Client`](keywright_core::Client) with
+//!   both.
 //! - Removing the last device removes the recovery codes in the same commit.
-//! - Some protocols call [`Method::Mailed`] and [`Method::Password`] second factors. They are not,
-//!   and a rule that accepts them weakens the protection of its action.
+//! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
+//!   as second factors. They are not, and a rule that accepts them protects its action less.
 //! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of
 //!   store. Such a host must itself ensure that each code is accepted once and that guesses are
 //!   limited.
 //! - A policy change applies to new devices; enrolled devices keep their algorithm, digits and
 //!   step.
-//! - A session's step-up is remembered in a record of its own. An account has at most sixteen of
-//!   them; one more replaces the oldest.
+//! - Where a rule allows it, a session's step-up is remembered for a while, in one record per
+//!   session. An account has at most sixteen of these records; one more replaces the oldest.
 //!
 //! # Requirements met
 //! RFC 4226 § 4 R6, §§ 5.3, 5.4, 7.2–7.5; RFC 6238 § 3 R5 and R6, §§ 4.2, 5.1, 5.2, 6 (drift is
@@ -130,6 +135,7 @@
 //! # Features
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 pub mod events;
@@ -161,8 +167,8 @@ pub use service::TwoFactor;
 pub use state::TOTP;
 pub use step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 pub use step_up::{
-    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyError,
-    StepUps,
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyBuilder,
+    StepUpPolicyError, StepUps,
 };
 pub use totp::{
     Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,

@@ -208,15 +208,15 @@ mod tests {
         let mut payload = message(&accounts.each_ref().map(|account| (1, account.as_slice())));
         payload.extend(numbers(&[(2, 1), (3, 1), (4, 0)]));
         let read = KeyUri::parse_migration(&format!(" {}\n", uri(&payload))).unwrap();
-        let told = |at: usize| {
+        let shown = |at: usize| {
             let read: &KeyUri = read[at].as_ref().unwrap();
             assert_eq!(read.secret().expose(), b"12345678901234567890");
             let parameters = read.parameters();
             (read.issuer(), read.account(), parameters.algorithm(), parameters.digits(), parameters.step_seconds())
         };
-        assert_eq!(told(0), (Some("ACME"), "alice", Algorithm::Sha1, 6, 30));
-        assert_eq!(told(1), (Some("Other"), "bob", Algorithm::Sha512, 8, 30));
-        assert_eq!(told(2), (None, "", Algorithm::Sha1, 6, 30));
+        assert_eq!(shown(0), (Some("ACME"), "alice", Algorithm::Sha1, 6, 30));
+        assert_eq!(shown(1), (Some("Other"), "bob", Algorithm::Sha512, 8, 30));
+        assert_eq!(shown(2), (None, "", Algorithm::Sha1, 6, 30));
         let errors: Vec<UriError> = read.into_iter().filter_map(Result::err).collect();
         assert_eq!(errors[..3], [UriError::Kind, UriError::Algorithm, UriError::NoSecret]);
         assert!(matches!(errors[3..], [UriError::Secret(_), UriError::Encoding]));

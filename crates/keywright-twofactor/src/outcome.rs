@@ -65,8 +65,8 @@ impl Denial {
     }
 }
 
-/// The proof that an account has just shown a second factor. It has no public constructor and is
-/// not `Clone`, so one grant yields one proof.
+/// The proof that somebody has just entered a correct second factor of an account. It has no public
+/// constructor and is not `Clone`, so one grant yields one proof.
 #[derive(Debug)]
 #[must_use]
 pub struct Proven {
@@ -88,8 +88,8 @@ pub enum Method {
     /// The login password, checked once more by the host. It is acceptable only where nothing
     /// stronger is enrolled.
     Password,
-    /// A mailed code. It is a confirmation and never counts as a factor (NIST SP 800-63B-4 §
-    /// 3.1.3.1).
+    /// A mailed code. It shows that the user can read the mailbox, and never counts as a second
+    /// factor (NIST SP 800-63B-4 § 3.1.3.1).
     Mailed,
 }
 
@@ -110,7 +110,7 @@ impl Proven {
         self.method
     }
 
-    /// Returns the purpose of the proof, as the caller named it.
+    /// Returns the purpose for which the code was accepted, as the caller stated it.
     #[must_use]
     pub const fn purpose(&self) -> &Purpose {
         &self.purpose
@@ -203,8 +203,9 @@ pub enum EnrolOutcome {
     /// The secret produces the code at another time: the device's clock is off by this much.
     /// Nothing changed.
     ClockOff(ClockOffset),
-    /// A code of this step was already used with the same secret: the account had a device with it
-    /// before. Wait for the next code or draw another secret. Nothing changed.
+    /// A code of this time step was already used with the same secret, because the account had a
+    /// device with this secret before. Wait for the next code or draw another secret. Nothing
+    /// changed.
     Spent,
     /// The text is malformed. Nothing changed.
     Malformed,
@@ -223,25 +224,25 @@ pub enum DeviceImport {
     NotTaken(DeviceFault),
 }
 
-/// The reason why a device that was imported or supplied by the client is not accepted.
+/// Why a device is not accepted that was imported or whose secret the client supplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceFault {
     /// The name is empty, too long, or contains a control character.
-    #[error("a device's name has 1 to 64 characters, none of them a control character")]
+    #[error("a device's name must be 1 to 64 characters without control characters")]
     Name,
     /// The secret has fewer bits than the policy's `min_secret_bits`.
     #[error("the secret is shorter than `min_secret_bits`")]
     ShortSecret,
     /// A year of guessing would find a code with so few digits with a probability above 1 %.
-    #[error("codes with so few `digits` are not guarded by the guess ledger's policy")]
+    #[error("codes with so few `digits` are too easy to guess under the ledger policy")]
     Guessable,
     /// The account already has as many devices as the policy's `devices` allows.
-    #[error("the account has as many `devices` as the policy allows")]
+    #[error("the account already has as many `devices` as the policy allows")]
     TooManyDevices,
-    /// An active device has the same secret with other parameters. The six digits of one code are
-    /// the end of the eight of the other, so anyone who saw a spent code of the one would know an
-    /// unspent code of the other.
+    /// An active device has the same secret with other parameters. A six-digit code consists of the
+    /// last digits of the eight-digit code of the same step, so anyone who saw a spent code of one
+    /// device would know an unspent code of the other.
     #[error("an active device has the same secret with other parameters")]
     OtherParameters,
 }

@@ -39,7 +39,7 @@ pub const ENROLMENT_DRIFT_SECONDS: u64 = 86_400;
 pub const DRIFT_SECONDS: u64 = 600;
 
 /// The minimum time between two events of the same kind about a device's clock, in seconds.
-pub const TELL_SECONDS: u64 = 3_600;
+pub const CLOCK_REPORT_SECONDS: u64 = 3_600;
 
 /// The maximum number of steps on either side that a policy may compare.
 pub const MAX_WINDOW: u8 = 10;
@@ -60,8 +60,8 @@ pub enum Once {
     /// The whole account: a code that was used for one purpose cannot be used for another.
     #[default]
     Account,
-    /// One purpose: a code of the same step is accepted again for another purpose. For protocols
-    /// whose clients request a code twice in a row.
+    /// One purpose: a code of the same time step is accepted again for another purpose. This is for
+    /// protocols whose clients require two codes in a row.
     Purpose,
 }
 
@@ -260,8 +260,8 @@ impl TwoFactorPolicyBuilder {
 
     /// Sets whether a change of factors (a device added, replaced or removed, recovery codes,
     /// mailed codes) ends all other logins by moving the credential epoch in its commit. Default
-    /// true. To keep the acting login, stamp it again in the same draft. The host must end the
-    /// logins that it keeps itself.
+    /// true. To keep the login that makes the change, write its record again in the same draft,
+    /// with the new epoch. The host must end those logins that it stores itself.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.policy.end_other_logins = end;
         self
@@ -287,7 +287,7 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(TwoFactorPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// The reason why numbers do not form a [`TwoFactorPolicy`].
+/// Why numbers do not form a valid [`TwoFactorPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TwoFactorPolicyError {
@@ -306,7 +306,7 @@ pub enum TwoFactorPolicyError {
     Parameters(#[from] ParametersError),
     /// A year of guessing would find a code with a probability above 1 %: (back + forward + 1) ·
     /// devices · guesses / 10^digits.
-    #[error("`window`, `devices` and `digits` make a code that the server's ledger policy does not guard")]
+    #[error("`window`, `devices` and `digits` allow codes that are too easy to guess under the server's ledger policy")]
     Guessable(#[from] LedgerPolicyError),
 }
 

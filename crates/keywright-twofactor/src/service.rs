@@ -18,9 +18,9 @@ use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 /// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of
 /// them does.
 ///
-/// In every method, `client` is the sender of the request as the guess ledger knows it: by the
-/// credential that it presents, or by its network ([`Driver::client_tag`]). A client that passed
-/// before is not held up by the failures of others.
+/// In every method, `client` identifies the sender of the request to the guess ledger: by the
+/// credential that it presents, or by its network ([`Driver::client_tag`]). A client that has
+/// entered a correct code before is not delayed by the wrong codes of others.
 ///
 /// After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) nothing is granted,
 /// but a code may have been spent and a change may have happened: check
@@ -119,8 +119,8 @@ impl TwoFactor {
     }
 
     /// Checks the enrolment code of a first device. If it is correct, the same commit makes a set
-    /// of recovery codes, live immediately, which replaces any that the account has. Codes are
-    /// returned exactly if the device is active.
+    /// of recovery codes, live immediately, which replaces any that the account has. Recovery codes
+    /// are returned if, and only if, the device is active now.
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
@@ -160,8 +160,8 @@ impl TwoFactor {
         self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
-    /// Adds an active device with a secret from elsewhere. It is for seeding, so it takes no
-    /// authorization. See [`TwoFactorSteps::import_device_in`].
+    /// Adds an active device whose secret was made by another system. It is for migrating accounts,
+    /// so it takes no authorization. See [`TwoFactorSteps::import_device_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
@@ -235,8 +235,8 @@ impl TwoFactor {
         self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, session, client)).await
     }
 
-    /// Imports recovery codes from elsewhere. It is for seeding, so it takes no authorization. See
-    /// [`TwoFactorSteps::import_recovery_in`].
+    /// Imports recovery codes that another system made. It is for migrating accounts, so it takes
+    /// no authorization. See [`TwoFactorSteps::import_recovery_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Import`] if the codes do not form a set of the policy's preset,
@@ -323,8 +323,9 @@ impl TwoFactor {
 
 /// Step-up.
 impl TwoFactor {
-    /// Returns what an action requires of a session now. A remembered proof is returned from a
-    /// commit that only checks.
+    /// Returns what an action requires of a session now. If the session remembers a proof that
+    /// authorizes the action, this commits a check that the proof is still valid, and returns a
+    /// step-up.
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
@@ -391,7 +392,8 @@ impl TwoFactor {
     }
 }
 
-/// Ways in for an owner whom the failures of others have locked out, and the acts of the operator.
+/// Operations for an owner whom other people's wrong codes have locked out, and those of the
+/// operator.
 impl TwoFactor {
     /// Admits another client of the account, with a step-up for
     /// [`ADMIT_CLIENT`](crate::ADMIT_CLIENT). See [`TwoFactorSteps::admit_client_in`].
@@ -410,7 +412,7 @@ impl TwoFactor {
         self.run(proof.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
-    /// Lifts the waits and limits of a kind of code for every client. Only the **operator** may do
+    /// Clears the waits and limits of a kind of code for every client. Only the **operator** may do
     /// this. See [`TwoFactorSteps::unlock_in`].
     ///
     /// # Errors

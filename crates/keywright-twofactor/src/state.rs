@@ -6,7 +6,7 @@ use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::policy::{MAX_DEVICES, TELL_SECONDS};
+use crate::policy::{CLOCK_REPORT_SECONDS, MAX_DEVICES};
 use crate::session::SessionDigest;
 use crate::totp::active::{Device, MatchContext, is_name};
 use crate::totp::code::{Fingerprint, Found, TypedCode, fingerprint};
@@ -39,7 +39,7 @@ pub(crate) struct Factors {
     /// is left.
     pub(crate) generation: Generation,
     spent: Vec<Spent>,
-    told: Told,
+    reported: LastReports,
 }
 
 /// What is kept of a removed device: the time up to which codes of its secret are spent, in case it
@@ -52,7 +52,7 @@ struct Spent {
 
 /// When events about a device's clock were last emitted; 1970 if never.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct LastReports {
     pub(crate) out_of_window: UnixSeconds,
     pub(crate) ran_ahead: UnixSeconds,
 }
@@ -94,7 +94,7 @@ impl Default for Factors {
             email: false,
             generation: Generation::HOST,
             spent: Vec::new(),
-            told: Told { out_of_window: never, ran_ahead: never },
+            reported: LastReports { out_of_window: never, ran_ahead: never },
         }
     }
 }
@@ -155,10 +155,10 @@ impl Factors {
     }
 
     /// Whether an event about a device's clock may be emitted; if so, this is recorded.
-    pub(crate) fn may_tell(&mut self, now: UnixSeconds, last: impl Fn(&mut Told) -> &mut UnixSeconds) -> bool {
-        let last = last(&mut self.told);
+    pub(crate) fn may_report(&mut self, now: UnixSeconds, last: impl Fn(&mut LastReports) -> &mut UnixSeconds) -> bool {
+        let last = last(&mut self.reported);
         // A time in the future means that the clock went back, so the event's age is unknown.
-        let due = *last > now || now.since(*last) >= TELL_SECONDS;
+        let due = *last > now || now.since(*last) >= CLOCK_REPORT_SECONDS;
         if due {
             *last = now;
         }
@@ -269,7 +269,7 @@ struct Stored {
     email: bool,
     generation: Generation,
     spent: Vec<Spent>,
-    told: Told,
+    reported: LastReports,
 }
 
 /// A stored form that this crate cannot have written.
@@ -280,14 +280,14 @@ struct OutOfBounds;
 impl TryFrom<Stored> for Factors {
     type Error = OutOfBounds;
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { devices, pending, email, generation, spent, told } = stored;
+        let Stored { devices, pending, email, generation, spent, reported } = stored;
         let one_each = |(at, one): (usize, &Device)| !devices.iter().skip(at).skip(1).any(|other| other.id == one.id);
         let bounded = devices.len() <= MAX_DEVICES
             && devices.iter().all(Device::is_bounded)
             && devices.iter().enumerate().all(one_each)
             && spent.len() <= MAX_SPENT
             && pending.as_ref().is_none_or(|pending| is_name(&pending.name) && pending.made <= pending.expires);
-        if bounded { Ok(Self { devices, pending, email, generation, spent, told }) } else { Err(OutOfBounds) }
+        if bounded { Ok(Self { devices, pending, email, generation, spent, reported }) } else { Err(OutOfBounds) }
     }
 }
 
@@ -345,7 +345,7 @@ mod tests {
         let session = session_digest(b"test", keywright_core::SessionId::new("session"));
         factors.pending =
             Some(Pending { name, replaces: Some(id(1)), session, secret, parameters, made, expires, epochs, wrong: 0 });
-        assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead));
+        assert!(factors.may_report(at(START), |last| &mut last.ran_ahead));
         factors
     }
 
@@ -385,7 +385,8 @@ mod tests {
         refuses(|factors| factors.pending.as_mut().unwrap().expires = UnixSeconds::EPOCH);
     }
 
-    /// A spent step belongs to its secret: neither another device nor another parameter's length of step is touched.
+    /// A spent step belongs to its secret: neither another device nor another parameter's length of
+    /// step is touched.
     #[test]
     fn a_removed_secret_is_remembered_and_no_other_is_touched() {
         let mut factors = full();
@@ -451,14 +452,14 @@ mod tests {
     }
 
     #[test]
-    fn events_about_clocks_are_told_once_an_hour() {
+    fn events_about_clocks_are_reported_once_an_hour() {
         let mut factors = Factors::default();
-        let mut told = |seconds| factors.may_tell(at(seconds), |told| &mut told.out_of_window);
-        assert!(told(START));
-        assert!(!told(START + TELL_SECONDS - 1) && told(START + TELL_SECONDS));
+        let mut reported = |seconds| factors.may_report(at(seconds), |last| &mut last.out_of_window);
+        assert!(reported(START));
+        assert!(!reported(START + CLOCK_REPORT_SECONDS - 1) && reported(START + CLOCK_REPORT_SECONDS));
         // Last emitted in the future: once now, and then an hour from now.
-        assert!(told(START) && !told(START + 1));
-        assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead), "kinds are apart");
+        assert!(reported(START) && !reported(START + 1));
+        assert!(factors.may_report(at(START), |last| &mut last.ran_ahead), "kinds are apart");
     }
 
     proptest! {

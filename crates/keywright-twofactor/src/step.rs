@@ -28,14 +28,15 @@ pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 /// The slots that are read to check a recovery code.
 pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
 
-/// The pure transitions under a policy. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+/// The operations of this crate as pure steps over a draft, under a policy.
+/// [`TwoFactor`](crate::TwoFactor) runs them on a store.
 ///
-/// Adding, replacing or removing a device, making recovery codes and switching mailed codes change
-/// what authenticates the account. These steps do not check an authorization: the caller must hold
-/// one in the same draft. It is a [`FactorChange`](crate::FactorChange) that [is
-/// valid](crate::FactorChange::is_valid_in), a [`Proven`] factor, or the operator's decision. When
-/// a secret is removed, the ledger counts the guesses at it from zero, so a mailed code never
-/// authorizes that.
+/// Adding, replacing or removing a device, making recovery codes and switching mailed codes on or
+/// off change what authenticates the account. These steps do not check an authorization: the caller
+/// must check one in the same draft. It can be a [`FactorChange`](crate::FactorChange) that [is
+/// valid](crate::FactorChange::is_valid_in), a [`Proven`] factor, or the operator's decision.
+/// Removing a secret also resets the count of wrong guesses at it, so a mailed code must never
+/// authorize a removal.
 #[derive(Debug, Clone, Default)]
 pub struct TwoFactorSteps {
     pub(crate) policy: TwoFactorPolicy,
@@ -157,24 +158,23 @@ impl TwoFactorSteps {
         }
     }
 
-    /// Admits a client whose time-based codes are refused because of the failures of others, on the
-    /// strength of a factor that it has proven in this draft: a recovery code. The client,
-    /// identified by its credential or else by its network, has ten attempts in the next hour.
-    /// Returns whether it was admitted. It is not if nothing is refused, if it cannot be
-    /// identified, or if three clients were admitted today.
+    /// Admits a client whose time-based codes are refused because of the wrong codes of others. The
+    /// client must have proven another factor in this draft: a recovery code. It is identified by
+    /// its credential or else by its network, and has ten attempts in the next hour. Returns
+    /// whether it was admitted. It is not admitted if its codes are not refused, if it cannot be
+    /// identified, or if three clients were admitted in the last 24 hours.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
-    /// Returns [`StepError::Misuse`] for a proof that is not a factor's.
+    /// Returns [`StepError::Misuse`] for a proof of another attempt.
     pub fn admit_totp_in(
         &self,
         draft: &mut Draft<'_>,
         proof: &Tentative<Proven>,
         client: Client,
     ) -> Result<bool, StepError> {
-        if !is_factor(proof.peek(draft)?.method()) {
-            return Err(StepError::Misuse("only a factor lets a client in at a factor"));
-        }
+        // Of another attempt it proves nothing here.
+        proof.peek(draft)?;
         let (Some(attempt), Some(tag)) = (state::attempt(draft, client)?, client.tag()) else { return Ok(false) };
         if guess::peek_refusal(draft, &attempt)?.is_none() {
             return Ok(false);
@@ -183,10 +183,10 @@ impl TwoFactorSteps {
         Ok(matches!(admission, ClientAdmission::Admitted { .. }))
     }
 
-    /// Admits the client `tag` to a kind of code, on a fresh proof of a factor from a session of
-    /// the account: a step-up for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) with a time-based or a
-    /// recovery code. Returns `None` if the proof does not authorize it, or if the account has no
-    /// code of this kind.
+    /// Lets the client `tag` make ten attempts at a kind of code. This requires a fresh proof from
+    /// a session of the account: a step-up for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) with a
+    /// time-based or a recovery code. Returns `None` if the proof does not authorize it, or if the
+    /// account has no code of this kind.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
@@ -324,10 +324,6 @@ pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<Client
     // The credential comes last: of two known tags the later one is kept longer.
     let network = network.filter(|network| client.tag() != Some(*network));
     network.into_iter().chain(client.known_tags()).collect()
-}
-
-const fn is_factor(method: Method) -> bool {
-    matches!(method, Method::Totp | Method::Recovery)
 }
 
 fn attempt(draft: &mut Draft<'_>, kind: CodeKind, client: Client) -> Result<Option<Attempt>, StepError> {

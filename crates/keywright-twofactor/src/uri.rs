@@ -100,8 +100,7 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// Returns the user's account at the service, which is empty if a URI from elsewhere contains
-    /// none.
+    /// Returns the user's account at the service. It is empty if a parsed URI contains none.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
@@ -302,7 +301,7 @@ pub(crate) fn decode(text: &str) -> Result<String, UriError> {
     String::from_utf8(std::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
 }
 
-/// The reason why text is not a valid otpauth URI, or why none can be created.
+/// Why text is not a valid otpauth URI, or why none can be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
@@ -319,19 +318,19 @@ pub enum UriError {
     #[error("the label of an otpauth URI is empty, ambiguous or too long")]
     Label,
     /// A percent sign is not followed by two hex digits, or the bytes are not UTF-8.
-    #[error("an otpauth URI is wrongly encoded")]
+    #[error("an otpauth URI is not percent-encoded UTF-8")]
     Encoding,
     /// A migration URI has no data that can be parsed.
-    #[error("a migration URI has no data that can be read")]
+    #[error("a migration URI contains no readable data")]
     Migration,
     /// A parameter occurs twice.
-    #[error("an otpauth URI has a parameter twice")]
+    #[error("an otpauth URI repeats a parameter")]
     Repeated,
     /// The URI has no secret.
     #[error("an otpauth URI has no secret")]
     NoSecret,
     /// The secret cannot be used.
-    #[error("an otpauth URI has a bad secret")]
+    #[error("an otpauth URI has an invalid secret")]
     Secret(#[source] SecretError),
     /// The algorithm is not one of the three that are supported.
     #[error("an otpauth URI has an unknown algorithm")]

@@ -1,12 +1,13 @@
-//! The refusal of a full queue, below both the queue that returns it and the error that it becomes.
+//! The error of a full queue. It has a file of its own because both the queue and
+//! [`HostError`](crate::HostError) use it.
 
-/// The seconds after which to try again when a [`WorkQueue`](crate::queue::WorkQueue) is full. A full
-/// line of unknown askers has been served by then, as long as known ones leave them the turns
-/// ([`WAITING_UNKNOWN`](crate::queue::WAITING_UNKNOWN)).
+/// The seconds after which to try again when a [`WorkQueue`](crate::queue::WorkQueue) is full. By
+/// then, a full queue of unknown requesters ([`WAITING_UNKNOWN`](crate::queue::WAITING_UNKNOWN))
+/// has been served, unless known ones were served first.
 pub const BUSY_SECONDS: u64 = 2;
 
-/// Too many askers wait. Nothing was checked; try again.
+/// Too many requests are waiting. Nothing was checked; try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait for slow work")]
+#[error("too many requests are waiting for slow work")]
 #[non_exhaustive]
 pub struct Busy;

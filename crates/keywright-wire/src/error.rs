@@ -1,6 +1,6 @@
 //! The errors of the host.
 
-use keywright_store::{BoxError, TransactError};
+use keywright_store::{BoxError, StepError, TransactError};
 
 use crate::busy::{BUSY_SECONDS, Busy};
 
@@ -21,9 +21,10 @@ impl HostError {
     }
 
     /// Reports that the host is busy: nothing was checked, started or changed. The request is
-    /// answered with 503 and may be sent again after `retry_after` seconds (at least 1). A password
-    /// that was to be checked is not charged. Return it in the same circumstances for a login name
-    /// without an account.
+    /// answered with 503 and may be sent again after `retry_after` seconds (at least 1). If a
+    /// password was to be checked, it does not count as a guess. To reveal nothing about which
+    /// accounts exist, return this error under the same conditions for a login name without an
+    /// account.
     pub fn busy(retry_after: u64) -> Self {
         Self { source: Busy.into(), retry_after: Some(retry_after.max(1)) }
     }
@@ -49,7 +50,7 @@ impl From<Busy> for HostError {
     }
 }
 
-/// Why work for the host is still due.
+/// Why a request failed at the store or at the host's due work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DueError {
@@ -74,10 +75,30 @@ impl DueError {
         }
     }
 
-    /// Whether too many requests wait for the account. Nothing was checked, and the same request
-    /// can be sent again soon.
+    /// Whether too many requests are waiting for the account. Nothing was checked, and the same
+    /// request can be sent again soon.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(self, Self::Transact(TransactError::Busy))
     }
+}
+
+impl From<StepError> for DueError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(error.into())
+    }
+}
+
+/// Implements `From` for the error of a protocol's endpoints, from each error that a [`DueError`]
+/// is made from: `due_failure!(Failure: DueError, TransactError)` for a type with a variant
+/// `Due(DueError)`.
+#[macro_export]
+macro_rules! due_failure {
+    ($failure:ident: $($error:ty),+) => {$(
+        impl ::core::convert::From<$error> for $failure {
+            fn from(error: $error) -> Self {
+                Self::Due(::core::convert::Into::into(error))
+            }
+        }
+    )+};
 }

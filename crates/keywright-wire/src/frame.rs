@@ -1,9 +1,10 @@
-//! The frame around every endpoint: work that is still due, then the step and its commit, then the
-//! work that this commit made due. Host methods run outside of any commit, so they may use the
-//! driver on the same account.
+//! What happens around the step of every endpoint: first, due work that earlier requests have left
+//! is done; then the step runs and is committed; then the work is done that this commit made due.
+//! (*Due work* is what the host must do after a commit; see [`keywright_store::due`].) The host's
+//! methods are called outside of any commit, so they may use the driver on the same account.
 //!
 //! Notices left by other requests are not sent here. Unknown clients can cause them, and the
-//! owner's request would have to wait for a slow mail server. They are left to [`finish_due`].
+//! owner's request would have to wait for a slow mail server. Only [`finish_due`] sends them.
 
 use std::future::Future;
 
@@ -13,7 +14,7 @@ use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, Step
 
 use crate::error::{DueError, HostError};
 
-/// What the failure of a task means for requests.
+/// How the failure of a task affects requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "the three weights that a task has")]
 pub enum Weight {
@@ -23,12 +24,12 @@ pub enum Weight {
     /// The request whose commit made the task due fails with it. Example: ending an app token.
     Required,
     /// Like [`Required`](Self::Required), and until the task is done, the account's other requests
-    /// to this protocol are answered as busy. Work that must hold up the other protocols too, such
-    /// as an erasure, is added as [blocking](keywright_store::due::NewTask::blocking).
+    /// to this protocol are answered as busy. If the other protocols must be blocked too, as by an
+    /// erasure, add the task as [blocking](keywright_store::due::NewTask::blocking).
     Blocking,
 }
 
-/// The work that a protocol has its host do after a commit.
+/// The due work of a protocol, and how to do it.
 pub trait HostWork: Sync {
     /// Returns the weight of a task by its name, or `None` for a task of another protocol, which is
     /// left to its owner.
@@ -58,15 +59,15 @@ impl<T: Release, A> Release for Run<T, A> {
 }
 
 /// Runs an endpoint's step on one account. First it does whatever is still due, except notices;
-/// then it runs and commits the step; then it does what that commit made due, except for tasks that
-/// the step has [put back](due::put_back), which any later caller may claim. `slots` are the slots
-/// that the step needs; [`DUE`] is added.
+/// then it runs and commits the step; then it does what that commit made due, except for tasks
+/// whose claims the step has given up ([`due::put_back`]), which any later caller may claim.
+/// `slots` are the slots that the step needs; [`DUE`] is added.
 ///
 /// # Errors
-/// [`DueError`] if the store failed, or if the host failed at work that this request needs. What
-/// was committed remains committed, and its work is tried again. Once the step is committed, an
-/// error of the store is
-/// [`TransactError::Unknown`]: the change must not be answered as refused.
+/// Returns [`DueError`] if the store failed, or if the host failed at work that this request needs.
+/// What was committed remains committed, and its work is tried again later. If the store fails
+/// after the step was committed, the error is [`TransactError::Unknown`], so that the change is not
+/// reported as refused.
 pub async fn run<W, T>(
     driver: &Driver,
     account: &AccountId,
@@ -89,13 +90,13 @@ where
     Ok(value)
 }
 
-/// Like [`run`], for a step whose own work is done by others: the step adds that work unclaimed,
-/// and none of it is done here. Also returns whether work of this protocol is due and unclaimed,
-/// whether from this commit or from before.
+/// Like [`run`], but does not do the work that the step makes due. The step must add its tasks
+/// unclaimed ([`due::put_back`]), so that another worker can claim them. Also returns whether any
+/// unclaimed work of this protocol is due, from this commit or an earlier one.
 ///
 /// # Errors
-/// [`DueError`], as for [`run`].
-pub async fn run_and_leave<W, T>(
+/// Returns [`DueError`], as [`run`] does.
+pub async fn run_deferred<W, T>(
     driver: &Driver,
     account: &AccountId,
     host: &W,
@@ -172,7 +173,10 @@ async fn finish_own<W: HostWork>(
     let (needed, notices): (Vec<_>, Vec<_>) = made.into_iter().partition(|task| is_needed(host, &task.name));
     let worked = run_due(driver, account, host, &needed, Weight::Required).await;
     if let Err(error) = run_due(driver, account, host, &notices, Weight::Required).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "notices of a change that is done stay due");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a change was committed, but its notices are still due"
+        );
     }
     match worked {
         Ok(_) => Ok(()),
@@ -191,11 +195,11 @@ fn is_needed<W: HostWork>(host: &W, name: &str) -> bool {
 
 /// Does the work that an account's commits made due and that a crash or a failing host has left
 /// undone, notices included. Returns how many tasks were done. With `at_start`, pauses and the
-/// claims of earlier processes are ignored; use it at the start of a server that is alone at its
-/// store.
+/// claims of earlier processes are ignored. Set it only when a server starts and no other process
+/// uses the store.
 ///
 /// # Errors
-/// [`DueError`]; the work is tried again later.
+/// Returns [`DueError`] if the store or the host failed; the work is tried again later.
 pub async fn finish_due<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
@@ -209,11 +213,22 @@ pub async fn finish_due<W: HostWork>(
     run_due(driver, account, host, &tasks, Weight::Later).await
 }
 
+/// Does the work of [`finish_due`] that no request may fail for, unless the host does it in its own
+/// time. A failure is logged, and the work stays due.
+pub async fn finish_quietly<W: HostWork>(driver: &Driver, account: &AccountId, host: &W, left_to_host: bool) {
+    if left_to_host {
+        return;
+    }
+    if let Err(error) = finish_due(driver, account, host, false).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "work for the host stays due");
+    }
+}
+
 /// Does what is still due, except notices, for a request whose step may run only once that work is
 /// done. Returns how many tasks were done.
 ///
 /// # Errors
-/// [`DueError`]; the work is tried again later.
+/// Returns [`DueError`] if the store or the host failed; the work is tried again later.
 pub async fn finish_needed<W: HostWork>(driver: &Driver, account: &AccountId, host: &W) -> Result<usize, DueError> {
     let partition = Partition::account(account);
     let tasks = DueWork::new(driver, &partition).claim(|name| is_needed(host, name)).await?;
@@ -247,7 +262,7 @@ async fn run_due<W: HostWork>(
     let on_failure = if required == Weight::Later { OnFailure::GoOn } else { OnFailure::Stop };
     let worked = DueWork::new(driver, &partition).run(tasks, on_failure, attempt).await?;
     if let Some(fault) = &worked.unreleased {
-        tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
+        tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work could not be released");
     }
     Ok(worked.result()?)
 }
@@ -369,10 +384,10 @@ mod tests {
             let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
             due::put_back(draft, &[task])
         };
-        let ((), is_left) = run_and_leave(&world.driver, &world.account, &world, &[], leave).await.unwrap();
+        let ((), is_left) = run_deferred(&world.driver, &world.account, &world, &[], leave).await.unwrap();
         assert_eq!((is_left, world.tried()), (true, 0));
         // Every step reports it until it is done.
-        let look = async || run_and_leave(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
+        let look = async || run_deferred(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
         assert!(matches!(look().await, Ok(((), true))));
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
         assert!(matches!(look().await, Ok(((), false))));

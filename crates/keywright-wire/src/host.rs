@@ -1,4 +1,4 @@
-//! What every host is shown of a request.
+//! The part of a request that is passed to the host's methods.
 
 use http::{Extensions, HeaderMap, Request};
 

@@ -1,14 +1,16 @@
-//! The parts that Keywright's wire protocols share: the host's errors, a queue for slow hashes, one
-//! answer type, a table of routes, the frame around every endpoint, and a tower service that reads
-//! whole bodies.
+//! The parts that Keywright's wire protocols (the HTTP interfaces of real clients) share: errors of
+//! the host, a queue for slow hashes, a reply type, a routing table, the handling of due work
+//! around every endpoint, and a tower service that reads whole bodies.
 //!
-//! This crate knows no protocol. It decides no endpoint, status or error body, and it handles no
-//! secrets. Each protocol's crate re-exports what a host needs from here, so a host that serves
-//! several protocols has one error type for all.
+//! The *host* is the server program that embeds Keywright. This crate contains no protocol: it
+//! defines no endpoint, status or error body, and it never interprets the content of a request or a
+//! reply. Each protocol's crate re-exports what a host needs from this crate, so a host that serves
+//! several protocols has one error type for all of them.
 //!
 //! # Example
-//! The example is a whole protocol with one endpoint: `GET /notes/count`, for any client that sends
-//! a valid token. Every wire crate of Keywright is made of these parts, one file for each.
+//! The example is a complete protocol with one endpoint: `GET /notes/count`, for any client that
+//! sends a valid token. Every wire crate of Keywright has these parts, each in its own file; the
+//! comments name the files.
 //!
 //! ```
 //! use std::future::Future;
@@ -194,11 +196,11 @@
 //! # Clients that disconnect
 //! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does,
 //! and so do the frameworks on top of it. A commit that is already under way still takes effect,
-//! but everything that should follow it is delayed: observers do not learn of the event, the work
-//! that the commit made due stays claimed until the claim expires, and a guess that was charged
-//! before a slow check stays charged even if it was right. No guarantee is broken by that, but a
-//! client could cause it on purpose. So let every request run to its end as a task of its own. With
-//! axum that is one line in a middleware around these services:
+//! but what should follow it is not done: observers are not notified of the event; the work that
+//! the commit made due is done only after its claim expires; and a guess that the host was still
+//! checking counts as wrong even if it was right. No security guarantee is broken by that, but a
+//! client could cause it on purpose. So run every request as a task of its own, which is not
+//! cancelled. With axum that is one line in a middleware around these services:
 //!
 //! ```
 //! # // axum is not a dependency of this crate; this is a substitute for its `Next`.
@@ -231,6 +233,7 @@
 //! - [`Protocol`], and `tower_service!` with the feature `tower`: from a request whose body is a
 //!   stream to the protocol's own answer.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod busy;
@@ -253,7 +256,7 @@ pub use network::Network;
 pub use protocol::Protocol;
 pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
-pub use tower::{Answering, RequestBody, serve};
+pub use tower::{RequestBody, ServiceFuture, serve};
 
 /// The items that the expansion of [`tower_service!`] refers to.
 #[cfg(feature = "tower")]

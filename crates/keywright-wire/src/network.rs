@@ -64,8 +64,8 @@ impl Network {
     }
 
     /// Returns a tag for all the addresses that one customer of a provider is likely to have: the
-    /// IPv4 address, or the first 48 bits of the IPv6 address. It is for counting what anybody can
-    /// request; the guess ledger knows networks.
+    /// IPv4 address, or the first 48 bits of the IPv6 address. It is for limiting requests that
+    /// need no login. The guess ledger uses [`tag`](Self::tag) instead.
     #[must_use]
     pub fn site_tag(self, draft: &Draft<'_>) -> ClientTag {
         draft.client_tag(&[SITE_LABEL, self.site().to_string().as_bytes()].concat())

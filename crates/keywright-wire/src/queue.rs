@@ -1,22 +1,22 @@
-//! A queue in front of slow work such as password hashing: bounded, fair between accounts, known
-//! clients first.
+//! A queue for slow work such as password hashing. It is bounded and fair between accounts, and
+//! known clients come first.
 //!
-//! A host that hashes in its `check_password` first waits for a [`Turn`]. A request that gets none
-//! fails with [`Busy`], **before** anything is hashed; the protocols answer it with 503 and
-//! `Retry-After`, and the guess is not charged.
+//! Before a host hashes a password in its `check_password`, it acquires a [`Permit`]. If that fails
+//! with [`Busy`], nothing is hashed: the protocols answer the request with 503 and `Retry-After`,
+//! and the guess does not count as wrong.
 //!
 //! ```
 //! use keywright_wire::HostError;
-//! use keywright_wire::queue::{Asker, Limits, WorkQueue};
+//! use keywright_wire::queue::{Requester, Limits, WorkQueue};
 //!
 //! struct Passwords { queue: WorkQueue }
 //!
 //! impl Passwords {
-//!     async fn check(&self, asker: &Asker, password: &str) -> Result<bool, HostError> {
-//!         let turn = self.queue.enter(asker).await?;
-//!         // With tokio: `spawn_blocking`. The work holds the turn, because it continues if the request is dropped.
+//!     async fn check(&self, requester: &Requester, password: &str) -> Result<bool, HostError> {
+//!         let permit = self.queue.acquire(requester).await?;
+//!         // With tokio: `spawn_blocking`. The work holds the permit, because it continues if the request is dropped.
 //!         let work = move || {
-//!             let _turn = turn;
+//!             let _permit = permit;
 //!             password.len() == 3 // the slow hash
 //!         };
 //!         Ok(work())
@@ -25,30 +25,31 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let passwords = Passwords { queue: WorkQueue::new(Limits::default().at_once(2)) };
-//! let asker = Asker::known(&keywright_core::AccountId::new("user-1")?);
-//! assert!(passwords.check(&asker, "abc").await?);
+//! let requester = Requester::known(&keywright_core::AccountId::new("user-1")?);
+//! assert!(passwords.check(&requester, "abc").await?);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # The rules
-//! - At most [`at_once`](Limits::at_once) turns are out. While one is free, nobody waits.
-//! - [`Limits::waiting`] bounds how many known and how many unknown askers wait, and
-//!   [`Limits::waiting_per_account`] how many of each may wait for one account. So unknown askers
-//!   take no place from a known client, not even from the owner of the account they ask for.
-//! - If all places are taken and an account with fewer waiters needs one, the latest waiter of the
-//!   account with the most waiters gets [`Busy`] instead: the account that fills the queue makes
-//!   room.
-//! - A free turn rotates among the accounts that wait. Known askers come first; after
-//!   [`KNOWN_IN_A_ROW`] of them, one unknown asker has its turn. So an unknown asker that is the
-//!   *n*-th of its account gets its turn after at most *n* · *a* turns of unknown askers, and five
-//!   times as many turns in all. Here *a* is the number of accounts whose unknown askers wait when
-//!   it arrives or when an earlier asker of its account is served.
-//! - An asker that gives up while waiting frees its place immediately.
+//! - At most [`at_once`](Limits::at_once) permits are in use at a time. While one is free, nobody
+//!   waits.
+//! - A requester is *known* or *unknown*, as the guess ledger classifies the client.
+//!   [`Limits::waiting`] bounds how many of each may wait, and [`Limits::waiting_per_account`] how
+//!   many of each may wait for one account. So unknown requesters never take the place of a known
+//!   one, not even of the owner of the account whose password they guess.
+//! - If all places are taken, and a requester arrives for an account that has fewer waiting than
+//!   others, then the latest requester of the account with the most waiting gets [`Busy`] instead.
+//! - Permits are given out to the waiting accounts in rotation. Known requesters come first; after
+//!   [`KNOWN_IN_A_ROW`] of them, one unknown requester gets a permit. So an unknown requester that
+//!   is the *n*-th of its account gets its permit after at most *n* · *a* permits of unknown
+//!   requesters, and five times as many permits in all. Here *a* is the number of accounts whose
+//!   unknown requesters wait when it arrives or when an earlier requester of its account is served.
+//! - A requester that gives up while waiting frees its place immediately.
 //!
-//! The asker for an unknown login name is the partition of the decoy ledger that the guess is
-//! charged to, so a full queue reveals nothing about which names exist. One queue serves one
-//! process; give every protocol of a server the same one.
+//! For a login name that does not exist, a protocol counts guesses in a *decoy*, a partition that
+//! is derived from the name, and the requester is that partition. A full queue therefore reveals
+//! nothing about which names exist. Use one queue for all protocols of a process.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -62,42 +63,43 @@ pub use crate::busy::{BUSY_SECONDS, Busy};
 use crate::error::HostError;
 pub use keywright_store::Standing;
 
-/// How many turns known askers get in a row while unknown ones wait.
+/// How many permits known requesters get in a row while unknown ones wait.
 pub const KNOWN_IN_A_ROW: u32 = 4;
 
-/// How many unknown askers may wait, by default: 1.6 s of work on two cores, at 50 ms per hash.
+/// How many unknown requesters may wait, by default: 1.6 s of work on two cores, at 50 ms per hash.
 pub const WAITING_UNKNOWN: usize = 64;
 
-/// How many known askers may wait, by default.
+/// How many known requesters may wait, by default.
 pub const WAITING_KNOWN: usize = 256;
 
-/// How many askers of one account and standing may wait, by default. The guess ledger allows four
-/// guesses of unknown clients to be checked at a time, and four of each known client.
+/// How many known and how many unknown requesters may wait for one account, by default. The guess
+/// ledger allows four guesses of unknown clients to be checked at a time, and four of each known
+/// client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
 
-/// For whom slow work is done: an account, or the decoy that replaces an unknown name, together
-/// with the client's standing in the guess ledger.
+/// For whom slow work is done: an account, or the decoy that stands for an unknown login name, and
+/// whether the client is known to the guess ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
+pub struct Requester {
     partition: Partition,
     standing: Standing,
 }
 
-impl Asker {
-    /// Returns the asker for the partition that its guess is charged to.
+impl Requester {
+    /// Returns the requester for the partition that its guess is charged to.
     #[must_use]
     pub const fn new(partition: Partition, standing: Standing) -> Self {
         Self { partition, standing }
     }
 
-    /// Returns the asker of a guess that has begun ([`guess::begin`]).
+    /// Returns the requester of a guess that has begun ([`guess::begin`]).
     #[must_use]
     pub const fn of_guess(partition: Partition, guess: &PendingGuess) -> Self {
         Self { partition, standing: guess::standing(guess.admitted()) }
     }
 
-    /// Returns the asker for an account's owner or the host itself, for work that is not a guess,
-    /// such as hashing a new password.
+    /// Returns the requester for an account's owner or the host itself, for work that is not a
+    /// guess, such as hashing a new password.
     #[must_use]
     pub fn known(account: &AccountId) -> Self {
         Self { partition: Partition::account(account), standing: Standing::Known }
@@ -109,24 +111,24 @@ impl Asker {
         &self.partition
     }
 
-    /// Returns the client's standing in the guess ledger.
+    /// Returns whether the client is known to the guess ledger.
     #[must_use]
     pub const fn standing(&self) -> Standing {
         self.standing
     }
 }
 
-/// Takes back a guess that the host answered with "busy": it was not checked, and is not charged.
-/// Any other failure leaves the guess open, to be charged in time. A protocol calls this between
-/// [`guess::begin`] and its answer.
-pub async fn give_back_if_busy(driver: &Driver, asker: &Asker, guess: &PendingGuess, error: &HostError) {
+/// Withdraws a guess if the host's error is [busy](HostError::busy): the guess was not checked, and
+/// does not count as wrong. After any other error the guess stays unjudged, and is charged later. A
+/// protocol calls this after [`guess::begin`] when the host has returned an error.
+pub async fn withdraw_if_busy(driver: &Driver, requester: &Requester, guess: &PendingGuess, error: &HostError) {
     if error.retry_after().is_none() {
         return;
     }
     let slots = [guess::LEDGER.name()];
-    let withdrawn = driver.transact(&asker.partition, &slots, |draft| guess::withdraw(draft, guess)).await;
+    let withdrawn = driver.transact(&requester.partition, &slots, |draft| guess::withdraw(draft, guess)).await;
     if let Err(error) = withdrawn {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a guess that nobody looked at will be charged");
+        tracing::warn!(error = &error as &dyn std::error::Error, "a guess that was not checked will be charged");
     }
 }
 
@@ -141,7 +143,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// As many turns as there are cores, [`WAITING_KNOWN`], [`WAITING_UNKNOWN`] and
+    /// As many permits as there are cores, [`WAITING_KNOWN`], [`WAITING_UNKNOWN`] and
     /// [`WAITING_PER_ACCOUNT`].
     fn default() -> Self {
         Self {
@@ -154,33 +156,34 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Sets how many turns may be out at a time, at least one. The default is the number of cores.
-    pub const fn at_once(mut self, turns: usize) -> Self {
-        self.at_once = if turns == 0 { 1 } else { turns };
+    /// Sets how many permits may be in use at a time, at least one. The default is the number of
+    /// cores.
+    pub const fn at_once(mut self, permits: usize) -> Self {
+        self.at_once = if permits == 0 { 1 } else { permits };
         self
     }
 
-    /// Sets how many known and how many unknown askers may wait. The defaults are [`WAITING_KNOWN`]
-    /// and [`WAITING_UNKNOWN`].
+    /// Sets how many known and how many unknown requesters may wait. The defaults are
+    /// [`WAITING_KNOWN`] and [`WAITING_UNKNOWN`].
     pub const fn waiting(mut self, known: usize, unknown: usize) -> Self {
         self.known = known;
         self.unknown = unknown;
         self
     }
 
-    /// Sets how many askers of one account may wait, counted for each standing. The default is
+    /// Sets how many requesters of one account may wait, counted for each standing. The default is
     /// [`WAITING_PER_ACCOUNT`].
-    pub const fn waiting_per_account(mut self, askers: usize) -> Self {
-        self.per_account = askers;
+    pub const fn waiting_per_account(mut self, requesters: usize) -> Self {
+        self.per_account = requesters;
         self
     }
 }
 
-/// An asker that waits.
+/// A requester that waits.
 struct Waiter {
     id: u64,
-    /// Receives the turn, or [`Busy`] if another account needs the place.
-    sender: oneshot::Sender<Result<Turn, Busy>>,
+    /// Receives the permit, or [`Busy`] if another account needs the place.
+    sender: oneshot::Sender<Result<Permit, Busy>>,
 }
 
 /// The waiters of one standing: a line for each account, in a ring.
@@ -250,14 +253,14 @@ impl Crowd {
     }
 }
 
-/// What the lock guards. Nobody waits while a turn is free.
+/// What the lock guards. Nobody waits while a permit is free.
 #[derive(Default)]
 struct State {
     out: usize,
     known: Crowd,
     unknown: Crowd,
-    /// The turns that known askers have had since the last turn of an unknown one, counted while an
-    /// unknown one waits.
+    /// The permits that known requesters have had since the last permit of an unknown one, counted
+    /// while an unknown one waits.
     in_a_row: u32,
     next_id: u64,
 }
@@ -294,7 +297,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes a turn on, or takes it back if nobody waits.
+    /// Passes a permit on, or takes it back if nobody waits.
     fn pass_on(self: &Arc<Self>) {
         loop {
             let next = {
@@ -306,12 +309,12 @@ impl Shared {
                 next
             };
             // Outside of the lock, because it wakes a task.
-            match next.sender.send(Ok(Turn { shared: Some(Arc::clone(self)) })) {
+            match next.sender.send(Ok(Permit { shared: Some(Arc::clone(self)) })) {
                 Ok(()) => return,
-                // The waiter has just gone. Its turn must not be passed on twice.
+                // The waiter has just gone. Its permit must not be passed on twice.
                 Err(unwanted) => {
-                    if let Ok(mut turn) = unwanted {
-                        turn.shared = None;
+                    if let Ok(mut permit) = unwanted {
+                        permit.shared = None;
                     }
                 }
             }
@@ -332,41 +335,42 @@ impl WorkQueue {
         Self { shared: Arc::new(Shared { limits, state: Mutex::default() }) }
     }
 
-    /// Waits for a turn. Dropping the future leaves the queue.
+    /// Waits for a permit. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Busy`], immediately if there is no place, or later if another account needs the place.
-    pub async fn enter(&self, asker: &Asker) -> Result<Turn, Busy> {
+    /// Returns [`Busy`], immediately if there is no place, or later if another account needs the
+    /// place.
+    pub async fn acquire(&self, requester: &Requester) -> Result<Permit, Busy> {
         let (sender, receiver) = oneshot::channel();
         let limits = &self.shared.limits;
         let (id, evicted) = {
             let mut state = self.shared.state();
             if state.out < limits.at_once {
                 state.out = state.out.saturating_add(1);
-                return Ok(Turn { shared: Some(Arc::clone(&self.shared)) });
+                return Ok(Permit { shared: Some(Arc::clone(&self.shared)) });
             }
             let id = state.next_id;
             state.next_id = id.wrapping_add(1);
-            let most = if asker.standing == Standing::Known { limits.known } else { limits.unknown };
-            let crowd = state.crowd(asker.standing);
-            let own = crowd.of(&asker.partition);
+            let most = if requester.standing == Standing::Known { limits.known } else { limits.unknown };
+            let crowd = state.crowd(requester.standing);
+            let own = crowd.of(&requester.partition);
             if own >= limits.per_account {
                 return Err(Busy);
             }
             let evicted = if crowd.waiting < most { None } else { Some(crowd.make_room(own).ok_or(Busy)?) };
-            crowd.push(&asker.partition, Waiter { id, sender });
+            crowd.push(&requester.partition, Waiter { id, sender });
             (id, evicted)
         };
         if let Some(evicted) = evicted {
             // If the receiver has just gone, nobody needs the message.
             let _ = evicted.sender.send(Err(Busy));
         }
-        let _place = Place { queue: self, asker, id };
+        let _place = Place { queue: self, requester, id };
         // The sender is dropped only after sending, or together with an abandoned place.
         receiver.await.unwrap_or(Err(Busy))
     }
 
-    /// Returns how many known and how many unknown askers wait now, for a metric.
+    /// Returns how many known and how many unknown requesters wait now, for a metric.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.shared.state();
@@ -379,25 +383,25 @@ keywright_core::redacted_debug!(WorkQueue { limits: shared.limits, .. });
 /// A place in a line, until its future ends or is dropped.
 struct Place<'q> {
     queue: &'q WorkQueue,
-    asker: &'q Asker,
+    requester: &'q Requester,
     id: u64,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let gone = self.queue.shared.state().crowd(self.asker.standing).remove(&self.asker.partition, self.id);
+        let gone = self.queue.shared.state().crowd(self.requester.standing).remove(&self.requester.partition, self.id);
         // Outside of the lock, because it may wake a task.
         drop(gone);
     }
 }
 
-/// The right to do one piece of slow work. When it is dropped, it passes to the next asker.
-#[must_use = "the next one's turn comes when this is dropped"]
-pub struct Turn {
+/// The right to do one piece of slow work. When it is dropped, the next requester gets it.
+#[must_use = "the next one's permit comes when this is dropped"]
+pub struct Permit {
     shared: Option<Arc<Shared>>,
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
             shared.pass_on();
@@ -405,9 +409,9 @@ impl Drop for Turn {
     }
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Turn")
+        f.write_str("Permit")
     }
 }
 

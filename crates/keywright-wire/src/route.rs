@@ -126,8 +126,8 @@ impl<E, P> Routes<E, P> {
         self.rows
     }
 
-    /// Returns the path of an endpoint below the table's base, or nothing for an endpoint that has no
-    /// route. Each protocol's tests check that every endpoint has one.
+    /// Returns the path of an endpoint below the table's base, or an empty string for an endpoint
+    /// that has no route. Each protocol's tests check that every endpoint has one.
     #[must_use]
     pub fn path(&self, endpoint: E) -> &'static str
     where

@@ -18,10 +18,10 @@ pub trait RequestBody: Body<Data: Send, Error: Into<keywright_store::BoxError>> 
 impl<B: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static> RequestBody for B {}
 
 /// The future of a [`Protocol`]'s service. It never fails: every error becomes an answer.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
+pub type ServiceFuture = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Reads a request's body, but never more than the limit, and answers the request.
-pub fn serve<S: Protocol, B: RequestBody>(service: S, request: Request<B>) -> Answering {
+pub fn serve<S: Protocol, B: RequestBody>(service: S, request: Request<B>) -> ServiceFuture {
     Box::pin(async move { Ok(read(&service, request).await.into_response().map(Full::new)) })
 }
 
@@ -56,7 +56,7 @@ macro_rules! tower_service {
         impl<H: $host, B: $crate::RequestBody> $crate::__tower::Service<$crate::__tower::Request<B>> for $protocol<H> {
             type Response = $crate::__tower::Response;
             type Error = ::core::convert::Infallible;
-            type Future = $crate::Answering;
+            type Future = $crate::ServiceFuture;
 
             fn poll_ready(
                 &mut self,

@@ -1,17 +1,17 @@
-//! Opening a store with its keyring, and with the record of keys that ties the two together.
+//! Opening a store with its keyring, after checking that the keyring is the one with which the
+//! store was written.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
-use keywright_store::{Driver, Observer, SlotKind, Timer};
+use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
 
 use crate::error::StartError;
-use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
-use crate::port::Store;
+use crate::keywright::Keywright;
 use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a
@@ -66,14 +66,14 @@ impl Builder {
     }
 
     /// Sets the path of the keyring file. The file is created, with mode 0600, if it is absent
-    /// **and** the store is empty. Keep it out of the database's backups: without it, nothing in a
-    /// dump can be used to verify a guess.
+    /// **and** the store is empty. Do not store it in the database's backups: without it, nothing
+    /// in a dump of the database can be used to verify a guess.
     pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::File(path.into());
         self
     }
 
-    /// Sets a keyring from elsewhere, such as a secret manager or a test.
+    /// Sets a keyring that was not read from a file, for example one from a secret manager.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.source = Source::Given(keyring);
         self
@@ -156,7 +156,7 @@ impl Builder {
     }
 
     /// Adds kinds of slots that the application itself declares. Those of Keywright's own crates
-    /// are known.
+    /// need not be added.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
         self

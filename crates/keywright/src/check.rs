@@ -1,4 +1,4 @@
-//! Checking a store: whether everything in it is what the sealed roots authenticate.
+//! Checking a store: whether everything in it matches what the sealed roots authenticate.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use keywright_core::{AccountId, EventChain};
 use keywright_store::{LoadError, Partition, TransactError};
 
-use crate::housekeeping::{Housekeeping, HousekeepingError, Place};
+use crate::housekeeping::{Cursor, Housekeeping, HousekeepingError};
 
 /// How many events are verified at a time.
 const EVENTS: u32 = 256;
@@ -17,9 +17,9 @@ const CIPHERS: usize = 64;
 
 /// How often an account is read again that changes during the check.
 #[cfg(feature = "rekey")]
-const LOOKS: u32 = 8;
+const READS: u32 = 8;
 
-/// The result of one part of a check.
+/// The result of checking one page of partitions.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
@@ -32,7 +32,7 @@ pub struct Checked {
     /// The partitions in which something is damaged.
     pub damaged: Vec<Damaged>,
     /// Where to continue; `None` at the end of the store.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
 /// A partition in which something is damaged, lost or altered. Its requests are denied.
@@ -69,18 +69,18 @@ impl Error for Fault {
 }
 
 impl Housekeeping {
-    /// Checks `limit` partitions after a place. For each, it opens the root and every record that
-    /// the root lists, looks for records that it does not list, and verifies both chains of events.
-    /// It also compares each vault with its head and opens the vault's ciphers. Nothing is
-    /// repaired.
+    /// Checks `limit` partitions from `after` on. For each, it opens the root and every record that
+    /// the root lists, searches for records that the root does not list, and verifies both chains
+    /// of events. It also compares each vault with its head and opens the vault's ciphers. Nothing
+    /// is repaired.
     ///
-    /// It holds one page of events or a few ciphers in memory at a time, and of a vault the marks
-    /// of all rows.
+    /// In memory, it holds at most one page of events, a few ciphers, and the marks of all rows of
+    /// one vault.
     ///
     /// # Errors
-    /// Returns [`HousekeepingError`] if the store cannot be read. Continue from the same place
+    /// Returns [`HousekeepingError`] if the store cannot be read. Continue from the same cursor
     /// then. Damage is not an error.
-    pub async fn check(&self, after: Option<Place>, limit: u32) -> Result<Checked, HousekeepingError> {
+    pub async fn check(&self, after: Option<Cursor>, limit: u32) -> Result<Checked, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut checked = Checked { partitions: 0, records: 0, ciphers: 0, damaged: Vec::new(), next };
         for partition in page {
@@ -157,7 +157,7 @@ impl Housekeeping {
     ) -> Result<(), Failed> {
         let partition = Partition::account(account);
         let mut suspected = None;
-        for _ in 0..LOOKS {
+        for _ in 0..READS {
             let manifest = match self.store.manifest(&partition).await {
                 Err(LoadError::Failed(error)) if error.is::<crate::no_vault::KeepsNone>() => return Ok(()),
                 manifest => manifest.map_err(TransactError::Load)?,

@@ -8,22 +8,23 @@ use keywright_store::{LoadError, SlotKindsError, TransactError};
 #[non_exhaustive]
 pub enum StartError {
     /// The builder was given no keyring.
-    #[error("no keyring: name a keyring file, or give one")]
+    #[error("no keyring is set: pass a keyring file or a keyring to the builder")]
     NoKeyring,
     /// The keyring file cannot be used, for example because it is absent beside a store that holds
     /// data.
     #[error(transparent)]
     Keyring(#[from] KeyringFileError),
-    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
-    #[error("the keyring lacks the key {0}, which this store was written with: restore the right keyring file")]
+    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds
+    /// it.
+    #[error("this store was written with the key {0}, which the keyring lacks: restore the matching keyring file")]
     MissingKey(KeyId),
     /// The store was written with another index key. With this one, every address and every known
     /// client would look new.
-    #[error("the keyring has another index key than this store was written with: restore the right keyring file")]
+    #[error("this store was written with a different index key: restore the matching keyring file")]
     OtherIndexKey,
-    /// The keyring's fence is in the future. Until then, everything that is made would be void
-    /// immediately: nobody could log in, and no code would be right. Either the clock is behind, or
-    /// the fence was set by a clock that ran ahead.
+    /// The keyring's fence is in the future. Until that time, everything that is created would be
+    /// void immediately: nobody could log in, and no code would be accepted. Either the clock is
+    /// behind, or the fence was set by a clock that ran ahead.
     #[error(
         "the keyring's fence ({fence}) lies in the future of this server's clock ({now}): set the clock, or set the fence \
          to the moment of the last restore"
@@ -36,7 +37,7 @@ pub enum StartError {
         now: UnixSeconds,
     },
     /// The store holds data, but not the record of its keys.
-    #[error("the store holds data, but no note of its keys: lost or half-restored data")]
+    #[error("the store holds data but no record of its keys: data was lost or only partly restored")]
     NoKeyNote,
     /// The declared kinds of slots do not fit together.
     #[error(transparent)]
@@ -45,6 +46,6 @@ pub enum StartError {
     #[error("the store cannot be read")]
     Store(#[source] LoadError),
     /// The keys in use could not be recorded.
-    #[error("the note of the keys in use failed")]
+    #[error("the keys in use could not be recorded")]
     Note(#[source] TransactError),
 }

@@ -1,83 +1,69 @@
-//! The upkeep of a store, which is never on a request's path. Run it from a timer, with small
-//! limits.
+//! The maintenance of a store, which is never part of handling a request. Run it from a timer, with
+//! small limits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
 use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
 
 use crate::key_note;
-use crate::port::Store;
+use crate::pace::Pace;
+use keywright_store::Store;
 
 /// How many partitions are read at a time when all must be.
 const PAGE: u32 = 256;
 
-/// The shortest time between two moves of the store's horizon, by a monotonic clock: an hour. A
-/// clock that runs ahead moves the horizon by a day each time.
-///
-/// The pause applies to all processes on one store together. Each process moves the horizon only
-/// after it has seen it unchanged for that long, and by no more than a day from where it saw it. If
-/// the clocks of many processes run ahead, the one that moves the horizon thus makes the others
-/// wait.
-///
-/// The first move of a process happens without this pause, because the process cannot know
-/// what happened before its start. It then moves the horizon up to its own clock if that is within
-/// a day, and otherwise by as much as the pause. A process that is restarted over and over
-/// therefore moves it by an hour each time.
-pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
-
-/// A place in the store where a pass stopped. Pass it to the next call to continue. It has no other
-/// meaning, and an outdated one does no harm.
+/// A position in the store at which a pass over all partitions stopped. Pass it to the next call to
+/// continue. An outdated one does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(Partition);
+pub struct Cursor(Partition);
 
-/// A place in the list of due work where a pass stopped.
+/// A position in the list of due work at which a pass stopped.
 ///
 /// The list changes while it is read: finished work leaves it, failed work moves back, and more is
-/// added. The place is therefore not a position in the list; it holds the accounts that were passed
-/// already.
+/// added. The cursor therefore contains the accounts that the pass has already returned, not an
+/// index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DuePlace(HashSet<Partition>);
+pub struct DueCursor(HashSet<Partition>);
 
-/// One part of the accounts with due work.
+/// One page of the accounts that have due work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Due {
     /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
     /// Where to continue; `None` at the end.
-    pub next: Option<DuePlace>,
+    pub next: Option<DueCursor>,
 }
 
-/// One part of a pass over all accounts: those in it that have due work.
+/// The accounts with due work among one page of all partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Owed {
+pub struct DueScan {
     /// The accounts that have due work.
     pub accounts: Vec<AccountId>,
-    /// The accounts whose root does not open. Nothing can be done for them; an operator must look
-    /// into them.
+    /// The accounts whose root does not open. An operator must investigate them.
     pub unreadable: Vec<AccountId>,
     /// Where to continue; `None` at the end of the store.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
-/// One part of a pass that seals records again.
+/// The result of sealing one page of partitions again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
     /// How many partitions were sealed again.
     pub resealed: u64,
-    /// The partitions with something that does not open. They were left as they are; an operator
-    /// must look into them.
+    /// The partitions in which a record does not open. They were not changed; an operator must
+    /// investigate them.
     pub unreadable: Vec<Partition>,
     /// Where to continue; `None` at the end of the store.
-    pub next: Option<Place>,
+    pub next: Option<Cursor>,
 }
 
-/// The store's horizon: what expired before it is swept.
+/// The store's horizon: the time before which expired rows are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Horizon {
@@ -92,67 +78,18 @@ pub struct Horizon {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retirement {
-    /// Nothing is sealed under these keys any more. They may be removed from the keyring file.
+    /// Nothing is sealed under these keys any more. Remove them from the keyring file if you like.
     Retired(Vec<KeyId>),
     /// Something in a partition is still sealed under an older key.
     InUse(Partition),
 }
 
-/// A store's upkeep.
+/// The maintenance of a store.
 #[derive(Clone)]
 pub struct Housekeeping {
     pub(crate) driver: Driver,
     pub(crate) store: Arc<dyn Store>,
     pace: Arc<Mutex<Pace>>,
-}
-
-/// When the store's horizon has moved, by a monotonic clock of this process.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    started: Instant,
-    /// When this process last moved it.
-    moved: Option<Instant>,
-    /// The horizon that was last seen. `since` is the start, or when the horizon was seen to have
-    /// moved.
-    stands: Option<UnixSeconds>,
-    since: Instant,
-}
-
-impl Pace {
-    /// `stands` is the horizon at the start.
-    pub(crate) const fn new(started: Instant, stands: Option<UnixSeconds>) -> Self {
-        Self { started, moved: None, stands, since: started }
-    }
-
-    /// Returns the moment to which the horizon may be moved from `stands` at this instant, by a
-    /// clock that shows `now`, or `None` if it may not be moved. It is never further than a day
-    /// beyond `stands`, so that a process which moves it at the same instant does not add to it.
-    ///
-    /// If a process is younger than the pause, and its first move does not reach the present, that
-    /// move is no longer than the pause itself. A server that is restarted again and again thus
-    /// does not move the horizon by a day each time, and a job that runs now and then still moves
-    /// it.
-    fn goal(&mut self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> Option<UnixSeconds> {
-        if stands != self.stands {
-            // Another process has moved it.
-            (self.stands, self.since) = (stands, instant);
-        }
-        let has_passed = |since| instant.saturating_duration_since(since) >= HORIZON_PAUSE;
-        let Some(stands) = stands else { return self.moved.is_none_or(has_passed).then_some(now) };
-        let furthest = stands.plus(HORIZON_STEP);
-        match self.moved {
-            None if now <= furthest => Some(now),
-            None if has_passed(self.since) => Some(furthest),
-            None if self.since == self.started => Some(stands.plus(HORIZON_PAUSE.as_secs())),
-            None => None,
-            Some(moved) => (has_passed(moved) && has_passed(self.since)).then_some(now.min(furthest)),
-        }
-    }
-
-    /// Records that this process has moved it.
-    const fn arrived(&mut self, instant: Instant, at: UnixSeconds) {
-        (self.stands, self.since) = (Some(at), instant);
-    }
 }
 
 impl Housekeeping {
@@ -161,11 +98,13 @@ impl Housekeeping {
     }
 
     /// Moves the store's horizon towards the present. It moves forward by at most a day per call,
-    /// and at most once in [`HORIZON_PAUSE`], whichever process does it. If it is beyond the
-    /// present, it moves back immediately. Call this once each round, before the sweeps.
+    /// and at most once in [`HORIZON_PAUSE`](crate::HORIZON_PAUSE), whichever process does it. If it
+    /// is beyond the present, it moves back immediately. Call this once each round, before the
+    /// sweeps.
     ///
-    /// The sweeps obey the horizon. A clock that runs ahead by years therefore deletes only a day's
-    /// worth, and has no lasting effect once it is corrected.
+    /// Sweeps delete only what expired before the horizon. If a clock runs ahead by years, one
+    /// round therefore deletes only what expires within one more day, and there is no lasting
+    /// effect once the clock is corrected.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the horizon could not be read or moved.
@@ -242,13 +181,13 @@ impl Housekeeping {
         Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
     }
 
-    /// Checks `limit` partitions after a place, and seals again what is not under the newest key,
+    /// Reads `limit` partitions from `after` on, and seals again what is not under the newest key,
     /// with one guarded commit for each partition.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if a partition could not be read or written. Continue from the
-    /// same place then.
-    pub async fn reseal(&self, after: Option<Place>, limit: u32) -> Result<Resealed, HousekeepingError> {
+    /// same cursor then.
+    pub async fn reseal(&self, after: Option<Cursor>, limit: u32) -> Result<Resealed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
         for partition in page {
@@ -294,22 +233,22 @@ impl Housekeeping {
     }
 
     /// Returns some of the accounts with due work that may be tried now, the longest overdue first,
-    /// at most `limit`. Finding them reads an index, not the whole store. Pass each account to the
-    /// service that does such work, such as `Nextcloud::finish_due`, and continue from `next`: an
-    /// account whose work nobody does must not hide the others.
+    /// at most `limit`. This reads an index, not the whole store. Pass each account to the service
+    /// that does such work, such as `Nextcloud::finish_due`, and continue from `next`, even if the
+    /// work of some accounts was not done.
     ///
     /// Work may be done between two calls, and other processes may do and add some meanwhile. A
     /// pass visits each account once, and leaves out none that was in the list from the beginning
-    /// of the pass to its end. The place grows with the accounts that were passed, and each call
+    /// of the pass to its end. The cursor grows with the accounts that were returned, and each call
     /// reads the index again from its top.
     ///
     /// The index is in clear. Somebody who can write to the database can remove an account from it,
-    /// or move it to the end. Therefore also run a [pass over all accounts](Self::owed) now and
+    /// or move it to the end. Therefore also run a [pass over all accounts](Self::scan_due) now and
     /// then. Every hour is enough, because that is as long as the pause of work that keeps failing.
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the index could not be read.
-    pub async fn due(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    pub async fn due(&self, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(self.driver.clock().now()?, after, limit).await
     }
 
@@ -318,37 +257,37 @@ impl Housekeeping {
     ///
     /// # Errors
     /// Returns [`HousekeepingError`] if the index could not be read.
-    pub async fn due_at_start(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    pub async fn due_at_start(&self, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
-    /// Checks `limit` partitions after a place, and returns the accounts among them that have due
+    /// Reads `limit` partitions from `after` on, and returns the accounts among them that have due
     /// work according to their **sealed roots**. It does not depend on the index of due work, in
     /// which a clock that ran ahead may have postponed work by years, or which somebody may have
     /// changed. It opens the root of every account, with one small read for each.
     ///
     /// # Errors
-    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same place
+    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same cursor
     /// then.
-    pub async fn owed(&self, after: Option<Place>, limit: u32) -> Result<Owed, HousekeepingError> {
+    pub async fn scan_due(&self, after: Option<Cursor>, limit: u32) -> Result<DueScan, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
-        let mut owed = Owed { accounts: Vec::new(), unreadable: Vec::new(), next };
+        let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), next };
         for partition in page {
             let Some(account) = partition.as_account() else { continue };
             match self.driver.observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
-                Ok(Some(_)) => owed.accounts.push(account),
+                Ok(Some(_)) => scan.accounts.push(account),
                 Ok(None) => {}
-                Err(TransactError::Step(error)) if error.is_damage() => owed.unreadable.push(account),
-                Err(TransactError::Load(LoadError::Corrupt(_))) => owed.unreadable.push(account),
+                Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
+                Err(TransactError::Load(LoadError::Corrupt(_))) => scan.unreadable.push(account),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(owed)
+        Ok(scan)
     }
 
-    async fn due_by(&self, now: UnixSeconds, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+    async fn due_by(&self, now: UnixSeconds, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
         let limit = limit.max(1);
-        let DuePlace(mut passed) = after.unwrap_or_else(|| DuePlace(HashSet::new()));
+        let DueCursor(mut passed) = after.unwrap_or_else(|| DueCursor(HashSet::new()));
         // All accounts that were passed may still be before the next ones.
         let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
         let found = self.store.due(now, asked).await?;
@@ -359,18 +298,18 @@ impl Housekeeping {
         drop(fresh);
         let accounts = page.iter().filter_map(Partition::as_account).collect();
         passed.extend(page);
-        Ok(Due { accounts, next: goes_on.then_some(DuePlace(passed)) })
+        Ok(Due { accounts, next: goes_on.then_some(DueCursor(passed)) })
     }
 
     pub(crate) async fn page(
         &self,
-        after: Option<Place>,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<(Vec<Partition>, Option<Place>), HousekeepingError> {
+    ) -> Result<(Vec<Partition>, Option<Cursor>), HousekeepingError> {
         let limit = limit.max(1);
-        let page = self.store.partitions(after.map(|Place(partition)| partition), limit).await?;
+        let page = self.store.partitions(after.map(|Cursor(partition)| partition), limit).await?;
         let full = u32::try_from(page.len()).is_ok_and(|found| found >= limit);
-        let next = page.last().filter(|_| full).cloned().map(Place);
+        let next = page.last().filter(|_| full).cloned().map(Cursor);
         Ok((page, next))
     }
 }
@@ -389,7 +328,7 @@ pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSecon
     }
 }
 
-/// Upkeep was not done. It can be tried again at any time.
+/// Why maintenance failed. It can be tried again at any time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HousekeepingError {
@@ -399,7 +338,7 @@ pub enum HousekeepingError {
     /// The store could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The store did not drop what it should have dropped.
+    /// The store did not delete what it should have deleted, or it is unknown whether it did.
     #[error(transparent)]
     Commit(#[from] CommitError),
     /// A record could not be read or written.
@@ -410,102 +349,5 @@ pub enum HousekeepingError {
 impl From<StepError> for HousekeepingError {
     fn from(error: StepError) -> Self {
         Self::Transact(error.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: u64 = HORIZON_STEP;
-
-    #[test]
-    fn a_process_rests_an_hour_between_moves_and_before_a_first_one_that_is_long() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
-        let fresh = |stands| Pace::new(start, stands);
-        assert_eq!(fresh(None).goal(start, at(9), None), Some(at(9)), "it starts near the newest event");
-        let stands = Some(at(9));
-        assert_eq!(
-            fresh(stands).goal(start, at(10), stands),
-            Some(at(10)),
-            "within a day there is nothing to wait for"
-        );
-        let (ahead, crawls) = (at(10).plus(1), at(9).plus(3_600));
-        assert_eq!(
-            fresh(stands).goal(after(3_599), ahead, stands),
-            Some(crawls),
-            "a job that is run now and then goes on"
-        );
-        assert_eq!(fresh(stands).goal(after(3_600), ahead, stands), Some(at(10)));
-        for now in [at(9), at(10), at(900)] {
-            let mut moved = Pace { moved: Some(after(5_000)), ..fresh(stands) };
-            moved.arrived(after(5_000), at(9));
-            assert_eq!(moved.goal(after(8_599), now, stands), None);
-            assert_eq!(moved.goal(after(8_600), now, stands), Some(now.min(at(10))), "from where it was seen, a day");
-        }
-    }
-
-    #[test]
-    fn what_another_process_has_moved_rests_an_hour_too() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
-        let ahead = at(900);
-        for moved in [None, Some(start)] {
-            let mut pace = Pace { moved, ..Pace::new(start, Some(at(9))) };
-            // An hour after its start it might move; but another has done so, and it sees that now.
-            assert_eq!(pace.goal(after(3_700), ahead, Some(at(10))), None);
-            assert_eq!(pace.goal(after(7_299), ahead, Some(at(10))), None);
-            assert_eq!(pace.goal(after(7_300), ahead, Some(at(10))), Some(at(11)));
-        }
-    }
-
-    /// Processes whose clocks are years ahead, each by a different amount, read the store whenever
-    /// they like, sometimes two of them at the very same moment. All together move it by a day an
-    /// hour at most.
-    #[test]
-    fn many_processes_that_run_ahead_move_it_no_faster_than_one() {
-        let start = Instant::now();
-        for seed in 1..200_u64 {
-            let mut state = seed;
-            let mut random = |below: u64| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 33) % below
-            };
-            let mut horizon = UnixSeconds::EPOCH.plus(1_000 * DAY);
-            let mut paces: Vec<Pace> = (0..6).map(|_| Pace::new(start, Some(horizon))).collect();
-            let (mut seconds, mut log) = (3_600, vec![(3_600, horizon)]);
-            while seconds < 40 * 3_600 {
-                seconds += random(1_200);
-                let (instant, stands) = (start + Duration::from_secs(seconds), Some(horizon));
-                let looking = 1 + random(2);
-                let goals: Vec<_> = (0..looking)
-                    .filter_map(|_| {
-                        let which = random(6);
-                        let now = UnixSeconds::EPOCH.plus((5_000 + which * 700) * DAY);
-                        let pace = &mut paces[which as usize];
-                        let goal = pace.goal(instant, now, stands)?;
-                        pace.moved = Some(instant);
-                        Some((which, goal))
-                    })
-                    .collect();
-                for (which, goal) in goals {
-                    // As `Upkeep::move_horizon` does.
-                    horizon = goal.min(horizon.plus(DAY));
-                    paces[which as usize].arrived(instant, horizon);
-                }
-                log.push((seconds, horizon));
-            }
-            for (at, before) in &log {
-                let later =
-                    log.iter().filter(|(later, _)| (*at..at + 3_600).contains(later)).map(|(_, horizon)| *horizon);
-                let most = later.max().unwrap();
-                assert!(most <= before.plus(DAY), "seed {seed}: more than a day within an hour of {at}");
-            }
-            let days = horizon.since(UnixSeconds::EPOCH.plus(1_000 * DAY)) / DAY;
-            assert!(days >= 15, "seed {seed}: it stands still, after {days} days");
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! The record of the keys in use, in the server's partition. It is written before anything else.
 //!
-//! It is sealed itself, so a store does not even open it with a wrong keyring. It lists every key,
-//! so a keyring that lost an older one is noticed at the start, and not at the first account that
-//! needs it. It lists the index key too, because under another one every account would look new.
+//! It is sealed itself, so with a wrong keyring it does not even open. It lists every key, so a
+//! keyring that lost an older one is noticed at the start, and not at the first account that needs
+//! it. It lists the index key too, because with a different one every account would seem to be new.
 
 use keywright_core::KeyId;
 use keywright_store::{Draft, Driver, Partition, Record, Slot, StepError, TransactError};

@@ -1,11 +1,11 @@
-//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a
-//! second factor, the re-encryption of whole vaults, and the wire protocols of real clients, over
-//! your own storage. Whatever is granted is granted at most once, on any store, under any race or
-//! crash.
+//! Account security for Rust servers, over your own storage: a password challenge, confirmation of
+//! destructive actions, second factors, the re-encryption of whole password vaults, and the HTTP
+//! protocols of existing clients. Each grant (a redeemed code, an opened session, a confirmed
+//! action) happens at most once, on any store, under any race or crash.
 //!
-//! This crate is the entry point. It opens a store with its keyring ([`Keywright`]) and provides
-//! the services. It never logs, never spawns and never binds a port. It has no accounts of its own:
-//! you decide when one is created.
+//! This crate is the entry point. It opens a store together with its keyring, the file with the
+//! encryption keys, and provides the services ([`Keywright`]). It never spawns a task and never
+//! binds a port. It does not manage users: your server decides when an account is created.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,8 +36,8 @@
 //! # }
 //! ```
 //!
-//! A confirmed deletion. The function that deletes requires a proof, and only a confirmation
-//! creates one.
+//! The next example is a deletion that must be confirmed. The function that deletes requires a
+//! proof, and only a confirmation creates one.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -62,7 +62,7 @@
 //!
 //! let session = SessionId::new("session-1"); // whatever identifies it in every request
 //! let action = || DeleteVault { vault: "7".into() };
-//! let shown = keywright.confirmations().ask_code(&account, &action(), session).await?;
+//! let shown = keywright.confirmations().begin_code(&account, &action(), session).await?;
 //! # let typed = shown.expose();
 //! // … the page shows it, the user types it back:
 //! match keywright.confirmations().confirm_code(&account, action(), session, typed).await? {
@@ -75,9 +75,9 @@
 //!
 //! # In a server
 //! HTTP servers drop a handler's future when its client disconnects. Run each request as a task of
-//! its own (`tokio::spawn(next.run(request)).await` in a middleware), so that the work after a
-//! commit does not have to wait for the next sweep. `keywright-wire`'s documentation has the
-//! example, and `account-server` does the same.
+//! its own (`tokio::spawn(next.run(request)).await` in a middleware), so that the work that follows
+//! a commit is done even then. `keywright-wire`'s documentation has the example, and
+//! `account-server` does the same.
 //!
 //! The life of an account, with an observer of its events:
 //!
@@ -113,39 +113,48 @@
 //! # Map
 //! - [`Keywright`] and [`Builder`] open a store, create the services, read events and unlock
 //!   accounts.
-//! - [`Housekeeping`] is the upkeep that runs apart from requests, and a check of everything that
-//!   is stored.
+//! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
+//!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
 //!   codes.
 //! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
-//! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] is the port,
-//!   for a backend of your own.
+//! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
+//!   to implement for a backend of your own.
 //! - [`mod@core`] contains time, randomness, secrets, the keyring and the guess ledger.
 //!
 //! # Features
-//! - `challenge`, `confirm` and `sqlite` (default): the domain and the embedded backend.
-//! - `twofactor`: time-based codes, recovery codes and step-up.
-//! - `rekey`: vaults of ciphers and their re-encryption.
-//! - `nextcloud`, `rocketchat` and `librepass`: the protocols of these clients.
-//! - `tower`: the protocols as `tower::Service`.
-//! - `client`: the client half of the challenge, and of `rekey` and `librepass` if they are
-//!   enabled.
+//! A method that the compiler does not find may need a feature:
+//!
+//! | Feature | What it adds | On [`Keywright`] |
+//! |---|---|---|
+//! | `challenge` (default) | the password challenge | `challenges` |
+//! | `confirm` (default) | confirmations of destructive actions | `confirmations`, `confirmations_with` |
+//! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
+//! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
+//! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `rekey` | vaults of ciphers and their re-encryption | `vaults`, `vaults_with` |
+//! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
+//! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
+//! | `librepass` | the protocol of LibrePass | `librepass` |
+//! | `tower` | these protocols as `tower::Service` | |
+//! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The example of the README, compiled and run as a doctest.
 #[cfg(all(doctest, feature = "confirm", feature = "sqlite"))]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
 
 mod builder;
 mod check;
 mod error;
-mod front;
 mod housekeeping;
 mod key_note;
+mod keywright;
 mod no_vault;
-mod port;
+mod pace;
 mod slots;
 
 pub use keywright_core as core;
@@ -171,18 +180,18 @@ pub use keywright_twofactor as twofactor;
 pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
-pub use front::Keywright;
 pub use housekeeping::{
-    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
+    Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
     Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,
     SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
 };
 pub use keywright_store::{
-    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
+    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use port::Store;
+pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

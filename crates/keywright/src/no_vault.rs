@@ -6,9 +6,9 @@ use keywright_store::{
     SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
-/// Makes a store without vaults usable where one with vaults is required. It serves challenge,
-/// confirmation and two-factor. Every vault operation fails with an error that says so, and writes
-/// nothing.
+/// Wraps a store that cannot store vaults, for use where a store with vaults is required.
+/// Challenges, confirmations and two-factor authentication work on it. Every vault operation fails
+/// with the error "this store keeps no vaults", and writes nothing.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@ use keywright_store::{
 #[expect(clippy::exhaustive_structs, reason = "a transparent wrapper")]
 pub struct NoVault<S>(pub S);
 
-/// A vault operation was tried on a store that keeps no vaults.
+/// A vault operation was tried on a store without vaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this store keeps no vaults")]
 pub(crate) struct KeepsNone;

@@ -5,8 +5,8 @@ use keywright_store::SlotKind;
 use crate::key_note;
 
 /// Returns the kinds of slots of every enabled part: how many records of each a partition may have,
-/// and what happens when one more is put. This is for a driver that is built by hand;
-/// [`Keywright`](crate::Keywright) knows them.
+/// and what happens when one more is put. It is for a driver that is built by hand;
+/// [`Keywright`](crate::Keywright) uses it by itself.
 #[must_use]
 pub fn slot_kinds() -> Vec<SlotKind> {
     let parts: &[&[SlotKind]] = &[

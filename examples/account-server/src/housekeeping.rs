@@ -9,7 +9,7 @@ use std::time::Duration;
 use keywright::librepass::LibrePass;
 use keywright::nextcloud::{DueError, Nextcloud};
 use keywright::rocketchat::RocketChat;
-use keywright::{AccountId, DuePlace, Housekeeping, HousekeepingError, Keywright, Place};
+use keywright::{AccountId, Cursor, DueCursor, Housekeeping, HousekeepingError, Keywright};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -36,11 +36,11 @@ const AT_ONCE: usize = 8;
 /// A round over accounts that have due work, and its position.
 enum Round {
     /// The accounts whose work may be tried now.
-    Due(Option<DuePlace>),
+    Due(Option<DueCursor>),
     /// All accounts that have due work according to their sealed roots, whatever the index holds.
-    All(Option<Place>),
+    All(Option<Cursor>),
     /// All accounts of the index, whether or not their pauses are over.
-    AtStart(Option<DuePlace>),
+    AtStart(Option<DueCursor>),
 }
 
 /// Everything that housekeeping takes care of.
@@ -193,8 +193,8 @@ impl Housekeeper {
             Round::All(after) => {
                 // Records that do not open are in the log, because the driver has reported them to
                 // the observer.
-                let owed = housekeeping.owed(after, LIMIT).await?;
-                (owed.accounts, owed.next.map(|next| Round::All(Some(next))))
+                let scan = housekeeping.scan_due(after, LIMIT).await?;
+                (scan.accounts, scan.next.map(|next| Round::All(Some(next))))
             }
         })
     }

@@ -4,8 +4,8 @@
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{
-    Admission, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger, LedgerPolicy, Refusal,
-    Told, UnixSeconds,
+    Admission, Attempt, Charge, Client, ClientAdmission, ClientTag, DenialKind, Generation, GuessLedger, LedgerPolicy,
+    Refusal, UnixSeconds,
 };
 use keywright_store::Draft;
 use proptest::prelude::*;
@@ -79,13 +79,13 @@ impl Model {
             Admission::Refused(refusal) => Verdict::Refused(refusal),
             Admission::Open(lane) if guess == current.secret => {
                 self.ledger.forgive(&self.policy, &lane, self.now);
-                drop(self.ledger.take_untold(self.now));
+                drop(self.ledger.take_unreported(self.now));
                 Verdict::Granted
             }
             Admission::Open(lane) => {
                 let charge = self.ledger.charge(&self.policy, &lane, self.now);
-                let _ = self.ledger.tell(CHALLENGE_SECRET, Told::Wrong, self.now);
-                drop(self.ledger.take_untold(self.now));
+                let _ = self.ledger.report_denial(CHALLENGE_SECRET, DenialKind::Wrong, self.now);
+                drop(self.ledger.take_unreported(self.now));
                 Verdict::Denied(charge)
             }
         }

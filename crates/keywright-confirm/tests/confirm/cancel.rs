@@ -3,7 +3,7 @@
 use keywright_confirm::{CancelToken, SendOutcome};
 use keywright_core::SessionId;
 
-use crate::support::{DELETE, Delete, Mailed, Told, World};
+use crate::support::{DELETE, Delete, Mailed, Outcome, World};
 
 #[tokio::test]
 async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
@@ -12,14 +12,14 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
         let (service, account) = (&world.confirmations, &world.account);
         let (token, code) = match style {
             0 => {
-                let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+                let code = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
                 (code.cancel_token().to_hex(), code.expose().to_owned())
             }
             1 => {
                 let wait = service.begin_wait(account, &DELETE, SessionId::new("s")).await.unwrap();
                 (wait.cancel_token().to_hex(), String::new())
             }
-            _ => match service.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap() {
+            _ => match service.begin_mailed(account, &DELETE, SessionId::new("s")).await.unwrap() {
                 SendOutcome::Send(code) => (code.cancel_token().to_hex(), code.expose().to_owned()),
                 held => panic!("{held:?}"),
             },
@@ -29,12 +29,12 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
         assert!(!service.cancel(account, &token).await.unwrap(), "once");
         world.advance(10);
         match style {
-            0 => assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Denied),
+            0 => assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Outcome::Denied),
             1 => assert!(world.wait(DELETE, SessionId::new("s")).await.is_some()),
             _ => {
-                assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Denied);
+                assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Denied);
                 assert_eq!(
-                    world.ask_mailed(&DELETE, SessionId::new("s")).await,
+                    world.begin_mailed(&DELETE, SessionId::new("s")).await,
                     Mailed::NotYet(50),
                     "cancelling refills nothing"
                 );
@@ -48,50 +48,50 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
 #[tokio::test]
 async fn a_wrong_token_changes_nothing() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+    let code = world.begin_code(&DELETE, SessionId::new("s")).await;
     let before = world.revision().await;
     for byte in ["00", "ff", "a5"] {
         let token = CancelToken::parse(&byte.repeat(32)).unwrap();
         assert!(!world.confirmations.cancel(&world.account, &token).await.unwrap());
     }
     assert_eq!(world.revision().await, before);
-    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn it_withdraws_its_own_confirmation_only() {
     let world = World::new().await;
-    let kept = world.ask_code(&DELETE, SessionId::new("kept")).await;
-    let gone = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("gone")).await.unwrap();
+    let kept = world.begin_code(&DELETE, SessionId::new("kept")).await;
+    let gone = world.confirmations.begin_code(&world.account, &DELETE, SessionId::new("gone")).await.unwrap();
     assert!(world.confirmations.cancel(&world.account, gone.cancel_token()).await.unwrap());
-    assert_eq!(world.code(DELETE, SessionId::new("gone"), gone.expose()).await, Told::Denied);
-    assert_eq!(world.code(DELETE, SessionId::new("kept"), &kept).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("gone"), gone.expose()).await, Outcome::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("kept"), &kept).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn the_link_of_an_earlier_notice_still_works_for_the_same_act() {
     let world = World::new().await;
     let (service, account) = (&world.confirmations, &world.account);
-    let first = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
-    let second = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let first = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let second = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     assert!(service.cancel(account, first.cancel_token()).await.unwrap());
-    assert_eq!(world.code(DELETE, SessionId::new("s"), second.expose()).await, Told::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), second.expose()).await, Outcome::Denied);
 
     let other = Delete { target: "vault-8", ..DELETE };
-    let first = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
-    let second = service.ask_code(account, &other, SessionId::new("s")).await.unwrap();
+    let first = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let second = service.begin_code(account, &other, SessionId::new("s")).await.unwrap();
     assert!(!service.cancel(account, first.cancel_token()).await.unwrap(), "of another act it is void");
-    assert_eq!(world.code(other, SessionId::new("s"), second.expose()).await, Told::Granted);
+    assert_eq!(world.code(other, SessionId::new("s"), second.expose()).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn too_late_is_too_late() {
     let world = World::new().await;
     let (service, account) = (&world.confirmations, &world.account);
-    let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
-    assert_eq!(world.code(DELETE, SessionId::new("s"), code.expose()).await, Told::Granted);
+    let code = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    assert_eq!(world.code(DELETE, SessionId::new("s"), code.expose()).await, Outcome::Granted);
     assert!(!service.cancel(account, code.cancel_token()).await.unwrap());
-    let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let code = service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     world.advance(600);
     assert!(!service.cancel(account, code.cancel_token()).await.unwrap(), "expired");
 }

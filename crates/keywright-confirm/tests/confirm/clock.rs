@@ -5,13 +5,13 @@ use keywright_confirm::ConfirmPolicy;
 use keywright_core::{Client, SessionId};
 use proptest::prelude::*;
 
-use crate::support::{DELETE, Delete, Mailed, Told, World, wrong};
+use crate::support::{DELETE, Delete, Mailed, Outcome, World, wrong};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Clock(i64),
-    AskCode(u8),
-    AskMailed(u8),
+    BeginCode(u8),
+    BeginMailed(u8),
     Resend,
     WrongMailed(u8),
     WrongCode(u8),
@@ -40,8 +40,8 @@ fn step() -> impl Strategy<Value = Step> {
     let session = || 0..4_u8;
     prop_oneof![
         4 => jump.prop_map(Step::Clock),
-        1 => session().prop_map(Step::AskCode),
-        4 => session().prop_map(Step::AskMailed),
+        1 => session().prop_map(Step::BeginCode),
+        4 => session().prop_map(Step::BeginMailed),
         2 => Just(Step::Resend),
         4 => session().prop_map(Step::WrongMailed),
         1 => session().prop_map(Step::WrongCode),
@@ -53,12 +53,12 @@ fn step() -> impl Strategy<Value = Step> {
 async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
     let seconds = if day { 86_400 } else { 600 };
     let world = World::with(ConfirmPolicy::builder().mailed_seconds(seconds).build().unwrap(), seed).await;
-    let mut told = [None; 4];
+    let mut outcome = [None; 4];
     for step in steps {
         match step {
             Step::Clock(jump) => world.set(world.now().saturating_add_signed(jump)),
-            Step::AskCode(session) => drop(world.ask_code(&DELETE, SessionId::new([session])).await),
-            Step::AskMailed(session) => drop(world.ask_mailed(&DELETE, SessionId::new([session])).await),
+            Step::BeginCode(session) => drop(world.begin_code(&DELETE, SessionId::new([session])).await),
+            Step::BeginMailed(session) => drop(world.begin_mailed(&DELETE, SessionId::new([session])).await),
             Step::Resend => drop(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap()),
             Step::WrongMailed(session) => drop(world.mailed(DELETE, SessionId::new([session]), "000000").await),
             Step::WrongCode(session) => {
@@ -67,16 +67,16 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
             Step::BeginWait(session) => {
                 let wait =
                     world.confirmations.begin_wait(&world.account, &DELETE, SessionId::new([session])).await.unwrap();
-                told[usize::from(session)] = Some((wait.earliest().get(), wait.latest().get()));
+                outcome[usize::from(session)] = Some((wait.earliest().get(), wait.latest().get()));
             }
             Step::Wait(session) => {
                 // The wait is granted in the time that was reported, and at no other; otherwise it
                 // begins again. A wait begun by a clock that ran ahead may be void.
-                let begun = told[usize::from(session)].take();
+                let begun = outcome[usize::from(session)].take();
                 let in_time = begun.is_some_and(|(earliest, latest)| (earliest..latest).contains(&world.now()));
                 match world.wait(DELETE, SessionId::new([session])).await {
                     None => assert!(in_time, "{begun:?} at {}", world.now()),
-                    Some((_, earliest)) => told[usize::from(session)] = Some((earliest, earliest + 60)),
+                    Some((_, earliest)) => outcome[usize::from(session)] = Some((earliest, earliest + 60)),
                 }
             }
         }
@@ -86,7 +86,7 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
 
 /// Requests mails twice: a refusal that had to correct a stored time has stored it.
 async fn mails_go_out_when_told(world: &World, session: SessionId) -> String {
-    let left = async || match world.ask_mailed(&DELETE, session).await {
+    let left = async || match world.begin_mailed(&DELETE, session).await {
         Mailed::Sent(code) => Err(code),
         Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => Ok(seconds),
     };
@@ -97,22 +97,22 @@ async fn mails_go_out_when_told(world: &World, session: SessionId) -> String {
     assert!((1..=86_400).contains(&first), "{first}");
     if first > 1 {
         world.advance(1);
-        assert_eq!(left().await, Ok(first - 1), "told twice, in two ways");
+        assert_eq!(left().await, Ok(first - 1), "reported twice, in two ways");
         world.advance(first - 1);
     } else {
         world.advance(first);
     }
     match left().await {
         Err(code) => code,
-        Ok(seconds) => panic!("{first} seconds are over, and now {seconds} are told"),
+        Ok(seconds) => panic!("{first} seconds are over, and now {seconds} are outcome"),
     }
 }
 
 /// A guess at a mailed code by an unknown client.
 async fn guesses_are_looked_at_when_told(world: &World) {
     let guess = async || match world.mailed(DELETE, SessionId::new("nothing is pending here"), "000000").await {
-        Told::Refused(seconds) => Some(seconds),
-        Told::Denied => None,
+        Outcome::Refused(seconds) => Some(seconds),
+        Outcome::Denied => None,
         other => panic!("{other:?}"),
     };
     let Some(first) = guess().await else { return };
@@ -139,26 +139,26 @@ async fn told_comes_true(seed: u64, day: bool, steps: Vec<Step>) {
         world.advance(wait.seconds() + late);
         assert_eq!(world.wait(DELETE, SessionId::new([session])).await, None);
     }
-    let code = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("code")).await.unwrap();
+    let code = world.confirmations.begin_code(&world.account, &DELETE, SessionId::new("code")).await.unwrap();
     world.set(code.expires().get() - 1);
-    assert_eq!(world.code(DELETE, SessionId::new("code"), code.expose()).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("code"), code.expose()).await, Outcome::Granted);
     let code = mails_go_out_when_told(&world, SessionId::new("mailed")).await;
     world.advance(599);
     let owner = world.client(b"the owner's token");
     guesses_are_looked_at_when_told_by(&world, owner).await;
-    let told = world.mailed_from(owner, DELETE, SessionId::new("mailed"), &code).await;
-    assert!(matches!(told, Told::Granted | Told::Denied), "{told:?}");
+    let outcome = world.mailed_from(owner, DELETE, SessionId::new("mailed"), &code).await;
+    assert!(matches!(outcome, Outcome::Granted | Outcome::Denied), "{outcome:?}");
 }
 
 /// The same, for a client.
 async fn guesses_are_looked_at_when_told_by(world: &World, client: Client) {
-    if let Told::Refused(seconds) =
+    if let Outcome::Refused(seconds) =
         world.mailed_from(client, DELETE, SessionId::new("nothing is pending here"), "000000").await
     {
         world.advance(seconds);
         assert_eq!(
             world.mailed_from(client, DELETE, SessionId::new("nothing is pending here"), "000000").await,
-            Told::Denied
+            Outcome::Denied
         );
     }
 }
@@ -181,14 +181,14 @@ async fn ten_years_ahead_and_back_cost_a_day_at_most() {
     let begun = world.now();
     world.set(begun + 315_576_000);
     for nth in 0..10_u8 {
-        let code = world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new([nth])).await.sent();
         world.mailed(DELETE, SessionId::new([nth]), &wrong(&code)).await;
         world.advance(60);
     }
     world.set(begun);
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
-    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), "000000").await, Told::Refused(1..=3_600)));
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), "000000").await, Outcome::Refused(1..=3_600)));
     world.advance(86_400);
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
 }

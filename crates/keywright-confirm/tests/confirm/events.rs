@@ -1,21 +1,21 @@
 //! Events that clients can cause at will do not flood the log (`docs/security.md` § 3).
 
-use crate::support::{DELETE, Export, Told, World, asked, denied, granted, wrong};
+use crate::support::{DELETE, Export, Outcome, World, asked, denied, granted, wrong};
 use keywright_core::SessionId;
 
 #[tokio::test]
 async fn a_flood_of_requests_writes_an_event_an_hour() {
     let world = World::new().await;
     for nth in 0..250_u32 {
-        world.ask_code(&DELETE, SessionId::new(nth.to_be_bytes())).await;
+        world.begin_code(&DELETE, SessionId::new(nth.to_be_bytes())).await;
         world.wait(DELETE, SessionId::new(nth.to_be_bytes())).await;
     }
     assert_eq!(world.changes().await, [asked()]);
     world.advance(3_599);
-    world.ask_code(&DELETE, SessionId::new("s")).await;
+    world.begin_code(&DELETE, SessionId::new("s")).await;
     assert_eq!(world.changes().await, [asked()]);
     world.advance(1);
-    world.ask_code(&DELETE, SessionId::new("s")).await;
+    world.begin_code(&DELETE, SessionId::new("s")).await;
     let with_count = "confirmation_asked (action: test.delete, earlier: 500)".to_owned();
     assert_eq!(world.changes().await, [asked(), with_count]);
 }
@@ -24,9 +24,9 @@ async fn a_flood_of_requests_writes_an_event_an_hour() {
 async fn a_flood_of_wrong_codes_writes_an_event_an_hour_for_each_reason() {
     let world = World::new().await;
     for _ in 0..40 {
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
         for _ in 0..4 {
-            assert_eq!(world.code(DELETE, SessionId::new("s"), &wrong(&code)).await, Told::Denied);
+            assert_eq!(world.code(DELETE, SessionId::new("s"), &wrong(&code)).await, Outcome::Denied);
         }
         world.wait(DELETE, SessionId::new("w")).await;
         world.wait(DELETE, SessionId::new("w")).await;
@@ -34,7 +34,7 @@ async fn a_flood_of_wrong_codes_writes_an_event_an_hour_for_each_reason() {
     assert_eq!(world.denials().await, [denied("wrong"), denied("early")]);
     // The next commit after the hour emits the events that were only counted.
     world.advance(3_600);
-    world.ask_code(&DELETE, SessionId::new("s")).await;
+    world.begin_code(&DELETE, SessionId::new("s")).await;
     let counted = |reason: &str, earlier: u32| {
         format!("confirmation_denied (action: test.delete, reason: {reason}, earlier: {earlier})")
     };
@@ -45,10 +45,10 @@ async fn a_flood_of_wrong_codes_writes_an_event_an_hour_for_each_reason() {
 async fn grants_are_told_one_by_one_and_actions_apart() {
     let world = World::new().await;
     for _ in 0..3 {
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
-        assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
+        assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
     }
-    world.ask_code(&Export(DELETE), SessionId::new("s")).await;
+    world.begin_code(&Export(DELETE), SessionId::new("s")).await;
     let export = "confirmation_asked (action: test.export)".to_owned();
     assert_eq!(world.changes().await, [asked(), granted(), granted(), granted(), export]);
 }

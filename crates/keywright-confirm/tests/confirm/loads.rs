@@ -27,7 +27,7 @@ async fn every_act_loads_once() {
         store.note_loads();
     };
 
-    let code = confirmations.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let code = confirmations.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     once("a typed code");
     let denied = confirmations.confirm_code(account, DELETE, SessionId::new("s"), &wrong(code.expose())).await.unwrap();
     assert!(matches!(denied, Confirmation::Denied(_)));
@@ -36,10 +36,10 @@ async fn every_act_loads_once() {
     assert!(matches!(granted, Confirmation::Granted(_)));
     once("the right one");
 
-    let asked = confirmations.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let asked = confirmations.begin_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
     once("a mailed code");
     let SendOutcome::Send(code) = asked else { panic!("no mail") };
-    let none = confirmations.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let none = confirmations.begin_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
     assert!(matches!(none, SendOutcome::NotYet { .. }));
     once("another too soon");
     clock.advance(60);

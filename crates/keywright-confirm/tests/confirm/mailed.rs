@@ -5,18 +5,18 @@ use keywright_confirm::{ConfirmPolicy, SLOTS};
 use keywright_core::{Client, ClientAdmission, ClientTag, SessionId, UnixSeconds};
 use keywright_store::{Draft, guess};
 
-use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Told, World, denied, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Outcome, World, denied, wrong};
 
 #[tokio::test]
 async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
-    for (age, expected) in [(0, Told::Granted), (599, Told::Granted), (600, Told::Denied)] {
+    for (age, expected) in [(0, Outcome::Granted), (599, Outcome::Granted), (600, Outcome::Denied)] {
         let world = World::new().await;
-        let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
         assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
         world.advance(age);
         assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, expected);
-        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Denied);
-        let reason = if expected == Told::Granted { "replayed" } else { "expired" };
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Denied);
+        let reason = if expected == Outcome::Granted { "replayed" } else { "expired" };
         assert_eq!(world.denials().await.last(), Some(&denied(reason)));
     }
 }
@@ -25,9 +25,9 @@ async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
 async fn nist_4_2_1_2_a_policy_may_give_a_day() {
     let policy = ConfirmPolicy::builder().mailed_seconds(86_400).build().unwrap();
     let world = World::with(policy, 1).await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(86_399);
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
 }
 
 /// Wrong codes are charged to the confirmation and to the guess ledger; a new code gives nothing
@@ -35,28 +35,28 @@ async fn nist_4_2_1_2_a_policy_may_give_a_day() {
 #[tokio::test]
 async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
     let world = World::new().await;
-    let first = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let first = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     for streak in 1..=4 {
-        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&first)).await, Told::Charged(streak, false));
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&first)).await, Outcome::Charged(streak, false));
     }
     world.advance(60);
-    let second = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&second)).await, Told::Charged(5, true));
+    let second = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&second)).await, Outcome::Charged(5, true));
     assert_eq!(
         world.mailed(DELETE, SessionId::new("s"), &second).await,
-        Told::Refused(30),
+        Outcome::Refused(30),
         "the wait of all mailed codes"
     );
     world.advance(60);
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &second).await, Told::Denied, "the code is dead");
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &second).await, Outcome::Denied, "the code is dead");
     assert_eq!(
-        world.ask_mailed(&DELETE, SessionId::new("s")).await,
+        world.begin_mailed(&DELETE, SessionId::new("s")).await,
         Mailed::Exhausted(540),
         "until the code would have expired"
     );
     world.advance(540);
-    let third = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Told::Granted);
+    let third = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Outcome::Granted);
 }
 
 /// No other action, session or style gives back the attempts of an invalidated confirmation, nor do
@@ -64,67 +64,70 @@ async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
 #[tokio::test]
 async fn re_asking_refills_nothing() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     for _ in 0..5 {
         world.mailed(DELETE, SessionId::new("s"), &wrong(&code)).await;
     }
     world.advance(60);
     assert_eq!(
-        world.ask_mailed(&Delete { target: "another", ..DELETE }, SessionId::new("s")).await,
+        world.begin_mailed(&Delete { target: "another", ..DELETE }, SessionId::new("s")).await,
         Mailed::Exhausted(540)
     );
-    world.ask_code(&DELETE, SessionId::new("s")).await;
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
+    world.begin_code(&DELETE, SessionId::new("s")).await;
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
     for session in 0..8_u8 {
-        world.ask_code(&DELETE, SessionId::new([session])).await;
+        world.begin_code(&DELETE, SessionId::new([session])).await;
     }
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
 }
 
 #[tokio::test]
 async fn a_new_session_meets_the_same_wait() {
     let world = World::new().await;
     for session in 0..5_u8 {
-        let code = world.ask_mailed(&DELETE, SessionId::new([session])).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new([session])).await.sent();
         let streak = u16::from(session) + 1;
-        assert_eq!(world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await, Told::Charged(streak, false));
+        assert_eq!(
+            world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await,
+            Outcome::Charged(streak, false)
+        );
     }
-    let code = world.ask_mailed(&DELETE, SessionId::new([9])).await.sent();
-    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Refused(30));
+    let code = world.begin_mailed(&DELETE, SessionId::new([9])).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Outcome::Refused(30));
     let before = world.revision().await;
-    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Refused(30));
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Outcome::Refused(30));
     assert_eq!(
         world.mailed(DELETE, SessionId::new([77]), "123456").await,
-        Told::Refused(30),
+        Outcome::Refused(30),
         "also where nothing is pending"
     );
     assert_eq!(world.revision().await, before, "a refusal writes nothing");
     world.advance(30);
-    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn mails_are_sixty_seconds_apart_and_five() {
     let world = World::new().await;
-    let mut last = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let mut last = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     for _ in 0..4 {
         let before = world.revision().await;
-        assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
+        assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
         world.advance(59);
-        assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(1));
+        assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(1));
         assert_eq!(world.revision().await, before, "a refusal writes nothing");
         world.advance(1);
-        let fresh = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+        let fresh = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
         assert_ne!(fresh, last);
         assert!(
-            matches!(world.mailed(DELETE, SessionId::new("s"), &last).await, Told::Charged(..)),
+            matches!(world.mailed(DELETE, SessionId::new("s"), &last).await, Outcome::Charged(..)),
             "the one before is void"
         );
         last = fresh;
     }
     world.advance(60);
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &last).await, Told::Granted, "the last stays valid");
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &last).await, Outcome::Granted, "the last stays valid");
 }
 
 #[tokio::test]
@@ -132,44 +135,44 @@ async fn ten_mails_a_day_and_account() {
     let world = World::new().await;
     for nth in 0..10_u8 {
         let sent = if nth % 2 == 0 {
-            world.ask_mailed(&DELETE, SessionId::new([nth])).await
+            world.begin_mailed(&DELETE, SessionId::new([nth])).await
         } else {
-            world.ask_mailed(&Export(DELETE), SessionId::new([nth])).await
+            world.begin_mailed(&Export(DELETE), SessionId::new([nth])).await
         };
         sent.sent();
     }
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new([200])).await, Mailed::Exhausted(86_400));
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new([200])).await, Mailed::Exhausted(86_400));
     world.move_epoch(Epoch::Credential).await;
     assert_eq!(
-        world.ask_mailed(&DELETE, SessionId::new([201])).await,
+        world.begin_mailed(&DELETE, SessionId::new([201])).await,
         Mailed::Exhausted(86_400),
         "an epoch refills nothing"
     );
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
     world.advance(86_400);
-    world.ask_mailed(&DELETE, SessionId::new([202])).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new([202])).await.sent();
 }
 
 #[tokio::test]
 async fn the_days_count_survives_an_erase_that_keeps_the_counts() {
     let world = World::new().await;
     for nth in 0..10_u8 {
-        world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
+        world.begin_mailed(&DELETE, SessionId::new([nth])).await.sent();
     }
     world.erase().await;
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
 }
 
 #[tokio::test]
 async fn malformed_input_is_never_charged_nor_written() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     let before = world.revision().await;
     for text in ["", "12345", "1234567", "12345a", &format!("{code}."), &format!("+{code}"), "١٢٣٤٥٦", "123-45"] {
-        assert_eq!(world.mailed(DELETE, SessionId::new("s"), text).await, Told::Denied, "{text:?}");
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), text).await, Outcome::Denied, "{text:?}");
     }
     assert_eq!(world.revision().await, before);
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
 }
 
 /// `docs/decisions.md` 67: characters that pasting and phones add to a code cost no attempt.
@@ -182,19 +185,19 @@ async fn blanks_and_hyphens_carry_nothing() {
         |code: &str| format!("{}\u{2011}{}\u{200b}", &code[..3], &code[3..]),
     ] {
         let world = World::new().await;
-        let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
         assert_eq!(
             world.mailed(DELETE, SessionId::new("s"), &change(&wrong(&code))).await,
-            Told::Charged(1, false),
+            Outcome::Charged(1, false),
             "still judged"
         );
         assert_eq!(
             world.mailed(DELETE, SessionId::new("s"), &change(&code)).await,
-            Told::Granted,
+            Outcome::Granted,
             "{:?}",
             change(&code)
         );
-        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &change(&code)).await, Told::Denied);
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &change(&code)).await, Outcome::Denied);
         assert_eq!(world.denials().await.last(), Some(&denied("replayed")), "as a replay of the code");
     }
 }
@@ -204,21 +207,21 @@ async fn blanks_and_hyphens_carry_nothing() {
 #[tokio::test]
 async fn asvs_6_6_2_a_code_is_compared_with_its_own_pending_only() {
     let world = World::new().await;
-    let here = world.ask_mailed(&DELETE, SessionId::new("here")).await.sent();
-    let there = world.ask_mailed(&DELETE, SessionId::new("there")).await.sent();
-    let export = world.ask_mailed(&Export(DELETE), SessionId::new("here")).await.sent();
-    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &there).await, Told::Charged(..)));
-    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &export).await, Told::Charged(..)));
-    assert_eq!(world.mailed(DELETE, SessionId::new("here"), &here).await, Told::Granted);
-    assert_eq!(world.mailed(Export(DELETE), SessionId::new("here"), &export).await, Told::Granted);
+    let here = world.begin_mailed(&DELETE, SessionId::new("here")).await.sent();
+    let there = world.begin_mailed(&DELETE, SessionId::new("there")).await.sent();
+    let export = world.begin_mailed(&Export(DELETE), SessionId::new("here")).await.sent();
+    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &there).await, Outcome::Charged(..)));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &export).await, Outcome::Charged(..)));
+    assert_eq!(world.mailed(DELETE, SessionId::new("here"), &here).await, Outcome::Granted);
+    assert_eq!(world.mailed(Export(DELETE), SessionId::new("here"), &export).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn owasp_txauth_2_6_a_right_code_for_other_data_is_a_wrong_try() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     let changed = Delete { target: "vault-8", ..DELETE };
-    assert_eq!(world.mailed(changed, SessionId::new("s"), &code).await, Told::Charged(1, false));
+    assert_eq!(world.mailed(changed, SessionId::new("s"), &code).await, Outcome::Charged(1, false));
     let guess = "guess_denied (secret: mailed, reason: wrong)".to_owned();
     assert_eq!(world.denials().await, [guess, denied("unbound")]);
 }
@@ -234,17 +237,17 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
     assert_eq!(resend(None).await, None, "nobody asked");
     assert_eq!(world.revision().await, before);
 
-    let first = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    world.ask_mailed(&Export(DELETE), SessionId::new("s")).await.sent();
+    let first = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.begin_mailed(&Export(DELETE), SessionId::new("s")).await.sent();
     assert_eq!(resend(None).await, None, "too soon");
     world.advance(60);
     assert_eq!(resend(Some(SessionId::new(b"other"))).await, None, "another session asked for nothing");
     let second = resend(None).await.expect("a minute later");
-    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &first).await, Told::Charged(1, false)));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &first).await, Outcome::Charged(1, false)));
     world.advance(60);
     let third = resend(Some(SessionId::new("s"))).await.expect("by its session");
-    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &second).await, Told::Charged(2, false)));
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Told::Granted);
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &second).await, Outcome::Charged(2, false)));
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Outcome::Granted);
     world.advance(60);
     assert_eq!(resend(None).await, None, "spent");
 }
@@ -254,14 +257,14 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
 async fn a_resend_prolongs_nothing() {
     let world = World::new().await;
     let asked = world.now();
-    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(540);
     let again = world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().expect("a minute is over");
     assert_eq!(again.expires().get(), asked + 600);
     world.advance(60);
     assert_eq!(
         world.mailed(DELETE, SessionId::new("s"), again.expose()).await,
-        Told::Denied,
+        Outcome::Denied,
         "it ended with the first"
     );
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
@@ -274,14 +277,14 @@ async fn requests_without_login_use_up_a_part_of_the_days_mails() {
     let mut resent = 0;
     let mut asked = 0;
     for nth in 0..7_u8 {
-        world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
+        world.begin_mailed(&DELETE, SessionId::new([nth])).await.sent();
         asked += 1;
         world.advance(60);
         resent += usize::from(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_some());
         world.advance(60);
     }
     assert_eq!((asked, resent), (7, 3));
-    assert!(matches!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(_)), "ten in all");
+    assert!(matches!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(_)), "ten in all");
 }
 
 #[tokio::test]
@@ -293,7 +296,7 @@ async fn what_is_pending_is_told_with_its_end() {
         end.map(UnixSeconds::get)
     };
     assert_eq!(pending(DELETE, SessionId::new("s")).await, None);
-    let (code, end) = (world.ask_mailed(&DELETE, SessionId::new("s")).await.sent(), world.now() + 600);
+    let (code, end) = (world.begin_mailed(&DELETE, SessionId::new("s")).await.sent(), world.now() + 600);
     assert_eq!(pending(DELETE, SessionId::new("s")).await, Some(end));
     assert_eq!(pending(Delete { target: "vault-8", ..DELETE }, SessionId::new("s")).await, None);
     assert_eq!(pending(DELETE, SessionId::new("other")).await, None);
@@ -302,12 +305,12 @@ async fn what_is_pending_is_told_with_its_end() {
     world.advance(1);
     assert_eq!(pending(DELETE, SessionId::new("s")).await, None, "expired");
     world.set(end - 1);
-    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
     assert_eq!(pending(DELETE, SessionId::new("s")).await, None, "spent");
-    world.ask_mailed(&DELETE, SessionId::new("t")).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new("t")).await.sent();
     world.move_epoch(Epoch::Factor).await;
     assert_eq!(pending(DELETE, SessionId::new("t")).await, None, "void");
-    world.ask_code(&DELETE, SessionId::new("u")).await;
+    world.begin_code(&DELETE, SessionId::new("u")).await;
     assert_eq!(pending(DELETE, SessionId::new("u")).await, None, "another style");
 }
 
@@ -316,25 +319,25 @@ async fn what_is_pending_is_told_with_its_end() {
 async fn a_wait_begins_anew_once_after_the_clock_went_back() {
     let world = World::new().await;
     for session in 0..5_u8 {
-        let code = world.ask_mailed(&DELETE, SessionId::new([session])).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new([session])).await.sent();
         world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await;
     }
     world.set(world.now() - 1_000);
     for left in [30, 20, 10] {
         assert_eq!(
             world.mailed(DELETE, SessionId::new([77]), "123456").await,
-            Told::Refused(left),
+            Outcome::Refused(left),
             "where nothing is pending"
         );
         world.advance(10);
     }
-    assert_eq!(world.mailed(DELETE, SessionId::new([77]), "123456").await, Told::Denied);
+    assert_eq!(world.mailed(DELETE, SessionId::new([77]), "123456").await, Outcome::Denied);
 }
 
 #[tokio::test]
 async fn a_resend_does_not_carry_over_a_moved_epoch() {
     let world = World::new().await;
-    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(60);
     world.move_epoch(Epoch::Factor).await;
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
@@ -344,9 +347,9 @@ async fn a_resend_does_not_carry_over_a_moved_epoch() {
 async fn a_known_client_is_not_held_up_by_others() {
     let world = World::new().await;
     let owner = world.client(b"the owner's token");
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("s"), &code).await, Told::Granted);
-    let other = world.ask_mailed(&Export(DELETE), SessionId::new("x")).await.sent();
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
+    let other = world.begin_mailed(&Export(DELETE), SessionId::new("x")).await.sent();
     for _ in 0..5 {
         world.mailed(Export(DELETE), SessionId::new("x"), &wrong(&other)).await;
     }
@@ -361,8 +364,8 @@ async fn a_known_client_is_not_held_up_by_others() {
     assert_eq!(refusal(world.client(b"another token")).await, Some(10));
     assert_eq!(refusal(owner).await, None);
     world.advance(40);
-    let code = world.ask_mailed(&DELETE, SessionId::new("t")).await.sent();
-    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("t"), &code).await, Told::Granted);
+    let code = world.begin_mailed(&DELETE, SessionId::new("t")).await.sent();
+    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("t"), &code).await, Outcome::Granted);
 }
 
 /// Locks mailed codes for unknown clients by fifty wrong ones, which take more than a day.
@@ -371,7 +374,7 @@ async fn shut(world: &World) {
     let begun = world.now();
     loop {
         session += 1;
-        let code = match world.ask_mailed(&DELETE, SessionId::new(session.to_be_bytes())).await {
+        let code = match world.begin_mailed(&DELETE, SessionId::new(session.to_be_bytes())).await {
             Mailed::Sent(code) => code,
             Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => {
                 world.advance(seconds);
@@ -380,15 +383,15 @@ async fn shut(world: &World) {
         };
         for _ in 0..5 {
             match world.mailed(DELETE, SessionId::new(session.to_be_bytes()), &wrong(&code)).await {
-                Told::Charged(..) => looked_at += 1,
-                Told::Refused(86_400) => {
+                Outcome::Charged(..) => looked_at += 1,
+                Outcome::Refused(86_400) => {
                     assert_eq!(looked_at, 50);
                     assert!(world.now() - begun >= 39 * 3_600);
                     return;
                 }
-                Told::Refused(seconds) => world.advance(seconds),
+                Outcome::Refused(seconds) => world.advance(seconds),
                 // The code expired during the wait.
-                Told::Denied => break,
+                Outcome::Denied => break,
                 other => panic!("{other:?}"),
             }
         }
@@ -396,10 +399,10 @@ async fn shut(world: &World) {
 }
 
 /// A client types the correct code, in a session of its own.
-async fn right(world: &World, client: Client) -> Told {
+async fn right(world: &World, client: Client) -> Outcome {
     loop {
         let session = world.now().to_be_bytes();
-        match world.ask_mailed(&DELETE, SessionId::new(session)).await {
+        match world.begin_mailed(&DELETE, SessionId::new(session)).await {
             Mailed::Sent(code) => return world.mailed_from(client, DELETE, SessionId::new(session), &code).await,
             Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => world.advance(seconds),
         }
@@ -412,11 +415,11 @@ async fn right(world: &World, client: Client) -> Told {
 async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let world = World::new().await;
     let known = world.client(b"a token that was right before");
-    assert_eq!(right(&world, known).await, Told::Granted);
+    assert_eq!(right(&world, known).await, Outcome::Granted);
     shut(&world).await;
     let fresh: ClientTag = world.driver.client_tag(&world.account, b"a new token");
-    assert_eq!(right(&world, Client::credential(fresh)).await, Told::Refused(86_400));
-    assert_eq!(right(&world, known).await, Told::Granted, "a known client");
+    assert_eq!(right(&world, Client::credential(fresh)).await, Outcome::Refused(86_400));
+    assert_eq!(right(&world, known).await, Outcome::Granted, "a known client");
 
     let world = World::new().await;
     shut(&world).await;
@@ -425,18 +428,18 @@ async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let admission = world.driver.transact(&partition, &ledger, admit).await.unwrap();
     assert!(matches!(admission, ClientAdmission::Admitted { .. }));
     let session = b"admitted";
-    let code = match world.ask_mailed(&DELETE, SessionId::new(session)).await {
+    let code = match world.begin_mailed(&DELETE, SessionId::new(session)).await {
         Mailed::Sent(code) => code,
         Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => {
             world.advance(seconds);
             let admission = world.driver.transact(&partition, &ledger, admit).await.unwrap();
             assert!(matches!(admission, ClientAdmission::Admitted { .. }));
-            world.ask_mailed(&DELETE, SessionId::new(session)).await.sent()
+            world.begin_mailed(&DELETE, SessionId::new(session)).await.sent()
         }
     };
     assert_eq!(
         world.mailed_from(Client::credential(fresh), DELETE, SessionId::new(session), &code).await,
-        Told::Granted,
+        Outcome::Granted,
         "admitted"
     );
 
@@ -444,5 +447,5 @@ async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     shut(&world).await;
     let unlock = |draft: &mut Draft<'_>| guess::unlock(draft, MAILED_CODE, MAILED_GENERATION);
     assert!(world.driver.transact(&world.partition(), &ledger, unlock).await.unwrap());
-    assert_eq!(right(&world, Client::unknown()).await, Told::Granted, "unlocked");
+    assert_eq!(right(&world, Client::unknown()).await, Outcome::Granted, "unlocked");
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Outcome, START, World, wrong};
 
 /// What is requested or attempted: one of two actions, two targets, two parameters, two sessions.
 type Which = (bool, bool, bool, bool);
@@ -32,8 +32,8 @@ enum Guess {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    AskCode(Which),
-    AskMailed(Which),
+    BeginCode(Which),
+    BeginMailed(Which),
     Resend(Where),
     Code(Which, Guess),
     Mailed(Which, Guess),
@@ -173,11 +173,11 @@ impl Model {
     }
 
     /// Records a guess.
-    fn book(&mut self, style: Style, which: Which, text: &str, now: u64, told: Told) {
+    fn book(&mut self, style: Style, which: Which, text: &str, now: u64, found: Outcome) {
         let (may, must) = self.expect(style, which, text, now);
         let at = place(which);
-        match told {
-            Told::Granted => {
+        match found {
+            Outcome::Granted => {
                 assert!(may, "granted: {style:?} {which:?} at {now}, {:?}", self.issued);
                 let of = |issued: &&mut Issued| issued.text == text && issued.which == which && !issued.replaced;
                 self.issued.iter_mut().rev().find(of).expect("it was found").granted = true;
@@ -186,7 +186,7 @@ impl Model {
                     self.held.remove(&at);
                 }
             }
-            Told::Charged(_, last) => {
+            Outcome::Charged(_, last) => {
                 assert!(!must, "a right mailed code was called wrong");
                 let (tries, until) = self.tries.get(&at).copied().unwrap_or_default();
                 let tries = if now < until { tries } else { 0 };
@@ -196,7 +196,7 @@ impl Model {
                 assert!(self.went_back || !last || tries == 4, "fewer than five tries");
                 self.tries.insert(at, (tries + 1, until));
             }
-            Told::Denied | Told::Last => {
+            Outcome::Denied | Outcome::Last => {
                 let dead = style == Style::Mailed
                     && (self.went_back || self.tries.get(&at).is_some_and(|(tries, _)| *tries >= 5));
                 assert!(!must || dead, "a right code was denied: {style:?} {which:?} at {now}");
@@ -205,7 +205,7 @@ impl Model {
                     issued.wrong += 1;
                 }
             }
-            Told::Refused(seconds) => assert!(style == Style::Mailed && seconds > 0),
+            Outcome::Refused(seconds) => assert!(style == Style::Mailed && seconds > 0),
         }
     }
 
@@ -266,14 +266,14 @@ async fn play(seed: u64, steps: Vec<Step>) {
     for step in steps {
         let now = world.now();
         match step {
-            Step::AskCode(which) => {
-                let text = for_action!(which, |action| world.ask_code(&action, SessionId::new(session(which))).await);
+            Step::BeginCode(which) => {
+                let text = for_action!(which, |action| world.begin_code(&action, SessionId::new(session(which))).await);
                 model.replace(place(which));
                 model.issue(Style::Typed, which, text, now);
             }
-            Step::AskMailed(which) => {
+            Step::BeginMailed(which) => {
                 let mailed =
-                    for_action!(which, |action| world.ask_mailed(&action, SessionId::new(session(which))).await);
+                    for_action!(which, |action| world.begin_mailed(&action, SessionId::new(session(which))).await);
                 match mailed {
                     Mailed::Sent(text) => {
                         model.replace(place(which));
@@ -310,14 +310,15 @@ async fn play(seed: u64, steps: Vec<Step>) {
             }
             Step::Code(which, guess) => {
                 let text = model.text(Style::Typed, which, guess);
-                let told = for_action!(which, |action| world.code(action, SessionId::new(session(which)), &text).await);
-                model.book(Style::Typed, which, &text, now, told);
+                let found =
+                    for_action!(which, |action| world.code(action, SessionId::new(session(which)), &text).await);
+                model.book(Style::Typed, which, &text, now, found);
             }
             Step::Mailed(which, guess) => {
                 let text = model.text(Style::Mailed, which, guess);
-                let told =
+                let found =
                     for_action!(which, |action| world.mailed(action, SessionId::new(session(which)), &text).await);
-                model.book(Style::Mailed, which, &text, now, told);
+                model.book(Style::Mailed, which, &text, now, found);
             }
             Step::Wait(which) => {
                 let outcome = for_action!(which, |action| world.wait(action, SessionId::new(session(which))).await);
@@ -369,8 +370,8 @@ fn clock() -> impl Strategy<Value = i64> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => which().prop_map(Step::AskCode),
-        3 => which().prop_map(Step::AskMailed),
+        2 => which().prop_map(Step::BeginCode),
+        3 => which().prop_map(Step::BeginMailed),
         1 => any::<Where>().prop_map(Step::Resend),
         4 => (which(), guess()).prop_map(|(which, guess)| Step::Code(which, guess)),
         5 => (which(), guess()).prop_map(|(which, guess)| Step::Mailed(which, guess)),
@@ -395,13 +396,13 @@ async fn both_ends_of_time() {
     for end in [0, keywright_core::UnixSeconds::MAX.get()] {
         let world = World::new().await;
         world.set(end);
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
         world.code(DELETE, SessionId::new("s"), &code).await;
         world.wait(DELETE, SessionId::new("w")).await;
         world.wait(DELETE, SessionId::new("w")).await;
-        let code = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+        let code = world.begin_mailed(&DELETE, SessionId::new("m")).await.sent();
         world.mailed(DELETE, SessionId::new("m"), &wrong(&code)).await;
         world.set(START);
-        assert_ne!(world.mailed(DELETE, SessionId::new("m"), &code).await, Told::Granted);
+        assert_ne!(world.mailed(DELETE, SessionId::new("m"), &code).await, Outcome::Granted);
     }
 }

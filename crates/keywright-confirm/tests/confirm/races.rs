@@ -9,7 +9,7 @@ use keywright_store::TransactError;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{DELETE, START, Told, World, wrong};
+use crate::support::{DELETE, Outcome, START, World, wrong};
 
 const TASKS: usize = 64;
 
@@ -40,37 +40,39 @@ where
         .collect()
 }
 
-fn count(told: &[Told], what: Told) -> usize {
-    told.iter().filter(|told| **told == what).count()
+fn count(found: &[Outcome], what: Outcome) -> usize {
+    found.iter().filter(|found| **found == what).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_15_4_2_of_64_right_codes_one_is_granted() {
     for _ in 0..5 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
-        let told = crowd(&world, |_, server| {
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
+        let found = crowd(&world, |_, server| {
             let (account, code) = (world.account.clone(), code.clone());
-            async move { Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)) }
+            async move { Ok(Outcome::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)) }
         })
         .await;
-        assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
+        assert_eq!(count(&found, Outcome::Granted), 1, "{found:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nist_3_1_3_2_of_64_right_mailed_codes_one_is_granted_and_none_charged() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    let told = crowd(&world, |_, server| {
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let found = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), code.clone());
         async move {
-            Ok(Told::of(server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?))
+            Ok(Outcome::of(
+                server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?,
+            ))
         }
     })
     .await;
-    assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
-    assert_eq!(count(&told, Told::Granted) + count(&told, Told::Denied), told.len(), "{told:?}");
+    assert_eq!(count(&found, Outcome::Granted), 1, "{found:?}");
+    assert_eq!(count(&found, Outcome::Granted) + count(&found, Outcome::Denied), found.len(), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -93,24 +95,24 @@ async fn of_64_at_the_end_of_a_wait_one_is_granted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asks_and_redeems_mixed() {
     let world = World::new().await;
-    let first = world.ask_code(&DELETE, SessionId::new("s")).await;
+    let first = world.begin_code(&DELETE, SessionId::new("s")).await;
     let outcomes = crowd(&world, |nth, server| {
         let (account, code) = (world.account.clone(), first.clone());
         async move {
             if nth % 2 == 0 {
-                let code = server.ask_code(&account, &DELETE, SessionId::new("s")).await?;
+                let code = server.begin_code(&account, &DELETE, SessionId::new("s")).await?;
                 return Ok(Err(code.expose().to_owned()));
             }
-            Ok(Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)))
+            Ok(Ok(Outcome::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)))
         }
     })
     .await;
-    let granted = outcomes.iter().filter(|outcome| **outcome == Ok(Told::Granted)).count();
+    let granted = outcomes.iter().filter(|outcome| **outcome == Ok(Outcome::Granted)).count();
     assert!(granted <= 1, "{granted}");
     let codes: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     let mut still = 0;
     for code in &codes {
-        still += usize::from(world.code(DELETE, SessionId::new("s"), code).await == Told::Granted);
+        still += usize::from(world.code(DELETE, SessionId::new("s"), code).await == Outcome::Granted);
     }
     assert!(still <= 1, "{still}");
 }
@@ -119,26 +121,28 @@ async fn asks_and_redeems_mixed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_6_6_3_parallel_guesses_do_not_outrun_the_limit() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
-    let told = crowd(&world, |_, server| {
+    let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let found = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), wrong(&code));
         async move {
-            Ok(Told::of(server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?))
+            Ok(Outcome::of(
+                server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?,
+            ))
         }
     })
     .await;
-    let charged = told.iter().filter(|told| matches!(told, Told::Charged(..))).count();
-    assert_eq!(charged, 5, "{told:?}");
-    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Refused(_)));
+    let charged = found.iter().filter(|found| matches!(found, Outcome::Charged(..))).count();
+    assert_eq!(charged, 5, "{found:?}");
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &code).await, Outcome::Refused(_)));
 
-    let code = world.ask_code(&DELETE, SessionId::new("t")).await;
-    let told = crowd(&world, |_, server| {
+    let code = world.begin_code(&DELETE, SessionId::new("t")).await;
+    let found = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), wrong(&code));
-        async move { Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("t"), &code).await?)) }
+        async move { Ok(Outcome::of(server.confirm_code(&account, DELETE, SessionId::new("t"), &code).await?)) }
     })
     .await;
-    assert_eq!(count(&told, Told::Last), 1);
-    assert_eq!(world.code(DELETE, SessionId::new("t"), &code).await, Told::Denied);
+    assert_eq!(count(&found, Outcome::Last), 1);
+    assert_eq!(world.code(DELETE, SessionId::new("t"), &code).await, Outcome::Denied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -147,7 +151,7 @@ async fn of_64_asks_one_mail_goes_out() {
     let sent = crowd(&world, |_, server| {
         let account = world.account.clone();
         async move {
-            let sending = server.ask_mailed(&account, &DELETE, SessionId::new("s")).await?;
+            let sending = server.begin_mailed(&account, &DELETE, SessionId::new("s")).await?;
             Ok(matches!(sending, SendOutcome::Send(_)))
         }
     })
@@ -160,7 +164,7 @@ async fn of_64_asks_one_mail_goes_out() {
 async fn a_cancel_races_a_redeem() {
     for _ in 0..10 {
         let world = World::new().await;
-        let code = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("s")).await.unwrap();
+        let code = world.confirmations.begin_code(&world.account, &DELETE, SessionId::new("s")).await.unwrap();
         let (text, token) = (code.expose().to_owned(), code.cancel_token().to_hex());
         let won = crowd(&world, |nth, server| {
             let (account, text) = (world.account.clone(), text.clone());

@@ -21,9 +21,9 @@ impl Action for Secretive {
 async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let world = World::new().await;
     let (service, account, client) = (&world.confirmations, &world.account, Client::unknown());
-    let typed = service.ask_code(account, &Secretive, SessionId::new("PLANTED-1")).await.unwrap();
+    let typed = service.begin_code(account, &Secretive, SessionId::new("PLANTED-1")).await.unwrap();
     let wait = service.begin_wait(account, &Secretive, SessionId::new("PLANTED-2")).await.unwrap();
-    let sending = service.ask_mailed(account, &Secretive, SessionId::new("PLANTED-3")).await.unwrap();
+    let sending = service.begin_mailed(account, &Secretive, SessionId::new("PLANTED-3")).await.unwrap();
     let mut shown = format!("{typed:?} {wait:?} {sending:?} {service:?} {:?}", service.steps());
     let SendOutcome::Send(mailed) = sending else { panic!("no mail") };
     let tokens = [typed.cancel_token(), wait.cancel_token(), mailed.cancel_token()].map(CancelToken::to_hex);

@@ -4,7 +4,7 @@ use keywright_confirm::{ConfirmError, KEEP_ON_ERASE, SLOT_KINDS, SLOTS};
 use keywright_core::SessionId;
 use keywright_store::{Batch, Damage, Revision, SlotName, StepError, TransactError, Write};
 
-use crate::support::{DELETE, Mailed, START, Told, World};
+use crate::support::{DELETE, Mailed, Outcome, START, World};
 
 impl World {
     fn pending() -> SlotName {
@@ -43,17 +43,17 @@ fn one_record_expires_and_one_lasts() {
 #[tokio::test]
 async fn without_what_is_pending_everything_is_denied_and_nothing_is_given_back() {
     let world = World::new().await;
-    let typed = world.ask_code(&DELETE, SessionId::new("typed")).await;
-    let mailed = world.ask_mailed(&DELETE, SessionId::new("mailed")).await.sent();
+    let typed = world.begin_code(&DELETE, SessionId::new("typed")).await;
+    let mailed = world.begin_mailed(&DELETE, SessionId::new("mailed")).await.sent();
     let (_, earliest) = world.wait(DELETE, SessionId::new("wait")).await.unwrap();
     world.lose(World::pending()).await;
     world.set(earliest);
-    assert_eq!(world.code(DELETE, SessionId::new("typed"), &typed).await, Told::Denied);
-    assert_eq!(world.mailed(DELETE, SessionId::new("mailed"), &mailed).await, Told::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("typed"), &typed).await, Outcome::Denied);
+    assert_eq!(world.mailed(DELETE, SessionId::new("mailed"), &mailed).await, Outcome::Denied);
     assert!(world.wait(DELETE, SessionId::new("wait")).await.is_some());
     let left = START + 60 - world.now();
     assert_eq!(
-        world.ask_mailed(&DELETE, SessionId::new("mailed")).await,
+        world.begin_mailed(&DELETE, SessionId::new("mailed")).await,
         Mailed::NotYet(left),
         "the mail is still counted"
     );
@@ -62,7 +62,7 @@ async fn without_what_is_pending_everything_is_denied_and_nothing_is_given_back(
 #[tokio::test]
 async fn lost_counts_are_an_integrity_error() {
     let world = World::new().await;
-    let mailed = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    let mailed = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.lose(World::counts()).await;
     let damage = |error: ConfirmError| match error {
         ConfirmError::Transact(TransactError::Step(StepError::Damaged(Damage::Record(slot)))) => slot,
@@ -72,8 +72,8 @@ async fn lost_counts_are_an_integrity_error() {
     let client = keywright_core::Client::unknown();
     let outcome = service.confirm_mailed(account, DELETE, SessionId::new("s"), &mailed, client).await;
     assert_eq!(damage(outcome.unwrap_err()), World::counts());
-    assert_eq!(damage(service.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
-    assert_eq!(damage(service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
+    assert_eq!(damage(service.begin_mailed(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
+    assert_eq!(damage(service.begin_code(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
 }
 
 /// Whatever a session requests in a year, the two records stay small.
@@ -82,9 +82,9 @@ async fn a_year_of_requests_leaves_two_small_records() {
     let world = World::new().await;
     for quarter in 0..365 * 4_u32 {
         let session = quarter.to_be_bytes();
-        world.ask_code(&DELETE, SessionId::new(session)).await;
+        world.begin_code(&DELETE, SessionId::new(session)).await;
         world.code(DELETE, SessionId::new(session), "AAAA-AAAA-AAAA-AAAA").await;
-        world.ask_mailed(&DELETE, SessionId::new(session)).await;
+        world.begin_mailed(&DELETE, SessionId::new(session)).await;
         world.advance(6 * 3_600);
     }
     let sizes = (world.size(World::pending()).await, world.size(World::counts()).await);

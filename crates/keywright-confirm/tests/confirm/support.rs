@@ -111,16 +111,16 @@ impl World {
         Client::credential(self.driver.client_tag(&self.account, credential))
     }
 
-    pub(crate) async fn ask_code(&self, action: &impl Action, session: SessionId) -> String {
-        self.confirmations.ask_code(&self.account, action, session).await.unwrap().expose().into()
+    pub(crate) async fn begin_code(&self, action: &impl Action, session: SessionId) -> String {
+        self.confirmations.begin_code(&self.account, action, session).await.unwrap().expose().into()
     }
 
-    pub(crate) async fn code<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Told {
-        Told::of(self.confirmations.confirm_code(&self.account, action, session, typed).await.unwrap())
+    pub(crate) async fn code<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Outcome {
+        Outcome::of(self.confirmations.confirm_code(&self.account, action, session, typed).await.unwrap())
     }
 
-    pub(crate) async fn ask_mailed(&self, action: &impl Action, session: SessionId) -> Mailed {
-        match self.confirmations.ask_mailed(&self.account, action, session).await.unwrap() {
+    pub(crate) async fn begin_mailed(&self, action: &impl Action, session: SessionId) -> Mailed {
+        match self.confirmations.begin_mailed(&self.account, action, session).await.unwrap() {
             SendOutcome::Send(code) => Mailed::Sent(code.expose().into()),
             SendOutcome::NotYet { retry_after } => Mailed::NotYet(retry_after),
             SendOutcome::Exhausted { retry_after } => Mailed::Exhausted(retry_after),
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Tries a mailed code as an unknown client.
-    pub(crate) async fn mailed<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Told {
+    pub(crate) async fn mailed<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Outcome {
         self.mailed_from(Client::unknown(), action, session, typed).await
     }
 
@@ -138,8 +138,8 @@ impl World {
         action: A,
         session: SessionId,
         typed: &str,
-    ) -> Told {
-        Told::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, client).await.unwrap())
+    ) -> Outcome {
+        Outcome::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, client).await.unwrap())
     }
 
     /// `None` if granted; otherwise the length and the earliest time of the new wait.
@@ -153,7 +153,7 @@ impl World {
 
 /// A form of the outcome that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     Granted,
     Denied,
     /// A wrong mailed code, with the ledger's streak and whether it was the last attempt.
@@ -163,7 +163,7 @@ pub(crate) enum Told {
     Refused(u64),
 }
 
-impl Told {
+impl Outcome {
     pub(crate) fn of<C>(outcome: Confirmation<C>) -> Self {
         match outcome {
             Confirmation::Granted(_) => Self::Granted,

@@ -3,7 +3,7 @@
 use keywright_confirm::Action;
 use keywright_core::SessionId;
 
-use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Outcome, START, World, wrong};
 
 const OTHER_TARGET: Delete = Delete { target: "vault-8", ..DELETE };
 const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
@@ -11,8 +11,8 @@ const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
 const SHIFTED: Delete = Delete { target: "vault-7a", parameters: "ll" };
 
 async fn all_deny<A: Action + Clone>(world: &World, action: A, session: SessionId, code: &str, mailed: &str) {
-    assert_ne!(world.code(action.clone(), session, code).await, Told::Granted);
-    assert_ne!(world.mailed(action.clone(), session, mailed).await, Told::Granted);
+    assert_ne!(world.code(action.clone(), session, code).await, Outcome::Granted);
+    assert_ne!(world.mailed(action.clone(), session, mailed).await, Outcome::Granted);
     // The typed code and the wait would share one (action, session), so the wait has its own
     // session here.
     assert!(world.wait(action, SessionId::new("w")).await.is_some());
@@ -23,15 +23,18 @@ async fn all_deny<A: Action + Clone>(world: &World, action: A, session: SessionI
 async fn voids<A: Action + Clone>(action: A, sessions: [&str; 3], change: impl AsyncFn(&World)) {
     for attempt in 0..3 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, SessionId::new("c")).await;
-        let mailed = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+        let code = world.begin_code(&DELETE, SessionId::new("c")).await;
+        let mailed = world.begin_mailed(&DELETE, SessionId::new("m")).await.sent();
         let (_, earliest) = world.wait(DELETE, SessionId::new("w")).await.unwrap();
         world.set(earliest);
         change(&world).await;
         let [c, m, w] = sessions.map(SessionId::new);
         match attempt {
-            0 => assert_eq!(world.code(action.clone(), c, &code).await, Told::Denied),
-            1 => assert!(matches!(world.mailed(action.clone(), m, &mailed).await, Told::Denied | Told::Charged(..))),
+            0 => assert_eq!(world.code(action.clone(), c, &code).await, Outcome::Denied),
+            1 => assert!(matches!(
+                world.mailed(action.clone(), m, &mailed).await,
+                Outcome::Denied | Outcome::Charged(..)
+            )),
             _ => assert!(world.wait(action.clone(), w).await.is_some()),
         }
     }
@@ -42,12 +45,12 @@ const SAME: [&str; 3] = ["c", "m", "w"];
 #[tokio::test]
 async fn the_unchanged_is_granted() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
-    let mailed = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+    let code = world.begin_code(&DELETE, SessionId::new("c")).await;
+    let mailed = world.begin_mailed(&DELETE, SessionId::new("m")).await.sent();
     let (_, earliest) = world.wait(DELETE, SessionId::new("w")).await.unwrap();
     world.set(earliest);
-    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Granted);
-    assert_eq!(world.mailed(DELETE, SessionId::new("m"), &mailed).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Outcome::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("m"), &mailed).await, Outcome::Granted);
     assert_eq!(world.wait(DELETE, SessionId::new("w")).await, None);
     all_deny(&world, DELETE, SessionId::new("c"), &code, &mailed).await;
 }
@@ -80,9 +83,9 @@ async fn an_erase() {
 #[tokio::test]
 async fn the_key_epoch_does_not() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+    let code = world.begin_code(&DELETE, SessionId::new("s")).await;
     world.move_epoch(Epoch::Key).await;
-    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Outcome::Granted);
 }
 
 const HOUR: u64 = 3_600;
@@ -99,34 +102,34 @@ async fn clock_jumps() {
         voids(DELETE, SAME, async |world: &World| world.advance(forward)).await;
     }
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
+    let code = world.begin_code(&DELETE, SessionId::new("c")).await;
     world.set(START - 1);
-    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Denied, "a second is enough");
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Outcome::Denied, "a second is enough");
     world.set(START + 1);
-    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
+    let code = world.begin_code(&DELETE, SessionId::new("c")).await;
     world.advance(1);
-    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Outcome::Granted);
 }
 
 #[tokio::test]
 async fn after_the_clock_went_back_mails_go_out_again_soon() {
     let world = World::new().await;
-    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.set(START - TEN_YEARS);
-    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
+    assert_eq!(world.begin_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
     world.advance(60);
-    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
 }
 
 #[tokio::test]
 async fn the_keyrings_fence() {
-    for (fence, expected) in [(START, Told::Granted), (START + 1, Told::Denied)] {
+    for (fence, expected) in [(START, Outcome::Granted), (START + 1, Outcome::Denied)] {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
         world.advance(5);
         let restored = world.another_server(9, fence);
         let outcome = restored.confirm_code(&world.account, DELETE, SessionId::new("s"), &code).await.unwrap();
-        assert_eq!(Told::of(outcome), expected);
+        assert_eq!(Outcome::of(outcome), expected);
     }
 }
 
@@ -136,7 +139,7 @@ async fn all_reasons_look_the_same() {
     let mut shown = Vec::new();
     for case in 0..5 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        let code = world.begin_code(&DELETE, SessionId::new("s")).await;
         let (action, session, typed): (_, SessionId, _) = match case {
             0 => (DELETE, SessionId::new("s"), wrong(&code)),
             1 => (OTHER_TARGET, SessionId::new("s"), code),

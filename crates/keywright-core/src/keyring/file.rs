@@ -64,7 +64,7 @@ impl Keyring {
     /// before this returns. If two processes try, one creates it; the other gets
     /// [`KeyringFileError::Exists`] and should load it.
     ///
-    /// Call this only beside an **empty** store: a fresh key opens nothing in an existing one.
+    /// Call this only for an **empty** store: a new key opens nothing in an existing one.
     ///
     /// # Errors
     /// Returns [`KeyringFileError`] if the file exists or cannot be written, or if the generator
@@ -95,7 +95,7 @@ impl Keyring {
     /// Reads the keyring file, or creates it if it is absent **and** `store_is_empty`.
     ///
     /// # Errors
-    /// Returns [`KeyringFileError::Missing`] if the file is absent beside a store that holds data.
+    /// Returns [`KeyringFileError::Missing`] if the file is absent although the store holds data.
     /// Otherwise it returns the errors of [`load`](Self::load) and [`create`](Self::create).
     pub fn open_or_create(
         path: &Path,
@@ -195,7 +195,7 @@ fn check_mode(_: &File) -> Result<(), KeyringFileError> {
 #[non_exhaustive]
 pub enum KeyringFileError {
     /// The file cannot be read or written.
-    #[error("the keyring file cannot be used")]
+    #[error("the keyring file cannot be read or written")]
     Io(#[from] io::Error),
     /// The file exists already.
     #[error("the keyring file exists already")]
@@ -216,7 +216,7 @@ pub enum KeyringFileError {
     #[error("a key in the keyring file is not 64 hex digits")]
     Key,
     /// The fence is not a valid time.
-    #[error("the fence in the keyring file is no time")]
+    #[error("the fence in the keyring file is not a valid time")]
     Fence(#[from] TimeError),
     /// The keys do not form a keyring.
     #[error(transparent)]

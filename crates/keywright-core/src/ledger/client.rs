@@ -56,7 +56,8 @@ impl Client {
         Self { credential: None, network: None, introduced: None, replaced: None }
     }
 
-    /// Returns a client that presents a credential. Only a credential that the server has verified may be named here.
+    /// Returns a client that presents a credential. Only a credential that the server has verified
+    /// may be named here.
     #[must_use]
     pub const fn credential(tag: ClientTag) -> Self {
         Self { credential: Some(tag), network: None, introduced: None, replaced: None }
@@ -79,20 +80,20 @@ impl Client {
     /// the login token that the guess is about to obtain. The tag has no effect on the guess
     /// itself.
     ///
-    /// The tag becomes a known client like any other. If there is no free place, it replaces
-    /// `instead_of` if that is a known client, and otherwise the client whose last right guess is
-    /// the oldest. Repeated log-ins from one place therefore do not push out the clients of other
-    /// places.
+    /// The tag becomes a known client like any other. If the maximum number of clients is known
+    /// already, it replaces `instead_of` if that is one of them, and otherwise the client whose
+    /// last right guess is the oldest. So when one client logs in repeatedly, its new login tokens
+    /// replace its old ones and do not displace other clients.
     #[must_use]
     pub const fn introducing(self, tag: ClientTag, instead_of: Option<ClientTag>) -> Self {
         Self { introduced: Some(tag), replaced: instead_of, ..self }
     }
 
-    /// Returns this client identified by its network, as if it presented no credential. A right
-    /// guess makes the credential known too.
+    /// Returns this client identified by its network, as if it presented no credential. If the
+    /// guess is right, the credential becomes known too.
     ///
-    /// This is for a credential that has lost its place, on a network that has one: presenting it
-    /// must not be worse than presenting none.
+    /// Use it for a client whose credential is no longer known although its network is: presenting
+    /// a credential must not be worse than presenting none.
     #[must_use]
     pub const fn by_network(self) -> Self {
         let introduced = match self.introduced {

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::denials::Tallies;
 use super::failures::{Failures, Opening, Unknown};
 use super::mail::UnlockMail;
 use super::outcome::Refusal;
 use super::place::Place;
-use super::policy::{ADMISSION_SECONDS, Limits, MAX_IN_FLIGHT, MAX_PENDING, SHUT_RETRY_AFTER};
-use super::told::Tallies;
+use super::policy::{ADMISSION_SECONDS, LOCKED_RETRY_AFTER, Limits, MAX_IN_FLIGHT, MAX_PENDING};
 use crate::ledger::client::{Client, ClientTag};
 use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, Strength};
@@ -47,7 +47,7 @@ pub(super) struct Entry {
     pub(super) pending: Vec<Pending>,
     pub(super) mail: Option<UnlockMail>,
     /// These counts belong to the secret, not to this generation.
-    pub(super) told: Tallies,
+    pub(super) denials: Tallies,
 }
 
 impl Entry {
@@ -59,13 +59,13 @@ impl Entry {
             admitted: Vec::new(),
             pending: Vec::new(),
             mail: None,
-            told: Tallies::NONE,
+            denials: Tallies::NONE,
         }
     }
 
     /// Begins another generation. Only the counted denials are kept.
     pub(super) fn restart(&mut self, generation: Generation) {
-        *self = Self { told: self.told, ..Self::new(generation) };
+        *self = Self { denials: self.denials, ..Self::new(generation) };
     }
 
     /// Whether the entry holds no more than an absent one would.
@@ -88,7 +88,7 @@ impl Entry {
         if let Some(mail) = &mut self.mail {
             mail.settle(now);
         }
-        self.told.settle(now);
+        self.denials.settle(now);
     }
 
     /// Applies the passing of time: charges the guesses that were never judged, and ends
@@ -195,7 +195,7 @@ impl Entry {
         }
         let (retry_after, locked) = match worst.opening(limits, guessable) {
             Opening::At(moment) => (moment.since(now).max(1), false),
-            Opening::Shut => (SHUT_RETRY_AFTER, true),
+            Opening::Locked => (LOCKED_RETRY_AFTER, true),
         };
         Err(Refusal { retry_after, locked, unjudged: open, changed: false })
     }
@@ -274,8 +274,8 @@ impl Entry {
         self.known.push(Known { tag, failures });
     }
 
-    /// Replaces the tag of a client. Its place, its admission and its unjudged guesses are kept under
-    /// the new tag. Does nothing if there is a client with that tag already.
+    /// Replaces the tag of a client. Its place, its admission and its unjudged guesses are kept
+    /// under the new tag. Does nothing if there is a client with that tag already.
     pub(super) fn rename(&mut self, from: ClientTag, to: ClientTag) {
         if self.has(to) {
             return;

@@ -12,7 +12,7 @@ pub(super) enum Opening {
     /// From this moment on, which is in the past if a guess is permitted now.
     At(UnixSeconds),
     /// Only once somebody acts.
-    Shut,
+    Locked,
 }
 
 /// The wrong guesses of the unknown clients together, or of one known client.
@@ -92,7 +92,7 @@ impl Failures {
             return Opening::At(self.until);
         }
         if self.streak >= limits.streak {
-            return Opening::Shut;
+            return Opening::Locked;
         }
         let Some(over) = self.level.checked_sub(limits.level) else { return Opening::At(self.until) };
         let leaks = u64::from(over).saturating_add(1);

@@ -9,7 +9,8 @@ use super::place::Place;
 use super::policy::{ADMISSION_DAY, MAIL_WAIT, MAX_ADMISSIONS};
 use crate::ledger::client::{Attempt, ClientTag};
 use crate::ledger::outcome::{
-    Admission, AdmittedAttempt, Charge, ClientAdmission, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Charge, ClientAdmission, DenialKind, DenialReport, LockoutSummary, PendingGuess,
+    Refusal, UnreportedDenials,
 };
 use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
@@ -34,7 +35,7 @@ pub struct GuessLedger {
 
 /// Guesses that are checked in one step.
 impl GuessLedger {
-    /// Returns whether a guess may be checked. Call this **before** checking it.
+    /// Decides whether a guess may be checked. Call this **before** checking it.
     ///
     /// An open admission changes nothing. A refusal changes nothing either, with one exception: if
     /// the clock went back, moments that lie too far in the future are clamped.
@@ -71,9 +72,9 @@ impl GuessLedger {
         })
     }
 
-    /// Returns the tag under which the client of an attempt has a place of its own, as a known or
-    /// an admitted client. Returns `None` for a client that is judged together with all unknown
-    /// clients.
+    /// Returns the tag of the client of an attempt if the ledger counts its guesses separately,
+    /// because it is a known or an admitted client. Returns `None` for a client whose guesses are
+    /// counted together with those of all unknown clients.
     #[must_use]
     pub fn own_place(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<ClientTag> {
         let mut entry = self.entry(attempt.secret, attempt.generation)?.clone();
@@ -81,9 +82,9 @@ impl GuessLedger {
         entry.own_place(attempt.client)
     }
 
-    /// Replaces the tag of a client, because the credential that identified it was replaced by a new
-    /// one (a session's id that changed, for example). Everything that is known and counted about
-    /// it is kept; no client gains or loses a place. Returns whether the ledger has to be stored.
+    /// Replaces the tag of a client, because the credential that identified it was replaced by a
+    /// new one (a session's id that changed, for example). Everything that the ledger knows and has
+    /// counted about the client is kept. Returns whether the ledger has to be stored.
     ///
     /// Call this only in the commit that replaces the credential, for a request that the old
     /// credential has authenticated.
@@ -133,9 +134,9 @@ impl GuessLedger {
         PendingGuess { admitted: *admitted, id }
     }
 
-    /// Counts a guess that the host found wrong. Returns `None` if nothing is counted: the guess
-    /// was charged already (because its verdict came too late, or its client lost its place), or
-    /// the secret was changed in the meantime.
+    /// Counts a guess that the host found wrong. Returns `None` if nothing is counted. This happens
+    /// if the guess was charged already (its verdict came too late, or another client replaced its
+    /// client as a known one), or if the secret was changed in the meantime.
     pub fn settle_wrong(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> Option<Charge> {
         let admitted = guess.admitted();
         self.entry(admitted.secret(), admitted.generation())?;
@@ -151,10 +152,10 @@ impl GuessLedger {
     /// Records a guess that the host found right, as [`forgive`](Self::forgive) does. Returns
     /// whether the verdict counts. If it does, the ledger has to be stored.
     ///
-    /// It does not count if it came after
-    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when the guess has been
-    /// charged, or if the secret was changed in the meantime. The guess must be denied then, as if
-    /// it were wrong.
+    /// A verdict that arrives later than
+    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds) does not count, because the
+    /// guess was charged by then. Neither does one for a secret that was changed in the meantime.
+    /// In both cases, deny the guess as if it were wrong.
     pub fn settle_right(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
         let admitted = guess.admitted();
         if self.entry(admitted.secret(), admitted.generation()).is_none() {
@@ -168,15 +169,16 @@ impl GuessLedger {
         true
     }
 
-    /// Withdraws a guess that the host has not checked. Nothing is counted. Returns whether the
-    /// guess was still unjudged; if so, the ledger has to be stored.
+    /// Withdraws a guess that the host did not check after all. Nothing is counted. Returns whether
+    /// the guess was still unjudged; if so, the ledger has to be stored.
     ///
-    /// It is no longer unjudged after
-    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when it has been charged,
-    /// or if its client lost its place or the secret was changed in the meantime.
+    /// The guess is no longer unjudged after
+    /// [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when it has been charged.
+    /// The same is true if another client replaced its client as a known one, or if the secret was
+    /// changed.
     ///
-    /// Withdraw only a guess from which nothing was learned: it counts as if it had never been
-    /// made.
+    /// Withdraw a guess only if its sender learned nothing from it, because it counts as if it had
+    /// never been made.
     pub fn withdraw(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
         let admitted = guess.admitted();
         if self.entry(admitted.secret(), admitted.generation()).is_none() {
@@ -275,8 +277,8 @@ impl GuessLedger {
     /// Clears the streaks, waits and levels of a secret. Known clients stay known. Returns whether
     /// there was anything to clear.
     ///
-    /// This is for the operator: it gives every client all of its guesses again, where an admission
-    /// gives one client ten.
+    /// This is for the operator: every client gets all of its guesses back, whereas an admission
+    /// lets one client make ten.
     pub fn unlock(
         &mut self,
         policy: &LedgerPolicy,
@@ -305,13 +307,13 @@ impl GuessLedger {
         cleared
     }
 
-    /// Whether a refusal is worth a mail to the account's verified address, with a link that admits
-    /// the client. It is if it lasts for more than 15 minutes or until somebody acts, and the pause
-    /// since the last mail is over. It never is for a secret [without
+    /// Whether a mail should be sent to the account's verified address, with a link that admits the
+    /// client. This is so if the client is refused for more than 15 minutes or until somebody acts,
+    /// and the pause since the last mail is over. It is never so for a secret [without
     /// mail](SecretKind::without_mail).
     ///
-    /// A refusal of a known client counts too: another client on the same network can have reached
-    /// its limit.
+    /// The refusal of a known client counts too, because another client on the same network may
+    /// have caused it.
     #[must_use]
     pub fn unlock_mail_due(
         &self,
@@ -330,12 +332,13 @@ impl GuessLedger {
         }
     }
 
-    /// Returns the content of the mail: how many wrong guesses the unknown clients have made since
-    /// the last right guess, and since when. Returns `None` if they have made none.
+    /// Returns what the mail to the owner reports: how many wrong guesses the unknown clients have
+    /// made since the last right guess, and when the first was made. Returns `None` if they have
+    /// made none.
     #[must_use]
-    pub fn shut_out(&self, attempt: &Attempt) -> Option<ShutOut> {
+    pub fn lockout_summary(&self, attempt: &Attempt) -> Option<LockoutSummary> {
         let unknown = self.entry(attempt.secret, attempt.generation)?.unknown;
-        (unknown.since_right > 0).then_some(ShutOut { wrong_guesses: unknown.since_right, since: unknown.first })
+        (unknown.since_right > 0).then_some(LockoutSummary { wrong_guesses: unknown.since_right, since: unknown.first })
     }
 
     /// Records that a mail becomes due in this commit, together with the ticket of its link. The
@@ -358,11 +361,13 @@ impl GuessLedger {
         mail.next()
     }
 
-    /// Uses the link of the last mail once. Returns whether it is valid, which it is three times,
-    /// until the next mail may be sent. If so, call [`admit_client`](Self::admit_client) in the
-    /// same step, and discard the step if there are too many admissions.
+    /// Uses the link of the last mail once. Returns whether the link is valid: it works three
+    /// times, and until the next mail may be sent. If it is valid, call
+    /// [`admit_client`](Self::admit_client) in the same step, and discard the step if that returns
+    /// [`ClientAdmission::TooMany`](super::ClientAdmission::TooMany).
     ///
-    /// The next mail may be sent a day later, because somebody evidently reads the mails.
+    /// The next mail may then be sent a day later instead of after a longer pause, because somebody
+    /// evidently reads the mails.
     pub fn unlock_mail_clicked(
         &mut self,
         policy: &LedgerPolicy,
@@ -381,26 +386,26 @@ impl GuessLedger {
 
 /// Announcing denials.
 impl GuessLedger {
-    /// Returns whether a denial becomes an event now. The first one does. Others within an hour of
-    /// it are counted, and are reported in one event together with the next one. The counts belong
-    /// to the kind of secret and outlive its changes.
-    pub fn tell(&mut self, secret: SecretKind, what: Told, now: UnixSeconds) -> Tell {
+    /// Records a denial, and returns whether the caller has to write an event for it. The first
+    /// denial gets an event. Further ones within an hour are only counted, and the next event
+    /// reports their number. The counts belong to the kind of secret, so they are kept when the
+    /// secret is changed.
+    pub fn report_denial(&mut self, secret: SecretKind, what: DenialKind, now: UnixSeconds) -> DenialReport {
         let name = secret.secret_name();
         let entry = self.entries.entry(name).or_insert_with(|| Entry::new(Generation::HOST));
-        entry.told.settle(now);
-        entry.told.tell(what, now)
+        entry.denials.settle(now);
+        entry.denials.report_denial(what, now)
     }
 
-    /// Removes and returns the denials that were counted and whose hour is over, so that they can
-    /// be reported before another event that is written now. If there are any, the ledger has to be
-    /// stored.
-    pub fn take_untold(&mut self, now: UnixSeconds) -> Vec<Untold> {
-        let mut untold = Vec::new();
+    /// Removes and returns the denials that were only counted and whose hour is over, so that the
+    /// caller can write an event for them. If there are any, the ledger has to be stored.
+    pub fn take_unreported(&mut self, now: UnixSeconds) -> Vec<UnreportedDenials> {
+        let mut unreported = Vec::new();
         for (&secret, entry) in &mut self.entries {
-            let taken = entry.told.take_untold(now);
-            untold.extend(taken.into_iter().map(|(what, times)| Untold { secret, what, times }));
+            let taken = entry.denials.take_unreported(now);
+            unreported.extend(taken.into_iter().map(|(what, times)| UnreportedDenials { secret, what, times }));
         }
-        untold
+        unreported
     }
 }
 
@@ -420,12 +425,13 @@ impl GuessLedger {
         Ok(admitted)
     }
 
-    /// Clamps every moment that lies too far in the future to the latest plausible one. Returns
-    /// whether there was one.
+    /// Replaces every stored time that lies too far in the future by the latest plausible one.
+    /// Returns whether there was any.
     ///
-    /// If so, the ledger has to be stored, even beside a refusal, so that a reported wait ends when
-    /// it was said to. Every change of the ledger does this by itself. Call it before a change that
-    /// may refuse without a [`Refusal`], as [`admit_client`](Self::admit_client) does.
+    /// If there was any, the ledger has to be stored, even if the request is refused, so that a
+    /// reported wait ends when it was reported to end. Every method that changes the ledger does
+    /// this by itself. Call it only before a method that can refuse without returning a
+    /// [`Refusal`], such as [`admit_client`](Self::admit_client).
     pub fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
         let before = self.clone();
         for entry in self.entries.values_mut() {

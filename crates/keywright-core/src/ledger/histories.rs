@@ -1,11 +1,13 @@
-//! Random histories against the reference: clients that come and go, an owner who succeeds, changes of the secret,
-//! admissions, unlocks, guesses that the host judges late or never, and a clock that jumps.
+//! Random histories against the reference: clients that come and go, an owner who succeeds, changes
+//! of the secret, admissions, unlocks, guesses that the host judges late or never, and a clock that
+//! jumps.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use self::op::{Op, op};
 use super::model::{DAY, ModelAnswer, Place, Reference, Who, tag};
 use super::{
     Admission, AdmittedAttempt, Attempt, ClientAdmission, Generation, GuessLedger, LedgerPolicy, PendingGuess, Refusal,
@@ -13,86 +15,10 @@ use super::{
 };
 use crate::UnixSeconds;
 
+mod op;
+
 const START: u64 = 2_000_000_000;
-const HOUR: i64 = 3_600;
-const TEN_YEARS: i64 = 10 * 365 * 86_400;
 const KINDS: [SecretKind; 2] = [SecretKind::new("passphrase"), SecretKind::new("recovery").unguessable()];
-/// Credentials are 0..7, networks 100..103.
-const NAMES: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 100, 101, 102];
-
-#[derive(Debug, Clone)]
-enum Op {
-    Guess {
-        kind: usize,
-        who: Who,
-        right: bool,
-    },
-    /// A guess that the host judges later.
-    Slow {
-        kind: usize,
-        who: Who,
-        right: bool,
-    },
-    /// The host answers its oldest question.
-    Answer,
-    /// The host forgets its oldest question.
-    Lose,
-    /// The host is busy, and has not looked at its oldest question.
-    Withdraw,
-    /// Wrong guesses in a row; refusals are waited out.
-    Siege {
-        kind: usize,
-        who: Who,
-        guesses: u8,
-    },
-    /// A thief with a stolen credential, and its owner who succeeds after every fourth wrong guess.
-    Thief {
-        kind: usize,
-        who: Who,
-        rounds: u8,
-    },
-    Renew {
-        kind: usize,
-        changed_by: Vec<u8>,
-    },
-    Admit {
-        kind: usize,
-        name: u8,
-    },
-    Unlock {
-        kind: usize,
-    },
-    Pass(u64),
-    Jump(i64),
-}
-
-fn who() -> impl Strategy<Value = Who> {
-    let credential = prop_oneof![1 => Just(None), 3 => (0..7_u8).prop_map(Some)];
-    let network = prop_oneof![1 => Just(None), 2 => (100..103_u8).prop_map(Some)];
-    (credential, network).prop_map(|(credential, network)| Who { credential, network })
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let kind = || prop_oneof![5 => Just(0_usize), 1 => Just(1_usize)];
-    let name = || prop::sample::select(NAMES.to_vec());
-    let jumps = [-TEN_YEARS, -86_400, -HOUR, -1, 1, HOUR, 86_400, TEN_YEARS];
-    prop_oneof![
-        10 => (kind(), who(), any::<bool>()).prop_map(|(kind, who, right)| Op::Guess { kind, who, right }),
-        8 => (kind(), who(), prop::bool::weighted(0.3)).prop_map(|(kind, who, right)| Op::Slow { kind, who, right }),
-        5 => Just(Op::Answer),
-        1 => Just(Op::Lose),
-        2 => Just(Op::Withdraw),
-        8 => (kind(), who(), 1..30_u8).prop_map(|(kind, who, guesses)| Op::Siege { kind, who, guesses }),
-        3 => (kind(), who(), 1..10_u8).prop_map(|(kind, who, rounds)| Op::Thief { kind, who, rounds }),
-        1 => (kind(), prop::collection::vec(name(), 0..3))
-            .prop_map(|(kind, changed_by)| Op::Renew { kind, changed_by }),
-        2 => (kind(), name()).prop_map(|(kind, name)| Op::Admit { kind, name }),
-        1 => kind().prop_map(|kind| Op::Unlock { kind }),
-        2 => (0..200_u64).prop_map(Op::Pass),
-        3 => (0..400_000_u64).prop_map(Op::Pass),
-        3 => prop::sample::select(jumps.to_vec()).prop_map(Op::Jump),
-    ]
-}
 
 /// The guesses of one generation that may have been checked.
 #[derive(Debug, Clone, Default)]
@@ -121,12 +47,13 @@ struct Promise {
     kind: usize,
     who: Who,
     /// How long the wait was.
-    told: u64,
+    reported: u64,
     deadline: u64,
-    /// Whether the client was known: then nothing that others do counts. Those that are not known share their waits.
+    /// Whether the client was known: then nothing that others do counts. Those that are not known
+    /// share their waits.
     known: bool,
-    /// How often the clock has gone back since. A stored moment that lies further away than its own wait is settled when
-    /// somebody asks next, so each time the wait may begin anew, once.
+    /// How often the clock has gone back since. A stored moment that lies further away than its own
+    /// wait is settled when somebody asks next, so each time the wait may begin anew, once.
     restarts: u32,
 }
 
@@ -198,8 +125,9 @@ impl History {
                 let place = expected.expect("the reference refuses");
                 assert_eq!(admitted.is_admitted(), matches!(place, Place::Admitted(_)));
                 assert_eq!(admitted.is_known(), knows);
-                // A client that may guess now may be wrong, and that starts a new wait: its own, that
-                // of all clients that are not known, or that of everybody in an admitted network.
+                // A client that may guess now may be wrong, and that starts a new wait: its own,
+                // that of all clients that are not known, or that of everybody in an admitted
+                // network.
                 let shares = |other: Who| match place {
                     Place::Admitted(name) => other.network == Some(name) || other.credential == Some(name),
                     _ => false,
@@ -213,14 +141,15 @@ impl History {
             Admission::Refused(refusal) => {
                 let verdict = expected.expect_err("the reference opens");
                 assert_eq!(peeked.as_ref(), Some(&refusal), "a look tells another thing");
-                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Shut);
+                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Locked);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
-                // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
+                // Attempts in flight are shared by all who are not known: another may take the
+                // place that becomes free.
                 if !refusal.is_locked() && (knows || !ticked.has_flights()) {
-                    let told = refusal.retry_after();
-                    let deadline = self.now + told;
-                    self.promises.push(Promise { kind, who, told, deadline, known: knows, restarts: 0 });
+                    let reported = refusal.retry_after();
+                    let deadline = self.now + reported;
+                    self.promises.push(Promise { kind, who, reported, deadline, known: knows, restarts: 0 });
                 }
                 Err(refusal)
             }
@@ -310,7 +239,7 @@ impl History {
             self.count_wrong(kind);
             let next = self.references[kind].ask(who, seconds).err();
             assert_eq!(charge.next().is_some(), next.is_some());
-            assert_eq!(charge.locked(), next == Some(ModelAnswer::Shut));
+            assert_eq!(charge.locked(), next == Some(ModelAnswer::Locked));
         }
         Ok(())
     }
@@ -443,24 +372,29 @@ impl History {
                 }
                 continue;
             };
-            assert!(promise.restarts > 0, "a promise was broken: {:?} was told {} s", promise.who, promise.told);
+            assert!(
+                promise.restarts > 0,
+                "a reported wait was too short: {:?} waited {} s",
+                promise.who,
+                promise.reported
+            );
             assert!(!refusal.is_locked(), "a wait has become a lock");
             // It asks again: what the clock has left is settled, and stored.
             let Admission::Refused(refusal) = self.ledger.admit(&self.policy, &attempt, self.now()) else {
                 panic!("a look and an admission differ")
             };
             self.settle();
-            let (told, restarts) = (refusal.retry_after(), promise.restarts - 1);
-            kept.push(Promise { told, deadline: now + told, restarts, ..promise });
+            let (reported, restarts) = (refusal.retry_after(), promise.restarts - 1);
+            kept.push(Promise { reported, deadline: now + reported, restarts, ..promise });
         }
         self.promises.append(&mut kept);
     }
 
-    /// The clock goes back: a wait that was told is no longer than it was, but may begin anew.
+    /// The clock goes back: a wait that was reported is no longer than it was, but may begin anew.
     fn go_back(&mut self, seconds: u64) {
         self.now -= seconds;
         for promise in &mut self.promises {
-            promise.deadline = promise.deadline.min(self.now + promise.told);
+            promise.deadline = promise.deadline.min(self.now + promise.reported);
             promise.restarts += 1;
         }
     }
@@ -507,9 +441,9 @@ impl History {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, + 1 for a new place, + 10
-    /// for an admission; no more than 100 in a row (NIST SP 800-63B-4 § 3.2.2); refusals change nothing and come true; every
-    /// way in lets in.
+    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, +
+    /// 1 for a new place, + 10 for an admission; no more than 100 in a row (NIST SP 800-63B-4 §
+    /// 3.2.2); refusals change nothing and come true; every way in lets in.
     #[test]
     fn nist_3_2_2_the_ledger_agrees_with_the_reference(ops in prop::collection::vec(op(), 1..120)) {
         let mut history = History::new();
@@ -518,8 +452,9 @@ proptest! {
         }
     }
 
-    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known client. The owner is known
-    /// by a credential, on a network that others guess from too, and has made up to four wrong guesses.
+    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known
+    /// client. The owner is known by a credential, on a network that others guess from too, and has
+    /// made up to four wrong guesses.
     #[test]
     fn others_never_hold_up_a_known_client(ops in prop::collection::vec(op(), 1..100), fails in 0..5_u8) {
         let owner = Who { credential: Some(50), network: Some(100) };

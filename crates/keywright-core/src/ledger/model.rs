@@ -92,7 +92,7 @@ impl Counter {
         if below && calm && (flights == 0 || (flights < 4 && wait(all) == 0)) {
             ModelAnswer::Open
         } else if guessable && all >= limit {
-            ModelAnswer::Shut
+            ModelAnswer::Locked
         } else {
             ModelAnswer::Wait
         }
@@ -103,7 +103,7 @@ impl Counter {
 pub(super) enum ModelAnswer {
     Open,
     Wait,
-    Shut,
+    Locked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl Reference {
             let first = first.map(|flight| flight.at + 120).min();
             admitted.tries > flights(admitted) && first.is_some_and(|verdict| verdict < admitted.until)
         });
-        Err(if !comes_back && unknown == Err(ModelAnswer::Shut) { ModelAnswer::Shut } else { ModelAnswer::Wait })
+        Err(if !comes_back && unknown == Err(ModelAnswer::Locked) { ModelAnswer::Locked } else { ModelAnswer::Wait })
     }
 
     pub(super) fn charge(&mut self, place: Place, now: u64) {

@@ -19,7 +19,8 @@ pub enum Admission {
     Refused(Refusal),
 }
 
-/// A guess that was admitted: its secret, its client, and how the client is judged.
+/// A guess that was admitted: its secret, its client, and the counter to which a wrong guess is
+/// charged.
 ///
 /// Only [`GuessLedger::admit`](super::GuessLedger::admit) creates one, so a guess that was not
 /// admitted can be neither charged nor forgiven. It is not stored; a step that runs again has to
@@ -50,7 +51,7 @@ impl AdmittedAttempt {
         self.attempt.client
     }
 
-    /// Whether the client passed this secret, or the one before it, already.
+    /// Whether the client is a known one.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.known
@@ -90,9 +91,9 @@ impl Refusal {
         self.locked
     }
 
-    /// Whether the only obstacle is guesses that the host has not judged yet. The refusal usually
-    /// ends when a verdict comes, so a server may let the request wait for a moment. The other
-    /// values of this refusal assume the worst: that every one of those guesses is wrong.
+    /// Whether the only reason is that the host has not judged earlier guesses yet. The refusal
+    /// usually ends when a verdict arrives, so a server may let the request wait for a moment. The
+    /// other values of this refusal assume the worst case, in which every unjudged guess is wrong.
     #[must_use]
     pub const fn is_unjudged(&self) -> bool {
         self.unjudged
@@ -123,16 +124,16 @@ impl Charge {
         &self.admitted
     }
 
-    /// Returns the wrong guesses since the last right one, this one included. They are those of the
-    /// client if it is known, and those of all unknown clients if it is not. For an admission, it
-    /// is the number of tries that are used up.
+    /// Returns the number of wrong guesses since the last right one, this one included. They are
+    /// those of the client if it is known, and those of all unknown clients if it is not. For an
+    /// admission, it is the number of tries that are used up.
     #[must_use]
     pub const fn streak(&self) -> u16 {
         self.streak
     }
 
-    /// Returns the refusal that the client would get if it guessed again at this very moment, or
-    /// `None` if that guess would be checked.
+    /// Returns the refusal that the client would get if it guessed again immediately, or `None` if
+    /// that guess would be checked.
     #[must_use]
     pub const fn next(&self) -> Option<&Refusal> {
         self.next.as_ref()
@@ -193,31 +194,31 @@ pub enum ClientAdmission {
     },
 }
 
-/// What the mail to a locked-out owner reports about the unknown clients.
+/// What a mail to a locked-out owner reports about the wrong guesses of the unknown clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ShutOut {
+pub struct LockoutSummary {
     /// The number of wrong guesses since the last right one.
     pub wrong_guesses: u16,
     /// When the first of them was made.
     pub since: UnixSeconds,
 }
 
-/// A kind of denial that is not reported each time.
+/// A kind of denial that gets at most one event an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Told {
+pub enum DenialKind {
     /// A wrong guess.
     Wrong,
     /// A code that was used before.
     Replayed,
 }
 
-/// Whether a denial becomes an event of its own.
+/// Whether a denial gets an event of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a denial has to be told or stored"]
+#[must_use = "a denial must be reported or stored"]
 #[expect(clippy::exhaustive_enums, reason = "a decision has two sides")]
-pub enum Tell {
+pub enum DenialReport {
     /// Write an event.
     Now {
         /// The denials of the same kind since the previous event, which were only counted. If there
@@ -229,14 +230,14 @@ pub enum Tell {
     Counted,
 }
 
-/// Denials that were counted and have had no event yet.
+/// Denials that were counted but have not been reported in an event yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Untold {
+pub struct UnreportedDenials {
     /// The name of the secret.
     pub secret: SecretName,
     /// The kind of denial.
-    pub what: Told,
+    pub what: DenialKind,
     /// How many denials there were.
     pub times: u32,
 }

@@ -7,9 +7,9 @@ pub const FREE_TRIES: u16 = 5;
 /// The first wait, in seconds; each further one is twice as long. Codes last 30 s in many apps.
 pub const BASE_WAIT: u64 = 30;
 
-/// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16, 32 min, 1 h, 1 h, …:
-/// guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. Unknown clients alone have 34 guesses in 24 h (j = 22),
-/// and the fiftieth at 140,610 s = 39 h.
+/// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16,
+/// 32 min, 1 h, 1 h, …: guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. Unknown clients
+/// alone have 34 guesses in 24 h (j = 22), and the fiftieth at 140,610 s = 39 h.
 pub const MAX_WAIT: u64 = 3_600;
 
 /// The level at which unknown clients are refused, all together.
@@ -43,9 +43,10 @@ pub const MAX_KNOWN_CLIENTS: usize = 5;
 
 /// The number of random bits from which a secret never locks anybody out (NIST SP 800-63B-4
 /// requires throttling only below 64 bits).
-pub const NEVER_SHUT_BITS: u32 = 64;
+pub const NEVER_LOCKED_BITS: u32 = 64;
 
-/// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4 § 3.2.2).
+/// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4
+/// § 3.2.2).
 pub const MAX_CONSECUTIVE: u64 = 100;
 
 /// The first year, in seconds: 365 days.
@@ -85,7 +86,8 @@ pub(super) const MAX_PENDING: usize = 4 * (MAX_KNOWN_CLIENTS + MAX_ADMISSIONS + 
 /// far less.
 pub const VERDICT_SECONDS: u64 = 120;
 
-/// A refusal for longer than this many seconds is worth a mail: 15 minutes, which the tenth wrong guess in a row begins.
+/// A mail is sent for a refusal that lasts longer than this many seconds: 15 minutes. The tenth
+/// wrong guess in a row begins such a wait.
 pub const MAIL_WAIT: u64 = 900;
 
 /// The pause after the first mail, in seconds: a day. It doubles with each mail whose link nobody
@@ -99,13 +101,13 @@ pub const MAX_MAIL_PAUSE: u64 = 30 * 86_400;
 /// The number of admissions that the link of one mail can grant.
 pub const MAIL_ADMISSIONS: u8 = 3;
 
-/// The seconds within which repeated denials are reported in one event. It is short enough for a
-/// useful log, and long enough that a flood does not fill it.
-pub const TELL_SECONDS: u64 = 3_600;
+/// The seconds within which repeated denials are reported in one event: short enough for a useful
+/// log, and long enough that a flood of guesses does not fill it.
+pub const DENIAL_REPORT_SECONDS: u64 = 3_600;
 
-/// The wait that is reported for a refusal that only an act ends, in seconds: a day, for clients
-/// that require a number.
-pub const SHUT_RETRY_AFTER: u64 = 86_400;
+/// The wait that is reported for a lockout, which does not end with time, in seconds: a day.
+/// Clients of some protocols require a number.
+pub const LOCKED_RETRY_AFTER: u64 = 86_400;
 
 /// The limits of one failure counter: that of the unknown clients together, or that of one known
 /// client.
@@ -253,7 +255,8 @@ impl GuessOdds {
     }
 }
 
-/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them together.
+/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them
+/// together.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct LedgerPolicyBuilder {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::policy::NEVER_SHUT_BITS;
+use super::policy::NEVER_LOCKED_BITS;
 use crate::entropy::{Entropy, EntropyError, random_bytes};
 
 /// The longest name of a [`SecretKind`], in bytes.
@@ -12,7 +12,8 @@ const MAX_NAME: usize = 23;
 
 /// The name of a [`SecretKind`]: 1 to 23 bytes of `a-z`, `0-9` and `-`.
 ///
-/// This is what the stored ledger and the security events contain. It is kept inline, so it is `Copy`.
+/// This is what the stored ledger and the security events contain. It is kept inline, so it is
+/// `Copy`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretName {
     /// Padded with zeros, which sort before every byte that a name may contain.
@@ -108,7 +109,8 @@ impl SecretKind {
     /// Declares a kind of secret that people choose or that is short: [`Strength::Guessable`].
     ///
     /// # Panics
-    /// Panics if `name` is not 1 to 23 bytes of `a-z`, `0-9` and `-`. In a constant that is an error of the compiler.
+    /// Panics if `name` is not 1 to 23 bytes of `a-z`, `0-9` and `-`. In a constant that is an
+    /// error of the compiler.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let name = SecretName::parse(name);
@@ -206,8 +208,8 @@ pub enum Strength {
     Guessable,
     /// A secret of at least 64 random bits. It has waits, but no limit ever locks a client out.
     ///
-    /// Such a secret is the way in when others are locked, and its length protects it: one guess an
-    /// hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
+    /// The owner must be able to use such a secret when others are locked. Its length protects it:
+    /// one guess an hour for a century finds one of 2⁶⁴ values with a probability of 2⁻⁴⁴.
     Unguessable,
 }
 
@@ -217,7 +219,7 @@ impl Strength {
     /// from it.
     #[must_use]
     pub const fn of_random_bits(bits: u32) -> Self {
-        if bits >= NEVER_SHUT_BITS { Self::Unguessable } else { Self::Guessable }
+        if bits >= NEVER_LOCKED_BITS { Self::Unguessable } else { Self::Guessable }
     }
 }
 
@@ -231,8 +233,9 @@ impl Strength {
 pub struct Generation(u64);
 
 impl Generation {
-    /// The generation of a secret that the host keeps. The host announces each change of it, which
-    /// is then a [`renew`](super::GuessLedger::renew) from this generation to itself.
+    /// The generation of every secret that the host keeps. The host reports each change of such a
+    /// secret, and the ledger is then [renewed](super::GuessLedger::renew) from this generation to
+    /// itself.
     pub const HOST: Self = Self(0);
 
     /// Draws a generation. It is never [`Self::HOST`].

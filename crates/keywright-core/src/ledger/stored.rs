@@ -48,15 +48,17 @@ impl Serialize for GuessLedger {
 /// Why stored bytes are not a valid ledger. It contains nothing of what was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum StoredLedgerError {
-    #[error("a guess ledger has more than {MAX_SECRETS} secrets, one twice, or not in order")]
+    #[error("a guess ledger has more than {MAX_SECRETS} secrets, a repeated secret, or secrets out of order")]
     Secrets,
     #[error("a guess ledger has more than {MAX_ADMISSIONS} admissions in a day")]
     Admissions,
-    #[error("an entry of a guess ledger has more than {MAX_KNOWN_CLIENTS} known clients, or one twice")]
+    #[error("an entry of a guess ledger has more than {MAX_KNOWN_CLIENTS} known clients, or a repeated one")]
     Known,
-    #[error("an entry of a guess ledger has more than {MAX_ADMISSIONS} admitted clients, one twice, or too many tries")]
+    #[error(
+        "an entry of a guess ledger has more than {MAX_ADMISSIONS} admitted clients, a repeated one, or too many tries"
+    )]
     Admitted,
-    #[error("an entry of a guess ledger has too many unjudged guesses, or one twice")]
+    #[error("an entry of a guess ledger has too many unjudged guesses, or a repeated one")]
     Pending,
     #[error("an entry of a guess ledger has a mail with a pause or admissions beyond the limits")]
     Mail,

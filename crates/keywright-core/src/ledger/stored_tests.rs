@@ -28,7 +28,7 @@ struct HostileEntry {
     admitted: Vec<([u8; 16], u8, u64)>,
     pending: Vec<([u8; 8], HostilePlace, u64)>,
     mail: Option<Mail>,
-    told: [(u64, u32); 2],
+    denials: [(u64, u32); 2],
 }
 #[derive(Debug, Clone, PartialEq, Serialize)]
 enum HostilePlace {
@@ -64,14 +64,14 @@ fn entry() -> impl Strategy<Value = HostileEntry> {
         prop::option::of(mail),
         prop::array::uniform2((time(), any::<u32>())),
     )
-        .prop_map(|(generation, unknown, known, admitted, pending, mail, told)| HostileEntry {
+        .prop_map(|(generation, unknown, known, admitted, pending, mail, denials)| HostileEntry {
             generation,
             unknown,
             known,
             admitted,
             pending,
             mail,
-            told,
+            denials,
         })
 }
 
@@ -108,7 +108,7 @@ fn is_sound(hostile: &Hostile) -> bool {
                 .iter()
                 .all(|pending| (pending.1 == HostilePlace::Counted || place(&pending.1) <= 4) && moment(&pending.2))
             && entry.mail.is_none_or(|mail| moment(&mail.0) && mail.1 <= 30 * DAY && mail.3 <= 3)
-            && entry.told.iter().all(|tally| moment(&tally.0))
+            && entry.denials.iter().all(|tally| moment(&tally.0))
     };
     hostile.secrets.len() <= 16
         && hostile.secrets.is_sorted_by(|a, b| a.0 < b.0)
@@ -117,7 +117,8 @@ fn is_sound(hostile: &Hostile) -> bool {
         && hostile.admissions.iter().all(moment)
 }
 
-/// Whatever was decoded can be used at any time without a panic, and stays within what can be decoded.
+/// Whatever was decoded can be used at any time without a panic, and stays within what can be
+/// decoded.
 fn exercise(mut ledger: GuessLedger, now: UnixSeconds) {
     let policy = policy();
     for (id, generation) in [0, 1, 2].into_iter().enumerate() {
@@ -143,7 +144,7 @@ fn exercise(mut ledger: GuessLedger, now: UnixSeconds) {
                     let _ = ledger.unlock_mail_clicked(&policy, secret, generation, [1; 16], now);
                 }
                 let _ = ledger.admit_client(&policy, secret, generation, tag(9), now);
-                let _ = (ledger.tell(secret, Told::Wrong, now), ledger.take_untold(now));
+                let _ = (ledger.report_denial(secret, DenialKind::Wrong, now), ledger.take_unreported(now));
                 let stored = postcard::to_allocvec(&ledger).unwrap();
                 assert_eq!(postcard::from_bytes::<GuessLedger>(&stored).unwrap(), ledger);
                 ledger.clone().unlock(&policy, secret, generation, now);
@@ -184,7 +185,7 @@ fn every_bound_of_the_stored_form_is_checked() {
         admitted: Vec::new(),
         pending: Vec::new(),
         mail: None,
-        told: [(0, 0); 2],
+        denials: [(0, 0); 2],
     };
     let decodes = |change: &dyn Fn(&mut HostileEntry)| {
         let mut entry = entry.clone();
@@ -219,7 +220,7 @@ fn every_bound_of_the_stored_form_is_checked() {
     // A seventeenth secret is not dropped and drops none: the ledger does not serialize.
     let mut full = secrets(16).unwrap();
     assert!(postcard::to_allocvec(&full).is_ok());
-    let _ = full.tell(SECRET, Told::Wrong, at(0));
+    let _ = full.report_denial(SECRET, DenialKind::Wrong, at(0));
     assert_eq!(full.entries.len(), MAX_SECRETS + 1);
     assert!(postcard::to_allocvec(&full).is_err());
 }
@@ -252,7 +253,10 @@ fn a_full_entry_is_small() {
     for name in 10..13 {
         let _ = ledger.admit_client(&policy(), SECRET, FIRST, tag(name), at(0));
     }
-    let _ = (ledger.tell(SECRET, Told::Wrong, at(0)), ledger.tell(SECRET, Told::Replayed, at(0)));
+    let _ = (
+        ledger.report_denial(SECRET, DenialKind::Wrong, at(0)),
+        ledger.report_denial(SECRET, DenialKind::Replayed, at(0)),
+    );
     let admitted = open(&mut ledger, credential(10), at(0));
     let _ = ledger.begin(&policy(), &admitted, [1; 8], at(0));
     let full = postcard::to_allocvec(&ledger).unwrap().len();
@@ -266,9 +270,9 @@ fn the_stored_form_is_stable() {
     right(&mut ledger, PHONE, at(0));
     siege(&mut ledger, STRANGER, 5, 0);
     let stored = postcard::to_allocvec(&ledger).unwrap();
-    // One secret and its generation; streak 5 until + 30 s, level 5 as of now, 5 since the last right guess, first, last;
-    // one known client; no admitted one, no unjudged guess, no mail, no counted denials; no
-    // admission.
+    // One secret and its generation; streak 5 until + 30 s, level 5 as of now, 5 since the last
+    // right guess, first, last; one known client; no admitted one, no unjudged guess, no mail, no
+    // counted denials; no admission.
     let (name, tag) = (format!("0a{}", hex::encode("passphrase")), "07".repeat(16));
     let unknown = "059ea4a7da06 0580a4a7da06 05 80a4a7da06 80a4a7da06";
     let expected = format!("01 {name} 01 {unknown} 01 {tag} 00000000 00 00 00 00000000 00").replace(' ', "");

@@ -229,7 +229,8 @@ fn a_right_guess_lowers_the_streak_of_unknown_clients_to_twelve() {
 
 #[test]
 fn the_first_year_has_at_most_465_guesses() {
-    // Five thieves on the owner's own places and all unknown clients, and an owner who ends their streaks every hour.
+    // Five thieves on the owner's own places and all unknown clients, and an owner who ends their
+    // streaks every hour.
     let mut ledger = GuessLedger::default();
     know_five(&mut ledger);
     let clients: Vec<Client> = (0..5).map(credential).chain([STRANGER]).collect();
@@ -248,14 +249,16 @@ fn the_first_year_has_at_most_465_guesses() {
             }
         }
     }
-    // 465 before rounding: 182 and a half leaks of the unknown ones, 36 and a half of each known one.
+    // 465 before rounding: 182 and a half leaks of the unknown ones, 36 and a half of each known
+    // one.
     assert_eq!(guesses, 50 + 182 + 5 * (10 + 36));
     assert_eq!((policy().guesses_in_first_year(), policy().consecutive_failures()), (465, 100));
     assert_eq!(u64::from(UNKNOWN_LEVEL_LIMIT + 5 * KNOWN_LEVEL_LIMIT), 100);
     assert_eq!(DAY / (UNKNOWN_LEAK_SECONDS / DAY) + 5 * DAY / (KNOWN_LEAK_SECONDS / DAY), DAY);
 }
 
-/// Sixty years, five hostile known places, unknown clients, an owner who moves to a new place every month.
+/// Sixty years, five hostile known places, unknown clients, an owner who moves to a new place every
+/// month.
 #[test]
 fn sixty_years_stay_below_100_and_one_a_day() {
     let mut ledger = GuessLedger::default();
@@ -422,14 +425,15 @@ fn a_refusal_after_a_clock_that_went_back_settles_all_that_is_stored() {
     let mut ledger = GuessLedger::default();
     right(&mut ledger, PHONE, at(YEAR));
     let now = siege(&mut ledger, STRANGER, 20, YEAR);
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(now)), Tell::Now { earlier: 0 });
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(now)), DenialReport::Now { earlier: 0 });
     let other = Attempt::new(RECOVERY, FIRST, PHONE);
     let Admission::Open(admitted) = ledger.admit(&policy(), &other, at(now)) else { panic!("refused") };
     let pending = ledger.begin(&policy(), &admitted, [1; 8], at(now));
     assert!(refused(&mut ledger, STRANGER, at(0)).changed());
-    // The mail's "since when", an hour without events, the last failure, and another secret's unjudged guess.
-    assert_eq!(ledger.shut_out(&by(STRANGER)).map(|facts| facts.since), Some(at(0)));
-    assert_eq!(ledger.clone().tell(SECRET, Told::Wrong, at(3600)), Tell::Now { earlier: 0 });
+    // The mail's "since when", an hour without events, the last failure, and another secret's
+    // unjudged guess.
+    assert_eq!(ledger.lockout_summary(&by(STRANGER)).map(|facts| facts.since), Some(at(0)));
+    assert_eq!(ledger.clone().report_denial(SECRET, DenialKind::Wrong, at(3600)), DenialReport::Now { earlier: 0 });
     right(&mut ledger, PHONE, at(DAY));
     assert_eq!(unknown_streak(&ledger), 0);
     assert!(!ledger.settle_right(&policy(), &pending, at(120)));

@@ -39,7 +39,8 @@ fn four_guesses_of_a_client_are_unjudged_at_most() {
     }
 }
 
-/// Guesses in parallel gain nothing: one that would have to wait if the unjudged ones are wrong waits for them.
+/// Guesses in parallel gain nothing: one that would have to wait if the unjudged ones are wrong
+/// waits for them.
 #[test]
 fn unjudged_guesses_do_not_slip_past_a_wait_or_a_limit() {
     let mut ledger = GuessLedger::default();

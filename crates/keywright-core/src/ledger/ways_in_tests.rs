@@ -215,7 +215,8 @@ fn an_unlock_clears_what_holds_up_and_keeps_who_is_known() {
     assert!(!ledger.unlock(&policy(), RECOVERY, FIRST, at(now)));
 }
 
-/// What a flood costs the owner: nothing on a known client; on a new one, at any time, at most one mail and one click.
+/// What a flood costs the owner: nothing on a known client; on a new one, at any time, at most one
+/// mail and one click.
 #[test]
 fn a_flood_of_years_costs_the_owner_at_most_a_mail_and_a_click() {
     let mut ledger = GuessLedger::default();
@@ -262,9 +263,9 @@ fn a_mail_is_due_after_fifteen_minutes_and_then_ever_more_seldom() {
     assert!(!due(&mut ledger, by(STRANGER), now), "eight minutes");
     let now = siege(&mut ledger, STRANGER, 1, now);
     assert!(due(&mut ledger, by(STRANGER), now + 59) && !due(&mut ledger, by(STRANGER), now + 60));
-    let facts = ledger.shut_out(&by(STRANGER)).unwrap();
+    let facts = ledger.lockout_summary(&by(STRANGER)).unwrap();
     assert_eq!((facts.wrong_guesses, facts.since), (10, at(0)));
-    assert_eq!(ledger.shut_out(&Attempt::new(SECRET, SECOND, STRANGER)), None);
+    assert_eq!(ledger.lockout_summary(&Attempt::new(SECRET, SECOND, STRANGER)), None);
     // Never for a factor, nor for a secret that never locks anybody out.
     for kind in [SECRET.without_mail(), SECRET.unguessable()] {
         assert!(!due(&mut ledger, Attempt { secret: kind, ..by(STRANGER) }, now));
@@ -304,7 +305,8 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
     assert_eq!(ledger, sent, "a wrong link changes nothing");
     assert!(click(&mut sent.clone(), TICKET, DAY - 1) && !click(&mut sent.clone(), TICKET, DAY));
     assert_eq!([0; 4].map(|now| click(&mut ledger, TICKET, now)), [true, true, true, false]);
-    // Nobody clicks on the second and third: the fourth may go after four days, but a day after a click.
+    // Nobody clicks on the second and third: the fourth may go after four days, but a day after a
+    // click.
     let mut ledger = sent;
     for now in [DAY, 3 * DAY] {
         ledger.unlock_mail_sent(&policy(), &by(STRANGER), TICKET, at(now));
@@ -323,29 +325,40 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
 #[test]
 fn denials_are_told_once_an_hour() {
     let mut ledger = GuessLedger::default();
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(0)), Tell::Now { earlier: 0 });
-    assert_eq!(ledger.tell(SECRET, Told::Replayed, at(0)), Tell::Now { earlier: 0 }, "each kind");
-    assert_eq!(ledger.tell(RECOVERY, Told::Wrong, at(0)), Tell::Now { earlier: 0 }, "each secret");
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(0)), DenialReport::Now { earlier: 0 });
+    assert_eq!(
+        ledger.report_denial(SECRET, DenialKind::Replayed, at(0)),
+        DenialReport::Now { earlier: 0 },
+        "each kind"
+    );
+    assert_eq!(
+        ledger.report_denial(RECOVERY, DenialKind::Wrong, at(0)),
+        DenialReport::Now { earlier: 0 },
+        "each secret"
+    );
     for now in [0, 1, 3599] {
-        assert_eq!(ledger.tell(SECRET, Told::Wrong, at(now)), Tell::Counted);
+        assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(now)), DenialReport::Counted);
     }
     // A change of the secret does not lose them, nor is it held up by them.
     ledger.renew(&policy(), SECRET, FIRST, SECOND, &[], at(0));
-    assert_eq!(ledger.take_untold(at(3599)), []);
+    assert_eq!(ledger.take_unreported(at(3599)), []);
     let mut other = ledger.clone();
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(3600)), Tell::Now { earlier: 3 });
-    assert_eq!(ledger.tell(SECRET, Told::Wrong, at(3601)), Tell::Counted);
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(3600)), DenialReport::Now { earlier: 3 });
+    assert_eq!(ledger.report_denial(SECRET, DenialKind::Wrong, at(3601)), DenialReport::Counted);
     // With an event of another kind.
-    let untold = other.take_untold(at(3600));
+    let unreported = other.take_unreported(at(3600));
     assert_eq!(
-        untold.iter().map(|untold| (untold.secret.as_str(), untold.what, untold.times)).collect::<Vec<_>>(),
-        [("passphrase", Told::Wrong, 3)]
+        unreported
+            .iter()
+            .map(|unreported| (unreported.secret.as_str(), unreported.what, unreported.times))
+            .collect::<Vec<_>>(),
+        [("passphrase", DenialKind::Wrong, 3)]
     );
-    assert_eq!(other.take_untold(at(3600)), []);
+    assert_eq!(other.take_unreported(at(3600)), []);
     // After the clock went back, at most an hour of silence.
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(YEAR)), Tell::Now { earlier: 0 });
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(10)), Tell::Counted);
-    assert_eq!(other.tell(RECOVERY, Told::Wrong, at(3610)), Tell::Now { earlier: 1 });
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(YEAR)), DenialReport::Now { earlier: 0 });
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(10)), DenialReport::Counted);
+    assert_eq!(other.report_denial(RECOVERY, DenialKind::Wrong, at(3610)), DenialReport::Now { earlier: 1 });
     // It is no guess.
     assert_eq!(ledger.peek(&policy(), &Attempt::new(RECOVERY, FIRST, STRANGER), at(0)), None);
 }
@@ -370,7 +383,8 @@ fn a_right_guess_makes_every_tag_of_its_client_known() {
     right(&mut ledger, credential(8).introducing(tag(9), None), at(0));
     let names: Vec<u8> = (0..10).filter(|name| known(&ledger, FIRST, credential(*name))).collect();
     assert_eq!(names, [2, 3, 4, 8, 9]);
-    // One after the other from one place: each takes the place of the one before it, and what was counted there.
+    // One after the other from one place: each takes the place of the one before it, and what was
+    // counted there.
     for name in 10..20 {
         right(&mut ledger, credential(8).introducing(tag(name), Some(tag(name - 1))), at(0));
     }

@@ -1,17 +1,15 @@
 //! How an account takes an address, and gives one up.
 
-use keywright_core::AccountId;
-use keywright_store::names::{self, ClaimOutcome, Claimed, Evicted, Intent, NAMES, NameIndex, Released};
-use keywright_store::{Draft, SlotName, StepError, TransactError};
+use keywright_core::ClientTag;
+use keywright_store::names::{self, Claimed, NameIndex, Released};
+use keywright_store::{Draft, StepError, Tentative};
 
-use crate::account::credential::{CREDENTIAL, Credential};
-use crate::wire::answer::Failure;
-use crate::wire::context::Context;
-use crate::wire::error::ApiError;
-use crate::wire::host::Host;
-
-/// How often a move starts again because its intent was overtaken, before the answer is "busy".
-pub(crate) const TRIES: usize = 16;
+use crate::account::credential::{Credential, Verification};
+use crate::account::mails::{self, Kind};
+use crate::account::{pending, tokens};
+use crate::events::ADDRESS_CHANGED;
+use crate::protocol::address::Address;
+use crate::protocol::keys::PublicKey;
 
 /// Whether an account may take an address.
 pub(crate) enum Taking {
@@ -38,52 +36,34 @@ impl Taking {
     }
 }
 
-/// Makes the first two of the three commits that take an address: the account's intent and the
-/// address's claim (`keywright_store::names`). If they are interrupted at any moment, every account
-/// keeps what it had.
-pub(crate) async fn claim_address<H: Host>(
-    cx: &Context<H>,
-    account: &AccountId,
-    name: &NameIndex,
-) -> Result<Taking, Failure> {
-    let step = |draft: &mut Draft<'_>| match Credential::read(draft)? {
-        Some(_) => names::intend(draft, name).map(Some),
-        None => Ok(None),
-    };
-    let intended = cx.step(account, &[CREDENTIAL.name(), NAMES.name()], step).await?;
-    let Some(intent) = intended.ok_or(ApiError::USER_NOT_FOUND)? else { return Ok(Taking::Owned) };
-    Ok(match claim(cx, &intent).await? {
-        ClaimOutcome::Ours(claimed) => Taking::Claimed(claimed),
-        ClaimOutcome::Void => Taking::Overtaken,
-        ClaimOutcome::Taken => Taking::Taken,
-    })
-}
-
-/// Tidies up behind an account that gave a name up. The name is free already.
-pub(crate) async fn drop_claim<H: Host>(cx: &Context<H>, released: &Released) {
-    if let Err(error) = cx.names.drop_claim(released).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the claim of a name that is free stays behind");
-    }
-}
-
-/// Claims a name for an account that intends to take it.
-pub(crate) async fn claim<H: Host>(cx: &Context<H>, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
-    cx.names.claim_with(intent, &ORPHAN_SLOTS, erase_orphan).await
-}
-
-/// The slots that [`erase_orphan`] reads.
-const ORPHAN_SLOTS: [SlotName; 2] = [CREDENTIAL.name(), NAMES.name()];
-
-/// Ends an account in the very commit that takes its name away, if the name was all it had: a
-/// registration without verification that crashed. An account that is about to move to the name
-/// keeps its old name and everything else; one that waits for its link keeps waiting.
-fn erase_orphan(draft: &mut Draft<'_>, _: Evicted) -> Result<(), StepError> {
-    erase_if_nameless(draft)
-}
-
+/// Ends an account that owns no name and waits for no link.
 pub(crate) fn erase_if_nameless(draft: &mut Draft<'_>) -> Result<(), StepError> {
     if names::owned(draft)?.is_empty() && Credential::read(draft)?.is_some_and(|credential| credential.is_verified()) {
         draft.erase(&[])?;
     }
     Ok(())
+}
+
+/// Moves an account to an address that it owns by now, in the draft that swaps or promotes the
+/// vault. All logins end. Returns the old name, to be dropped.
+pub(crate) fn move_in(
+    draft: &mut Draft<'_>,
+    mut credential: Credential,
+    address: &Address,
+    public_key: &PublicKey,
+    changed_by: &[ClientTag],
+) -> Result<Option<Tentative<Released>>, StepError> {
+    let old = credential.address()?;
+    credential.set_address(address);
+    credential.replace_key(draft, public_key, changed_by)?;
+    credential.verification = Verification::Verified;
+    credential.put(draft)?;
+    tokens::end_all_in(draft)?;
+    pending::drop_in(draft)?;
+    draft.event(&ADDRESS_CHANGED);
+    if old == *address {
+        return Ok(None);
+    }
+    mails::notice_in(draft, &old, Kind::AddressChanged)?;
+    names::release(draft, &old.index(draft.keyring()))
 }

@@ -6,11 +6,10 @@ use keywright_store::{Draft, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::policy::{LINK_SECONDS, MAILS_PER_DAY, MAX_HINT};
+use crate::policy::{LINK_SECONDS, MAILS_PER_DAY};
 use crate::protocol::address::Address;
 use crate::protocol::keys::PublicKey;
 use crate::protocol::parameters::ArgonParameters;
-use crate::wire::error::ApiError;
 
 /// The shared key's kind of secret in the account's guess ledger.
 pub const SHARED_KEY: SecretKind = SecretKind::new("shared-key");
@@ -57,14 +56,6 @@ pub(crate) enum Verification {
     Superseded {
         code: [u8; 32],
     },
-}
-
-/// Checks a hint: at most [`MAX_HINT`] characters on one line, because it is mailed as text. An
-/// absent, null or empty one counts as no hint.
-pub(crate) fn hint(sent: Option<String>) -> Result<Option<String>, ApiError> {
-    let Some(hint) = sent.filter(|hint| !hint.is_empty()) else { return Ok(None) };
-    let fits = hint.chars().count() <= MAX_HINT && !hint.chars().any(char::is_control);
-    if fits { Ok(Some(hint)) } else { Err(ApiError::VALIDATION) }
 }
 
 impl Verification {
@@ -231,15 +222,6 @@ mod tests {
         assert!(!waiting.is_superseded(&code));
         assert!(waiting.supersede() && waiting.is_superseded(&code) && !waiting.is_superseded(&[8; 32]));
         assert!(!waiting.is_opened_by(&code, made, fence) && !waiting.supersede());
-    }
-
-    #[test]
-    fn a_hint_is_one_line_of_a_hundred_characters() {
-        assert_eq!(hint(None), Ok(None));
-        assert_eq!(hint(Some(String::new())), Ok(None));
-        assert_eq!(hint(Some("ä".repeat(100))), Ok(Some("ä".repeat(100))));
-        assert_eq!(hint(Some("ä".repeat(101))), Err(ApiError::VALIDATION));
-        assert_eq!(hint(Some("a\n\nTo: b@c".into())), Err(ApiError::VALIDATION));
     }
 
     #[test]

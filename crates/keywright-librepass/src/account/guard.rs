@@ -55,7 +55,7 @@ impl KeyCheck<'_> {
         let attempt = credential.attempt(best_known(draft, credential, sender.client)?);
         match self.check(draft, &attempt, credential.public_key(), sent)? {
             AttemptOutcome::Right(()) => Ok(Proof::Right),
-            AttemptOutcome::Wrong(_) | AttemptOutcome::Replayed => Ok(Proof::Wrong),
+            AttemptOutcome::Wrong(_) => Ok(Proof::Wrong),
             AttemptOutcome::Refused(refusal) => {
                 let to = credential.address()?;
                 unlock::note_refusal(draft, &attempt, &refusal, sender.network, Some((&to, self.public_url)))?;

@@ -1,7 +1,5 @@
 //! The stored state of an account, and its steps.
 
-pub(crate) mod admission;
-pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod credential;
 pub(crate) mod guard;

@@ -13,9 +13,9 @@ use subtle::ConstantTimeEq;
 use crate::account::credential::Credential;
 use crate::policy::{LINK_SECONDS, MAILS_PER_DAY};
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::PublicKey;
 use crate::protocol::user::UserId;
-use crate::wire::error::ApiError;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
@@ -62,7 +62,7 @@ pub(crate) struct Asked<'a> {
     /// When the held vault expires, and this change with it.
     pub(crate) until: UnixSeconds,
     /// The vault revision that the held vault was made from.
-    pub(crate) head: Option<Revision>,
+    pub(crate) head: Revision,
     pub(crate) asked_by: Vec<ClientTag>,
 }
 
@@ -125,13 +125,12 @@ pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepErro
 /// the vault is then at `head`.
 pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: Asked<'_>) -> Result<(), StepError> {
     let (now, epochs) = (draft.now(), draft.root()?.epochs());
-    let head = asked.head.ok_or(StepError::Misuse("a change of address without a vault"))?;
     let mut pending = PendingAddress::read(draft)?;
     pending.change = Some(Change {
         address: asked.address.as_str().to_owned(),
         public_key: asked.public_key.duplicate(),
         code: asked.code,
-        head: head.to_bytes(),
+        head: asked.head.to_bytes(),
         epochs,
         made: now,
         until: asked.until,

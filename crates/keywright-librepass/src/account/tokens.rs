@@ -182,10 +182,10 @@ impl Login {
 
 /// Returns the login of a token that is valid now. Returns `None` if it is unknown, was unused for
 /// too long, belongs to an epoch that has ended, or is from before the keyring's fence. This
-/// changes nothing. The draft must be of the partition of the token's user.
+/// changes nothing. In a draft of another account no token is valid.
 pub(crate) fn verify_in(draft: &mut Draft<'_>, token: &Token) -> Result<Option<Login>, StepError> {
     if *draft.partition() != Partition::account(token.user().account()) {
-        return Err(StepError::Misuse("a token of another account"));
+        return Ok(None);
     }
     let root = match draft.root() {
         Err(StepError::NoAccount) => return Ok(None),
@@ -241,18 +241,22 @@ pub(crate) fn log_in_client_in(
 fn introduce_in(draft: &mut Draft<'_>, client: Client, slot: [u8; 16]) -> Result<Client, StepError> {
     let before = list(draft)?.entries.into_iter().rev().filter(|entry| entry.slot != slot);
     let before = before.map(|entry| (entry.slot, entry.opened_by)).find(|(_, opener)| client.tag() == Some(*opener));
-    let replaced = before.and_then(|(slot, _)| itself(draft, slot).tag());
-    Ok(itself(draft, slot).tag().map_or(client, |tag| client.introducing(tag, replaced)))
+    let replaced = before.map(|(slot, _)| own_tag(draft, slot));
+    Ok(client.introducing(own_tag(draft, slot), replaced))
 }
 
 /// Returns the token in a slot as a client of the guess ledger.
 fn itself(draft: &Draft<'_>, slot: [u8; 16]) -> Client {
-    Client::credential(draft.client_tag(&[LABEL, slot.as_slice()].concat()))
+    Client::credential(own_tag(draft, slot))
+}
+
+fn own_tag(draft: &Draft<'_>, slot: [u8; 16]) -> ClientTag {
+    draft.client_tag(&[LABEL, slot.as_slice()].concat())
 }
 
 /// Makes a fresh token valid. It is drawn outside the step, because its slot must be the same when
 /// the step is run again; only after the commit may it be handed out. `client` is the client that
-/// logged in.
+/// logged in; one without a name is known by the new token.
 pub(crate) fn issue_in(
     draft: &mut Draft<'_>,
     token: &Token,
@@ -260,7 +264,7 @@ pub(crate) fn issue_in(
     client: &Client,
 ) -> Result<Tentative<()>, StepError> {
     let (root, now) = (draft.root()?, draft.now());
-    let opened_by = client.tag().ok_or(StepError::Misuse("a log-in without a name"))?;
+    let opened_by = client.tag().unwrap_or_else(|| own_tag(draft, token.slot()));
     let record = TokenRecord {
         verifier: token.verifier(),
         made: now,

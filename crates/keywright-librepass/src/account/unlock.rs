@@ -63,7 +63,7 @@ fn mail_in(
         return draft.put(DUE, &nothing);
     };
     let (account, now) = (draft.partition().as_account().ok_or(StepError::NoAccount)?, draft.now());
-    let shut_out = draft.read(LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
+    let shut_out = draft.read(LEDGER)?.and_then(|ledger| ledger.lockout_summary(attempt));
     let code = hex::encode(mail.ticket);
     let kind = Kind::ClientsRefused {
         link: format!("{public_url}{LINK_PATH}?user={account}&code={code}&from={network}"),

@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use keywright_rekey::{CipherList, Hex, Limits, MAX_ENTRIES, Submission};
+use keywright_rekey::{CipherList, Hex, Submission};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use crate::account::credential;
 use crate::policy::LibrePassPolicy;
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
+use crate::protocol::hint;
 use crate::protocol::keys::{PublicKey, SharedKey};
 use crate::protocol::parameters::ArgonParameters;
-use crate::wire::error::ApiError;
-use crate::wire::request::unreadable;
 
 /// The proof of the current key, and the new key with its own proof.
 pub(crate) struct Keys {
@@ -45,7 +44,7 @@ impl<'b> ChangeOfPassword<'b> {
         let (parallelism, memory, iterations) =
             (member(read.parallelism)?, member(read.memory)?, member(read.iterations)?);
         let parameters = ArgonParameters::new(parallelism, memory, iterations).map_err(|_| ApiError::VALIDATION)?;
-        let hint = credential::hint(read.hint.flatten().map(Cow::into_owned))?;
+        let hint = hint::parse(read.hint.flatten().map(Cow::into_owned))?;
         let ciphers = member(read.ciphers)?;
         let keys = keys(read.old_shared, read.new_public, read.new_shared)?;
         Ok(Self { keys, hint, parameters, ciphers })
@@ -104,12 +103,10 @@ struct Read<'b> {
 }
 
 fn read<'b>(body: &'b [u8], policy: &LibrePassPolicy, kind: Kind) -> Result<Read<'b>, ApiError> {
-    // A vault may have more ciphers than the current limit, from a time when it was higher.
-    let limits = Limits::new(MAX_ENTRIES, policy.data_ceiling).map_err(|_| ApiError::FAILED)?;
-    let members = Members { list: CipherList::new(body, limits, &Hex), kind };
+    let members = Members { list: CipherList::new(body, policy.limits, &Hex), kind };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = members.deserialize(&mut json).map_err(|error| unreadable(&error))?;
-    json.end().map_err(|error| unreadable(&error))?;
+    let read = members.deserialize(&mut json).map_err(|error| ApiError::unreadable(&error))?;
+    json.end().map_err(|error| ApiError::unreadable(&error))?;
     Ok(read)
 }
 

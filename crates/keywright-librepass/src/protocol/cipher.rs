@@ -13,8 +13,8 @@ use keywright_store::{CipherId, ClientNonce};
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::protocol::error::ApiError;
 use crate::protocol::user::UserId;
-use crate::wire::error::ApiError;
 
 /// The most entries of one list of a request. No vault has more ciphers, because the policy allows
 /// no more.

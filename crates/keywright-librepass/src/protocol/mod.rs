@@ -4,7 +4,9 @@
 pub(crate) mod address;
 pub(crate) mod change;
 pub(crate) mod cipher;
+pub(crate) mod error;
 pub(crate) mod handshake;
+pub(crate) mod hint;
 pub(crate) mod keys;
 pub(crate) mod parameters;
 pub(crate) mod token;

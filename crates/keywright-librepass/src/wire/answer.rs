@@ -8,7 +8,7 @@ use keywright_wire::{DueError, Reply};
 use serde::Serialize;
 
 use crate::policy::{LibrePassPolicy, VERIFICATION_PATH};
-use crate::wire::error::ApiError;
+use crate::protocol::error::ApiError;
 
 /// The result of an endpoint.
 pub(crate) type Answered = Result<Reply, Failure>;
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     #[error("the request is refused")]
     Refused(ApiError),
     #[error(transparent)]
-    Due(#[from] DueError),
+    Due(DueError),
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
@@ -51,17 +51,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-impl From<TransactError> for Failure {
-    fn from(error: TransactError) -> Self {
-        Self::Due(error.into())
-    }
-}
-
-impl From<StepError> for Failure {
-    fn from(error: StepError) -> Self {
-        TransactError::from(error).into()
-    }
-}
+keywright_wire::due_failure!(Failure: DueError, TransactError, StepError);
 
 /// Returns 200 with `{}`.
 pub(crate) fn empty() -> Reply {
@@ -83,7 +73,7 @@ pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
     match serde_json::to_vec(value) {
         Ok(text) => Ok(Reply::json(status, text)),
         // The plain values that are answered here can always be serialized.
-        Err(_) => Err(StepError::Misuse("an answer that is no JSON").into()),
+        Err(_) => Err(ApiError::FAILED.into()),
     }
 }
 

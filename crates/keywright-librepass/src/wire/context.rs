@@ -6,7 +6,7 @@ use keywright_core::{AccountId, IndexKey};
 use keywright_rekey::Vaults;
 use keywright_store::due::{DUE, DueList, DueTask};
 use keywright_store::names::{NAMES, NameIndex, Names};
-use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError};
+use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError};
 use keywright_twofactor::TwoFactorSteps;
 use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError, Network};
@@ -18,13 +18,13 @@ use crate::account::tokens::{self, Login};
 use crate::account::waiting::{self, WAITING};
 use crate::policy::{LibrePassPolicy, Privacy};
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::handshake::HandshakeKeys;
 use crate::protocol::keys::{PublicKey, SharedKey};
 use crate::protocol::parameters::ArgonParameters;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
 use crate::wire::answer::{Answered, Failure, empty};
-use crate::wire::error::ApiError;
 use crate::wire::host::{Admittance, Host, Subject};
 use crate::wire::privacy;
 use crate::wire::request::{self, Input};
@@ -76,8 +76,8 @@ impl<H: Host> Context<H> {
         account: &AccountId,
         slots: &[SlotName],
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, Failure> {
-        let (value, due) = frame::run_and_leave(&self.driver, account, self, slots, step).await?;
+    ) -> Result<T::Released, DueError> {
+        let (value, due) = frame::run_deferred(&self.driver, account, self, slots, step).await?;
         if due {
             self.see_to_mails(account).await;
         }
@@ -119,7 +119,7 @@ impl<H: Host> Context<H> {
         account: &AccountId,
         slots: &[SlotName],
         mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, Failure> {
+    ) -> Result<T::Released, DueError> {
         let check = self.key_check().await?;
         self.step(account, slots, |draft| step(draft, &check)).await
     }
@@ -136,7 +136,7 @@ impl<H: Host> Context<H> {
         Ok(self.driver.run(partition, slots, |draft| step(draft, &check)).await?)
     }
 
-    pub(crate) async fn key_check(&self) -> Result<KeyCheck<'_>, Failure> {
+    pub(crate) async fn key_check(&self) -> Result<KeyCheck<'_>, TransactError> {
         Ok(KeyCheck { keys: self.keys.stored().await?, public_url: &self.policy.public_url })
     }
 
@@ -144,7 +144,7 @@ impl<H: Host> Context<H> {
     /// because they open nothing.
     pub(crate) async fn are_a_pair(&self, public: &PublicKey, sent: &SharedKey) -> Result<bool, Failure> {
         let keys = self.keys.stored().await?;
-        let now = self.driver.clock().now().map_err(keywright_store::TransactError::from)?;
+        let now = self.driver.clock().now().map_err(TransactError::from)?;
         Ok(keys.verify(now, public, sent))
     }
 
@@ -156,12 +156,7 @@ impl<H: Host> Context<H> {
     /// Has the due mails of an account sent, either by the host in its own time or immediately. No
     /// request fails because of them.
     pub(crate) async fn see_to_mails(&self, account: &AccountId) {
-        if self.host.mails_due(account) {
-            return;
-        }
-        if let Err(error) = self.finish_mails(account, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
-        }
+        frame::finish_quietly(&self.driver, account, self, self.host.mails_due(account)).await;
     }
 
     /// Claims the mails that are due and unclaimed, and sends them. Returns how many were sent.

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use crate::account::unlock::LINK_PATH;
 use crate::policy::{INFO_PATH, LibrePassPolicy, MAX_BODY, MailedLinks};
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
-use crate::wire::error::ApiError;
 use crate::wire::host::Endpoint;
 
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
@@ -204,14 +204,8 @@ impl<'r> Input<'r> {
     /// there is no cookie, so a form that another site sends can do nothing that its author could
     /// not do without a browser.
     pub(crate) fn json<T: Deserialize<'r>>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(self.body).map_err(|error| unreadable(&error))
+        serde_json::from_slice(self.body).map_err(|error| ApiError::unreadable(&error))
     }
-}
-
-/// Returns the answer to a malformed body. The parser's own message quotes the input, so it is
-/// dropped.
-pub(crate) fn unreadable(error: &serde_json::Error) -> ApiError {
-    if error.is_syntax() || error.is_eof() { ApiError::SYNTAX } else { ApiError::NOT_READABLE }
 }
 
 #[cfg(test)]

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use keywright_core::{AccountId, ClientTag, SecretBytes};
-use keywright_rekey::{LimitsError, VaultPolicy, Vaults};
+use keywright_rekey::Vaults;
 use keywright_store::names::Names;
 use keywright_store::{Driver, StepError, TransactError, VaultStore};
 use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::{DueError, Network, Protocol, Reply};
 
-use crate::account::admission::{self, NetworkAdmission};
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
+use crate::protocol::error::ApiError;
 use crate::protocol::handshake::HandshakeKeys;
 use crate::protocol::keys::{PrivateKey, SharedKey};
 use crate::protocol::token::Token;
+use crate::wire::admission::{self, NetworkAdmission};
 use crate::wire::answer::{Answered, Failure, without_referrer};
 use crate::wire::context::Context;
 use crate::wire::endpoints;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Endpoint, Host, Subject};
 use crate::wire::request::{self, Input, ROUTES, Row};
 
@@ -46,12 +46,11 @@ impl<H: Host> LibrePass<H> {
         let (links, decoys) = (keyring.index("link"), keyring.index("decoy"));
         let mut decoy_key = SecretBytes::zeroed();
         decoy_key.expose_mut().copy_from_slice(&decoys.mac(&[b"librepass-key"]));
-        let vaults = VaultPolicy::default().with_most_ciphers(policy.vault_limit)?;
         let cx = Context {
             keys: HandshakeKeys::load(driver.clone()).await?,
             names: Names::new(driver.clone()),
             factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?,
-            vaults: Vaults::new(driver.clone(), vault_store, vaults),
+            vaults: Vaults::new(driver.clone(), vault_store, policy.vaults),
             driver,
             host,
             policy,
@@ -114,15 +113,15 @@ impl<H: Host> LibrePass<H> {
     /// [`guess::unlock_all`](keywright_store::guess::unlock_all).
     ///
     /// # Errors
-    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`DueError`] if the store failed; no network was admitted, unless it is
     /// [`TransactError::Unknown`].
     pub async fn admit_network(
         &self,
         token: &Token,
         shared_key: &SharedKey,
         address: std::net::IpAddr,
-    ) -> Result<NetworkAdmission, TransactError> {
-        admitted(admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await)
+    ) -> Result<NetworkAdmission, DueError> {
+        admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await
     }
 
     /// Admits a network at time-based codes or at the recovery code, where second factors are
@@ -132,7 +131,7 @@ impl<H: Host> LibrePass<H> {
     /// about the account; the protocol has no endpoint for it.
     ///
     /// # Errors
-    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`DueError`] if the store failed; no network was admitted, unless it is
     /// [`TransactError::Unknown`].
     pub async fn admit_network_at_codes(
         &self,
@@ -140,16 +139,9 @@ impl<H: Host> LibrePass<H> {
         code: &str,
         kind: CodeKind,
         address: std::net::IpAddr,
-    ) -> Result<NetworkAdmission, TransactError> {
-        admitted(admission::admit_by_code(&self.cx, token, code, kind, Network::of(address)).await)
+    ) -> Result<NetworkAdmission, DueError> {
+        admission::admit_by_code(&self.cx, token, code, kind, Network::of(address)).await
     }
-}
-
-fn admitted(admission: Result<NetworkAdmission, Failure>) -> Result<NetworkAdmission, TransactError> {
-    admission.map_err(|failure| match failure {
-        Failure::Due(DueError::Transact(error)) => error,
-        _ => StepError::Misuse("a failure that admissions do not have").into(),
-    })
 }
 
 /// Why the protocol cannot be served.
@@ -162,9 +154,6 @@ pub enum OpenError {
     /// The driver's ledger policy is too weak for time-based codes.
     #[error(transparent)]
     TwoFactor(#[from] TwoFactorPolicyError),
-    /// The vault limit is beyond what a vault can hold; the policy's builder accepts no such limit.
-    #[error(transparent)]
-    Limits(#[from] LimitsError),
 }
 
 /// The page with a button, for acts that a GET must not perform by itself. The form goes to the

@@ -70,7 +70,7 @@ impl World {
 
     /// Writes or deletes a cipher as another device would, in the present epoch.
     pub(crate) async fn edit(&self, user: &UserId, put: &[(CipherId, String)], delete: &[CipherId]) -> EditOutcome {
-        let limits = Limits::new(100_000, 16 * 1024 * 1024).unwrap();
+        let limits = Limits::builder().max_text(16 * 1024 * 1024).build().unwrap();
         let note = note();
         let puts = put.iter().map(|(id, text)| Put::new(*id, limits.check(&Hex, text).unwrap(), text, &note));
         let edit = Edit::new(puts.collect(), delete.to_vec());

@@ -18,7 +18,7 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Loaded(Snapshot),
-    Told(Result<(), CommitError>),
+    Commit(Result<(), CommitError>),
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ pub(crate) fn gated(gate: &Arc<Gate>) -> Arc<HookedStore<MemoryStore>> {
         async move {
             match gate.ask(Asked::Load(slots)).await {
                 Answer::Loaded(snapshot) => Ok(snapshot),
-                Answer::Told(_) => panic!("a load was answered as a commit"),
+                Answer::Commit(_) => panic!("a load was answered as a commit"),
             }
         }
     });
@@ -73,7 +73,7 @@ pub(crate) fn gated(gate: &Arc<Gate>) -> Arc<HookedStore<MemoryStore>> {
         let gate = Arc::clone(&commits);
         async move {
             match gate.ask(Asked::Commit(batch)).await {
-                Answer::Told(told) => told,
+                Answer::Commit(answer) => answer,
                 Answer::Loaded(_) => panic!("a commit was answered as a load"),
             }
         }

@@ -139,15 +139,15 @@ fn follow(search: &Search, seed: u64, steps: usize) -> usize {
             continue;
         }
         let unknown = coverage.count(Event::Unknown);
-        coverage.take_told();
+        coverage.take_answer();
         let Some(next) = search.next_state(&world, action) else { continue };
         if coverage.count(Event::Unknown) > unknown {
             break;
         }
         history.push(action);
-        real.told = None;
+        real.answer = None;
         take(&mut real, &world, config, action);
-        assert_eq!(real.told, coverage.take_told(), "{}, seed {seed}: {history:?}", config.name);
+        assert_eq!(real.answer, coverage.take_answer(), "{}, seed {seed}: {history:?}", config.name);
         let (shown, expected) = (real.seen(), Seen::of(&next));
         assert_eq!(shown, expected, "{}, seed {seed}: {history:?}", config.name);
         assert_eq!(next.broken, 0, "{}, seed {seed}: {history:?}", config.name);

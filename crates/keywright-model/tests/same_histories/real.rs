@@ -82,13 +82,13 @@ fn at_once<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
     }
 }
 
-type Told = Result<bool, TransactError>;
+type ActResult = Result<bool, TransactError>;
 
 struct Server {
     gate: Arc<Gate>,
     clock: Arc<ManualClock>,
     driver: Driver,
-    act: Option<Pin<Box<dyn Future<Output = Told> + Send>>>,
+    act: Option<Pin<Box<dyn Future<Output = ActResult> + Send>>>,
     /// The first of two reads.
     half: Option<Snapshot>,
 }
@@ -103,7 +103,7 @@ pub(crate) struct Real {
     staged: Staged,
     now: u8,
     /// The answer to the last caller.
-    pub(crate) told: Option<coverage::Answer>,
+    pub(crate) answer: Option<coverage::Answer>,
 }
 
 impl Real {
@@ -117,7 +117,7 @@ impl Real {
             held: Vec::new(),
             staged: Staged::default(),
             now: config.first_day,
-            told: None,
+            answer: None,
         };
         let horizon = at_once(real.store.move_horizon(moment(config.first_day))).unwrap();
         assert_eq!(day(horizon), config.first_day);
@@ -217,9 +217,9 @@ impl Real {
     }
 
     pub(crate) fn commit(&mut self, number: usize) {
-        let told = at_once(self.store.commit(self.batch(number)));
-        assert!(matches!(told, Ok(()) | Err(CommitError::Conflict)), "{told:?}");
-        self.tell(number, told);
+        let answer = at_once(self.store.commit(self.batch(number)));
+        assert!(matches!(answer, Ok(()) | Err(CommitError::Conflict)), "{answer:?}");
+        self.reply(number, answer);
     }
 
     pub(crate) fn lose(&mut self, number: usize) {
@@ -227,15 +227,15 @@ impl Real {
         if batch.write().is_some() {
             self.held.push((u8::try_from(number).ok(), batch));
         }
-        self.tell(number, Err(CommitError::Unknown("the reply is lost".into())));
+        self.reply(number, Err(CommitError::Unknown("the reply is lost".into())));
     }
 
     pub(crate) fn refuse(&mut self, number: usize) {
-        self.tell(number, Err(CommitError::Conflict));
+        self.reply(number, Err(CommitError::Conflict));
     }
 
-    fn tell(&mut self, number: usize, told: Result<(), CommitError>) {
-        self.servers[number].gate.answer(Answer::Told(told));
+    fn reply(&mut self, number: usize, answer: Result<(), CommitError>) {
+        self.servers[number].gate.answer(Answer::Commit(answer));
         self.go_on(number);
     }
 
@@ -243,7 +243,7 @@ impl Real {
         self.servers[number].act = None;
         self.disown(number);
         self.servers[number] = self.server(number);
-        self.told = Some(coverage::Answer::Unknown);
+        self.answer = Some(coverage::Answer::Unknown);
     }
 
     pub(crate) fn land(&mut self, held: usize) {
@@ -278,10 +278,10 @@ impl Real {
     /// Lets a driver continue with its answer.
     fn go_on(&mut self, number: usize) {
         let Some(act) = &mut self.servers[number].act else { panic!("nothing was begun") };
-        let Poll::Ready(told) = act.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        let Poll::Ready(result) = act.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
         self.servers[number].act = None;
         self.disown(number);
-        self.told = Some(match told {
+        self.answer = Some(match result {
             Ok(true) => coverage::Answer::Done,
             Ok(false) | Err(TransactError::Busy) => coverage::Answer::Refused,
             Err(TransactError::Unknown(_)) => coverage::Answer::Unknown,
@@ -364,8 +364,8 @@ impl Real {
         }
         let recent = view.recent.iter().take(self.config.depth).copied().map(id).collect();
         assert_eq!(view.newest.denials, 0, "nothing is denied");
-        let told = view.newest.changes;
-        Root { revision: id(revision), recent, contents, expires: expiry(view.expires), told }
+        let events = view.newest.changes;
+        Root { revision: id(revision), recent, contents, expires: expiry(view.expires), events }
     }
 
     /// Returns a record's value. It must open under exactly this revision.

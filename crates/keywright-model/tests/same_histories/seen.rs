@@ -19,7 +19,7 @@ pub(crate) struct Root {
     pub contents: [Option<(Put, Expiry)>; SLOTS],
     pub expires: Expiry,
     /// The newest number of the log that it vouches for.
-    pub told: u64,
+    pub events: u64,
 }
 
 /// A record's row, or the put of one.
@@ -126,7 +126,7 @@ fn root(root: &world::Root) -> Root {
         recent: root.recent.as_slice().iter().copied().map(id).collect(),
         contents: root.contents.map(|entry| entry.map(|entry| (id(entry.rev), entry.expiry))),
         expires: root.expires,
-        told: root.told.into(),
+        events: root.events.into(),
     }
 }
 

@@ -11,7 +11,7 @@ use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::{Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, WrongReceipt, guess};
 use keywright_twofactor::SLOTS as FACTORS;
 use keywright_wire::Reply;
-use keywright_wire::queue::Asker;
+use keywright_wire::queue::Requester;
 use serde_json::json;
 
 use crate::answer::{Answered, Failure, accepted, ok};
@@ -114,7 +114,7 @@ async fn by_code<H: Host>(cx: &Context<H>, caller: &Caller, code: Option<&str>) 
                     Ok(selector) => selector,
                     Err(error) => return Ok(Err(error)),
                 };
-                let code = cx.confirmations.ask_code_in(draft, &action, SessionId::new(selector))?;
+                let code = cx.confirmations.begin_code_in(draft, &action, SessionId::new(selector))?;
                 return Ok(Ok(Decision::Code(code)));
             };
             let Some(selector) = session.selector().copied() else { return Ok(Err(ApiError::RESET_CODE_INVALID)) };
@@ -131,8 +131,8 @@ async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> 
     let permitted = cx.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
     let password = params.text("password").ok().flatten().map(|password| SecretString::new(password.into()));
     let (guess, judging, password) = begin(cx, caller, permitted, password).await?;
-    let asker = Asker::of_guess(Partition::account(&caller.account), &guess);
-    let right = login::judged(cx, Some(&caller.account), &password, &asker, &guess).await?;
+    let requester = Requester::of_guess(Partition::account(&caller.account), &guess);
+    let right = login::judged(cx, Some(&caller.account), &password, &requester, &guess).await?;
     let stepped = cx
         .step(caller, &SLOTS, |draft, session| {
             // A wrong password leaves a pending wait unchanged (`docs/decisions.md` 22b).

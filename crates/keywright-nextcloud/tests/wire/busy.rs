@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use keywright_nextcloud::queue::{Asker, Limits, Turn, WorkQueue};
+use keywright_nextcloud::queue::{Limits, Permit, Requester, WorkQueue};
 use keywright_nextcloud::{Nextcloud, NextcloudPolicy};
 use keywright_store::{BoxFuture, Driver, LOAD_SECONDS, MemoryStore, Timer};
 use keywright_store_conformance::{FaultStore, LoadFault};
@@ -17,10 +17,10 @@ use crate::support::{Answer, PASSWORD, World, bob, secret};
 const BODY: &str = r#"{"status":"error","id":0,"message":"Unable to complete request"}"#;
 
 /// A host that hashes one password at a time and lets so many known and unknown clients wait, with its one turn taken.
-async fn at_work(world: &World, known: usize, unknown: usize) -> (WorkQueue, Turn) {
+async fn at_work(world: &World, known: usize, unknown: usize) -> (WorkQueue, Permit) {
     let queue = WorkQueue::new(Limits::default().at_once(1).waiting(known, unknown));
     world.host.use_queue(queue.clone());
-    let turn = queue.enter(&Asker::known(&bob())).await.unwrap();
+    let turn = queue.acquire(&Requester::known(&bob())).await.unwrap();
     (queue, turn)
 }
 

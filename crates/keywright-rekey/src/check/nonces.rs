@@ -1,9 +1,9 @@
 //! Checks that no nonce occurs twice and that none is still the one from before.
 //!
 //! Nearly every submission has no repetition, so that case must be quick. A table of fingerprints
-//! never misses a repetition but may suspect one that is none. Only suspects are compared, by
-//! sorting them. A client that makes fingerprints collide gains nothing but a refusal or a sort, so
-//! the table needs no secret.
+//! never misses a repetition, but may suspect one where there is none. Only suspects are compared,
+//! by sorting them. A client that makes fingerprints collide gains nothing but a refusal or a sort,
+//! so the table needs no secret.
 
 use keywright_store::RowMarks;
 
@@ -48,7 +48,7 @@ fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks]) -> Suspects {
     let new = (0..ciphers.len()).filter_map(|place| ciphers.print(place)).map(|print| (print, true));
     let old = owned.iter().map(|row| (fingerprint(row.nonce), false));
     for (print, enter) in new.chain(old) {
-        match table.look(print, enter) {
+        match table.find_or_insert(print, enter) {
             Some(false) => {}
             Some(true) if suspects.len() < MAX_SUSPECTS => suspects.push(print),
             _ => return Suspects::All,
@@ -73,7 +73,7 @@ impl Table {
     /// Returns whether the fingerprint is in the table, and inserts it if not and `enter` is set.
     /// Returns `None` if the table is too clustered.
     #[inline]
-    fn look(&mut self, print: u32, enter: bool) -> Option<bool> {
+    fn find_or_insert(&mut self, print: u32, enter: bool) -> Option<bool> {
         // The fingerprint as a fraction of the table's length.
         let mut at = (u64::from(print).wrapping_mul(self.cells.len() as u64) >> 32) as usize;
         loop {

@@ -44,7 +44,8 @@ pub(crate) fn decode_array<const IN: usize, const OUT: usize>(digits: &[u8; IN])
     let mut bad = false;
     for nibble in &mut nibbles {
         bad |= !is_digit(*nibble);
-        // '0'..='9' are 0x30..=0x39, letters 0x41.. and 0x61..: the low four bits, and 9 for a letter (bit 6).
+        // '0'..='9' are 0x30..=0x39, letters 0x41.. and 0x61..: the low four bits, and 9 for a
+        // letter (bit 6).
         *nibble = (*nibble & 15).wrapping_add((*nibble >> 6).wrapping_mul(9));
     }
     let mut out = [0_u8; OUT];

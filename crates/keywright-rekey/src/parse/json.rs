@@ -30,18 +30,18 @@ impl fmt::Debug for Split<'_> {
     }
 }
 
-/// The body is not JSON of the expected form.
+/// Why a body is not JSON of the expected form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
     /// The body is not well-formed, or has another value where there must be an object or a list.
-    #[error("no such JSON at byte {at}")]
+    #[error("the JSON is malformed or of the wrong type at byte {at}")]
     Syntax {
         /// The position of the error, in bytes from the beginning of the body.
         at: usize,
     },
     /// The object contains the list twice.
-    #[error("the list is there twice")]
+    #[error("the object contains the list twice")]
     Twice,
     /// The body is larger than 4 GiB.
     #[error("the body is larger than 4 GiB")]

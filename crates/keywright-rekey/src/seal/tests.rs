@@ -30,7 +30,8 @@ const TEXT: &str = "01000102030405060708090a0b2f67ba77aab5be03d04534c4bcb0bcda3e
 const NOTE: &str = "01000102030405060708090a0b2f67ba77aa27a7ee0832aaecce442ea625e165e297";
 const SENT: &str = "00000102030405060708090a0b2d9cf8f461e7bc7ac48626e1804d240f68656c6c6f";
 
-/// Account `user-1`, cipher 16 × 01, text mark 16 × 11, note mark 16 × 21, key 00…1f, nonce 00…0b, `hello`.
+/// Account `user-1`, cipher 16 × 01, text mark 16 × 11, note mark 16 × 21, key 00…1f, nonce 00…0b,
+/// `hello`.
 #[test]
 fn known_answers() {
     let mut sealer = sealer();

@@ -1,5 +1,5 @@
-//! Handling of a vault whose rows are not those that its head vouches for: it is reported and
-//! denied until an operator accepts it.
+//! Handling of a vault whose rows do not match its head: this is reported, and access is denied
+//! until an operator accepts the vault.
 
 use keywright_core::{AccountId, Event};
 use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultRows, VaultWrite, Which};
@@ -12,12 +12,12 @@ use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
 use crate::outcome::Acceptance;
 use crate::seal::{self, Sealer};
-use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
+use crate::state::{DAMAGE_REPORT, DamageReport, VAULT, VAULT_SLOT};
 use crate::step;
 
 /// The minimum time between two events about damage, in seconds, however often it is encountered:
 /// one hour.
-const TOLD_ONCE_IN: u64 = 3_600;
+const REPORT_INTERVAL: u64 = 3_600;
 
 /// What to do with the ciphers of a damaged vault that do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,9 @@ struct Salvage {
 
 impl Vaults {
     /// Accepts a damaged vault as it is. This is for an **operator**, after finding out what
-    /// happened. From then on the vault's head vouches for the rows that are present and open; one
-    /// commit changes it and emits an event. Rows that were dropped stay lost, and if somebody put
-    /// back an older version of a cipher, that version stays.
+    /// happened. One commit sets the count and digest in the vault's head to those of the rows that
+    /// are present and can be opened, and emits an event. Rows that were deleted stay lost, and if
+    /// somebody replaced a cipher by an older version, that version stays.
     ///
     /// The vault's head moves, so clients that follow it read the whole vault once.
     ///
@@ -63,7 +63,7 @@ impl Vaults {
             if !salvage.unreadable.is_empty() && unreadable == Unreadable::Report {
                 return Ok(Acceptance::Unreadable(salvage.unreadable));
             }
-            let slots = [VAULT_SLOT, DAMAGE_TOLD.name()];
+            let slots = [VAULT_SLOT, DAMAGE_REPORT.name()];
             let step = |draft: &mut Draft<'_>| accept(draft, &seen, &salvage);
             if !self.driver.transact(&partition, &slots, step).await? {
                 continue;
@@ -84,26 +84,27 @@ impl Vaults {
     /// which gets one event an hour. A failure in this function does not change the answer, which
     /// denies.
     pub(super) async fn report(&self, account: &AccountId, harm: Harm) {
-        tracing::error!(%account, %harm, "a vault is damaged, and was not given out");
+        tracing::error!(%account, %harm, "a vault is damaged and access was denied");
         let partition = Partition::account(account);
         // The driver reports to its observer what a step returns as damage.
         let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
         drop(self.driver.observe(&partition, &[], look).await);
-        let told = self.driver.transact(&partition, &[DAMAGE_TOLD.name()], |draft| tell(draft, harm)).await;
-        if let Err(error) = told {
-            tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage is not in the security log");
+        let reported = self.driver.transact(&partition, &[DAMAGE_REPORT.name()], |draft| report(draft, harm)).await;
+        if let Err(error) = reported {
+            tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage could not be recorded in the security log");
         }
     }
 }
 
 /// Emits the event, unless damage was reported within the hour. A time in the future does not
 /// count.
-fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
+fn report(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
     let now = draft.now();
-    if draft.read(DAMAGE_TOLD)?.is_some_and(|told| told.at <= now && now < told.at.plus(TOLD_ONCE_IN)) {
+    if draft.read(DAMAGE_REPORT)?.is_some_and(|reported| reported.at <= now && now < reported.at.plus(REPORT_INTERVAL))
+    {
         return Ok(());
     }
-    draft.put_until(DAMAGE_TOLD, &DamageTold { at: now }, now.plus(TOLD_ONCE_IN))?;
+    draft.put_until(DAMAGE_REPORT, &DamageReport { at: now }, now.plus(REPORT_INTERVAL))?;
     draft.event(Event::new(&VAULT_DAMAGED).with("part", harm.part()));
     Ok(())
 }
@@ -131,8 +132,8 @@ fn accept(draft: &mut Draft<'_>, seen: &HeadSnapshot, salvage: &Salvage) -> Resu
     head.text_bytes = salvage.text_bytes;
     draft.put(VAULT, &head)?;
     draft.write_vault(VaultWrite::Edit { put: Vec::new(), delete: salvage.unreadable.clone() })?;
-    if draft.read(DAMAGE_TOLD)?.is_some() {
-        draft.delete(DAMAGE_TOLD)?;
+    if draft.read(DAMAGE_REPORT)?.is_some() {
+        draft.delete(DAMAGE_REPORT)?;
     }
     let dropped = u64::try_from(salvage.unreadable.len()).unwrap_or(u64::MAX);
     draft.event(Event::new(&VAULT_ACCEPTED).with("ciphers", salvage.digest.count).with("dropped", dropped));

@@ -30,7 +30,7 @@ impl Harm {
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rows => f.write_str("its rows are not those that its head vouches for"),
+            Self::Rows => f.write_str("its rows do not match its head"),
             Self::Cipher(id) => write!(f, "the cipher {id:?} does not open"),
             Self::Held => f.write_str("the rows of a staged vault are not those that were staged"),
         }

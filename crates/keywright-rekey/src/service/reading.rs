@@ -147,10 +147,9 @@ impl Vaults {
         Ok(read.map(|(seen, ciphers)| Contents { head: seen.head, ciphers, asked: asked(which) }))
     }
 
-    /// Returns which of `ids` exist, with what an edit needs to know about them, or `None` if the
-    /// account has no vault. The vault is compared with its head as by [`read`](Self::read), and
-    /// the text and the note of each cipher are opened: an edit must not overwrite what somebody
-    /// has altered.
+    /// Returns which of `ids` exist, for an edit of them, or `None` if the account has no vault.
+    /// The vault is compared with its head as by [`read`](Self::read), and the text and the note of
+    /// each cipher are opened: an edit must not overwrite what somebody has altered.
     ///
     /// # Errors
     /// Returns a [`VaultError`] if the store fails, the account is busy, or the rows and the head

@@ -104,7 +104,8 @@ impl Vaults {
 
     /// Stores a sealed vault beside the current one, to be held by
     /// [`hold_in`](crate::VaultSteps::hold_in) and promoted before `until`. If it is not held after
-    /// all, [`unstage`](Self::unstage) it; after a crash before that, the sweep removes the rows.
+    /// all, call [`unstage`](Self::unstage). If the server crashes before that, a sweep deletes the
+    /// rows.
     ///
     /// # Errors
     /// Returns [`VaultError::Stage`] if the rows cannot be stored; the vault is unchanged.
@@ -136,11 +137,12 @@ impl Vaults {
         }
     }
 
-    /// Whether the rows of the held vault are those that were held, and whether everything that it
-    /// depends on is still current. Call this before [`promote_in`](crate::VaultSteps::promote_in),
-    /// which takes the rows that were read here and promotes exactly these. Every text is opened,
-    /// because after the promotion there is no other. Altered rows are reported like
-    /// [damage](VaultError::Damaged), although the current vault is intact.
+    /// Checks whether the staged rows of the held vault are unchanged, and whether the vault and
+    /// the epochs on which it depends are still current. Call this before
+    /// [`promote_in`](crate::VaultSteps::promote_in), which takes the rows that were read here and
+    /// promotes exactly these. Every text is opened, because after the promotion there is no other.
+    /// Altered rows are reported like [damage](VaultError::Damaged), although the current vault is
+    /// intact.
     ///
     /// # Errors
     /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is

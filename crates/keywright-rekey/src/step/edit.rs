@@ -40,7 +40,7 @@ impl fmt::Debug for Put<'_> {
     }
 }
 
-/// Ordinary edits, all or none. A cipher whose id is in both lists is put.
+/// Ordinary edits, of which all are applied or none. A cipher whose id is in both lists is put.
 #[derive(Debug, Clone, Default)]
 pub struct Edit<'t> {
     put: Vec<Put<'t>>,
@@ -79,26 +79,26 @@ impl Found {
     }
 }
 
-/// The ciphers that a vault has at one head, with their marks: all of them, or those that were
-/// requested. An edit is based on it: the edit uses it to update the head's count and digest, and
-/// conflicts if the head has moved.
+/// The ciphers of a vault that existed when it was read, with their marks: all of them, or those
+/// that were requested. An edit needs it to update the count and digest in the head, and is refused
+/// if the head has moved since.
 #[derive(Debug, Clone)]
 pub struct Existing {
     head: Revision,
     /// The requested ids, sorted; `None` if all were requested.
-    asked: Option<Vec<CipherId>>,
+    requested: Option<Vec<CipherId>>,
     /// The rows that exist, sorted by id.
     found: Vec<Found>,
 }
 
 impl Existing {
-    pub(crate) fn new(head: Revision, asked: Option<Vec<CipherId>>, mut found: Vec<Found>) -> Self {
+    pub(crate) fn new(head: Revision, requested: Option<Vec<CipherId>>, mut found: Vec<Found>) -> Self {
         found.sort_unstable_by_key(Found::id);
-        let asked = asked.map(|mut asked| {
-            asked.sort_unstable();
-            asked
+        let requested = requested.map(|mut requested| {
+            requested.sort_unstable();
+            requested
         });
-        Self { head, asked, found }
+        Self { head, requested, found }
     }
 
     /// Returns the head at which this was read.
@@ -118,7 +118,7 @@ impl Existing {
     }
 
     fn was_asked(&self, id: CipherId) -> bool {
-        self.asked.as_ref().is_none_or(|asked| asked.binary_search(&id).is_ok())
+        self.requested.as_ref().is_none_or(|requested| requested.binary_search(&id).is_ok())
     }
 }
 
@@ -174,7 +174,7 @@ fn replaced(edit: &Edit<'_>, existing: &Existing) -> Result<Option<Replaced>, St
     }
     let touched = || put.iter().copied().chain(deleted(edit));
     if !touched().all(|id| existing.was_asked(id)) {
-        return Err(StepError::Misuse("an edit names a cipher whose existence was not looked up"));
+        return Err(StepError::Misuse("the edit names a cipher that `existing` does not cover"));
     }
     let mut replaced = Replaced { gone: Vec::new(), text_bytes: 0 };
     for found in touched().filter_map(|id| existing.found(id)) {

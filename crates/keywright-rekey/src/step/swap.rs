@@ -41,7 +41,7 @@ pub(super) fn replace(
 ) -> Result<u64, StepError> {
     let Next { fresh, digest, text_bytes } = next;
     if digest.count != head.count {
-        return Err(StepError::Misuse("a vault was checked against rows that were not compared with its head"));
+        return Err(StepError::Misuse("the vault was checked against rows that were not compared with its head"));
     }
     draft.put(VAULT, &head.rekeyed(fresh, digest, text_bytes, draft.now()))?;
     draft.write_vault(write)?;
@@ -57,6 +57,6 @@ pub(super) fn belongs(draft: &Draft<'_>, sealed: &SealedSwap) -> Result<(), Step
     if draft.partition().as_account().as_ref() == Some(&sealed.account) {
         Ok(())
     } else {
-        Err(StepError::Misuse("a swap of another account"))
+        Err(StepError::Misuse("the swap was sealed for another account"))
     }
 }

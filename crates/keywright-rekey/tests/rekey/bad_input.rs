@@ -125,7 +125,7 @@ fn a_million_ids_for_a_vault_of_two() {
     }
     body.pop();
     body.push(']');
-    let limits = Limits::new(1_000, 65_536).unwrap();
+    let limits = Limits::builder().max_entries(1_000).build().unwrap();
     let submission = read(body.as_bytes(), limits, &Hex).unwrap();
     assert!(submission.memory() <= 32 * 1_000 + 1_024, "{}", submission.memory());
     let report = submission.against(&vault()).unwrap_err();

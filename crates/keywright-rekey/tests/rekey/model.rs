@@ -192,7 +192,7 @@ proptest! {
         max_entries in 1..16_usize,
     ) {
         let vault = manifest(owned.into_iter().map(|number| (id(0, number), old_nonce(number))));
-        let limits = Limits::new(max_entries, 1000).unwrap();
+        let limits = Limits::builder().max_entries(max_entries).max_text(1000).build().unwrap();
         let body = serde_json::to_vec(&list).unwrap();
         let submission = read(&body, limits, &Hex).unwrap();
         let found = submission.against(&vault).err().map_or_else(BTreeMap::new, |report| counts(&report));
@@ -237,7 +237,7 @@ fn names_the_first_hundred() {
     assert_eq!(twice.ids(Fault::Duplicate).first(), Some(&id(0, 4_999)));
     let none = report(&[]);
     assert_eq!((none.count(Fault::Missing), none.ids(Fault::Missing).len()), (5_000, NAMED));
-    assert_eq!(none.to_string(), "the submission does not fit the vault: 5000 missing");
+    assert_eq!(none.to_string(), "the submission does not match the vault: 5000 missing");
 }
 
 #[test]

@@ -126,7 +126,11 @@ fn every_batch() {
     let batches = file().batches;
     assert_eq!(batches.len(), 34);
     for case in batches {
-        let judged = judge(&case.owned, &case.submitted, Limits::new(1000, case.max_data_hex).unwrap());
+        let judged = judge(
+            &case.owned,
+            &case.submitted,
+            Limits::builder().max_entries(1000).max_text(case.max_data_hex).build().unwrap(),
+        );
         check(&case.id, judged, case.owned.len(), &case.expect, &case.reasons);
     }
 }

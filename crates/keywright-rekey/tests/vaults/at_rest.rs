@@ -128,7 +128,7 @@ async fn a_body_opens_at_its_own_place_only() {
 #[tokio::test]
 async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
     for world in World::both() {
-        let clear = VaultPolicy::default().with_at_rest(AtRest::AsSent);
+        let clear = VaultPolicy::builder().at_rest(AtRest::AsSent).build().unwrap();
         let vaults = world.register(2).await;
         let edited = text(1, 3);
         let write = Edit::new(vec![put(id(1), &edited, "note")], Vec::new());
@@ -156,7 +156,7 @@ async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
 async fn a_text_as_sent_cannot_be_exchanged_in_the_store() {
     let forger = Forger::new();
     let world = forger.world();
-    let vaults = world.register_with(VaultPolicy::default().with_at_rest(AtRest::AsSent), 3).await;
+    let vaults = world.register_with(VaultPolicy::builder().at_rest(AtRest::AsSent).build().unwrap(), 3).await;
     let rows = forger.rows(&world.account);
     let flipped = |at: usize| {
         let mut text = rows[0].text.clone();

@@ -15,7 +15,7 @@ async fn edit(vaults: &Vaults, world: &World, puts: &[u32], deletes: &[u32]) -> 
 #[tokio::test]
 async fn the_limit_counts_what_the_vault_has_after() {
     for world in World::both() {
-        let vaults = world.register_with(VaultPolicy::default().with_most_ciphers(5).unwrap(), 3).await;
+        let vaults = world.register_with(VaultPolicy::builder().most_ciphers(5).build().unwrap(), 3).await;
         let done = |outcome: EditOutcome, count: u64| {
             assert!(matches!(outcome, EditOutcome::Done { count: is, .. } if is == count), "{outcome:?}")
         };
@@ -38,7 +38,7 @@ async fn the_limit_counts_what_the_vault_has_after() {
         assert_eq!(edit(&vaults, &world, &[6, 6], &[]).await, EditOutcome::Twice);
         world.check().await;
         // A lower limit keeps the present ciphers and lets the vault shrink.
-        let vaults = world.server_with(VaultPolicy::default().with_most_ciphers(1).unwrap());
+        let vaults = world.server_with(VaultPolicy::builder().most_ciphers(1).build().unwrap());
         assert_eq!(edit(&vaults, &world, &[8], &[]).await, EditOutcome::Full { limit: 1 });
         done(edit(&vaults, &world, &[3], &[4]).await, 2);
         world.check().await;
@@ -132,7 +132,7 @@ async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
         let size = u64::try_from(text(1, 0).len()).unwrap();
         // There is room for four ciphers, each with 50 bytes in addition to its text.
         let limit = 4 * (size + 50);
-        let vaults = world.register_with(VaultPolicy::default().with_sendable_size(limit, 50), 3).await;
+        let vaults = world.register_with(VaultPolicy::builder().sendable_size(limit, 50).build().unwrap(), 3).await;
         let refused = EditOutcome::TooLarge { limit };
         let put_one = async |number: u32, extra: usize, delete: &[u32]| {
             let text = format!("{}{}", text(1, 0), "ab".repeat(extra));
@@ -151,7 +151,7 @@ async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
         assert!(matches!(world.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
         assert!(matches!(put_one(4, 20, &[]).await, EditOutcome::Done { count: 3, .. }));
         assert_eq!(put_one(5, 0, &[]).await, refused);
-        let lower = world.server_with(VaultPolicy::default().with_sendable_size(size, 50));
+        let lower = world.server_with(VaultPolicy::builder().sendable_size(size, 50).build().unwrap());
         let delete = Edit::new(Vec::new(), vec![id(4)]);
         let deleted = lower.edit(&world.account, &delete, world.key_epoch().await).await.unwrap();
         assert!(matches!(deleted, EditOutcome::Done { count: 2, .. }));

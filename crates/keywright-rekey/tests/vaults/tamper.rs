@@ -312,7 +312,7 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
     for what in ["replaced", "beside", "dropped", "added"] {
         let forger = Forger::new();
         let world = forger.world();
-        let policy = VaultPolicy::default().with_checked_single_reads(2);
+        let policy = VaultPolicy::builder().checked_with_single_reads(2).build().unwrap();
         let vaults = world.register_with(policy, 4).await;
         let old = forger.rows(&world.account);
         assert!(matches!(edit(&world, &[(0, "second")], &[], 1).await, EditOutcome::Done { .. }));
@@ -346,7 +346,7 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
 async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
     let forger = Forger::new();
     let world = forger.world();
-    let vaults = world.register_with(VaultPolicy::default().with_checked_single_reads(2), 4).await;
+    let vaults = world.register_with(VaultPolicy::builder().checked_with_single_reads(2).build().unwrap(), 4).await;
     let good = forger.rows(&world.account);
     let altered = |change: fn(&mut FileRow)| {
         let mut row = good[0].clone();

@@ -45,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What is staged: when it was made, and the expiry that was reported.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct Announced {
     /// The upload's identifier, or `None` for a held vault.
     upload: Option<StageId>,
     made: UnixSeconds,
@@ -57,14 +57,14 @@ struct History {
     world: World,
     vaults: Vaults,
     generation: u32,
-    told: Option<Told>,
+    announced: Option<Announced>,
 }
 
 impl History {
     async fn new() -> Self {
         let world = World::memory();
         let vaults = world.register(CIPHERS).await;
-        Self { world, vaults, generation: 1, told: None }
+        Self { world, vaults, generation: 1, announced: None }
     }
 
     fn now(&self) -> UnixSeconds {
@@ -98,7 +98,7 @@ impl History {
         let step = |draft: &mut Draft<'_>| self.vaults.steps().hold_in(draft, &staged);
         let held = self.vaults.driver().transact(&self.world.partition(), &[], step).await.unwrap();
         assert_eq!(held, HoldOutcome::Held);
-        self.told = Some(Told { upload: None, made, until: staged.until(), generation });
+        self.announced = Some(Announced { upload: None, made, until: staged.until(), generation });
     }
 
     async fn upload(&mut self, life: u64) {
@@ -109,56 +109,56 @@ impl History {
         let part = body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
         let kept = self.vaults.put_part(&self.world.account, upload, &submission(&part)).await.unwrap();
         assert!(matches!(kept, PartOutcome::Kept { .. }));
-        self.told = Some(Told { upload: Some(upload), made, until, generation });
+        self.announced = Some(Announced { upload: Some(upload), made, until, generation });
     }
 
     /// Whether what is staged is valid now, as was reported: from when it was made to its end, and
     /// at no other time.
     fn is_good(&self) -> bool {
-        self.told.is_some_and(|told| (told.made..told.until).contains(&self.now()))
+        self.announced.is_some_and(|announced| (announced.made..announced.until).contains(&self.now()))
     }
 
     async fn look(&self) {
         let account = &self.world.account;
-        match self.told {
-            Some(Told { upload: Some(upload), .. }) => {
+        match self.announced {
+            Some(Announced { upload: Some(upload), .. }) => {
                 let there = self.vaults.uploaded(account, upload).await.unwrap();
-                assert_eq!(there.is_some(), self.is_good(), "{:?} at {}", self.told, self.now());
+                assert_eq!(there.is_some(), self.is_good(), "{:?} at {}", self.announced, self.now());
             }
             _ => {
                 let covered = self.vaults.covered(account).await.unwrap();
                 let is_right = match covered {
                     Coverage::Covered(_) => self.is_good(),
-                    Coverage::Void(_) => self.told.is_some() && !self.is_good(),
-                    Coverage::Nothing => self.told.is_none(),
+                    Coverage::Void(_) => self.announced.is_some() && !self.is_good(),
+                    Coverage::Nothing => self.announced.is_none(),
                     _ => false,
                 };
-                assert!(is_right, "{covered:?} of {:?} at {}", self.told, self.now());
+                assert!(is_right, "{covered:?} of {:?} at {}", self.announced, self.now());
             }
         }
     }
 
     async fn end(&mut self) {
         let good = self.is_good();
-        let Some(told) = self.told.take() else { return };
+        let Some(announced) = self.announced.take() else { return };
         let account = &self.world.account;
-        let set = |draft: &mut Draft<'_>| set_key(draft, told.generation);
-        let ended = match told.upload {
+        let set = |draft: &mut Draft<'_>| set_key(draft, announced.generation);
+        let ended = match announced.upload {
             Some(upload) => self.vaults.finish_upload(account, upload, CLIENT_SLOTS, set).await.unwrap(),
             None => self.vaults.promote(account, CLIENT_SLOTS, set).await.unwrap(),
         };
-        assert_eq!(matches!(ended, Swap::Done { .. }), good, "{ended:?} of {told:?} at {}", self.now());
-        if let (false, Some(_)) = (good, told.upload) {
+        assert_eq!(matches!(ended, Swap::Done { .. }), good, "{ended:?} of {announced:?} at {}", self.now());
+        if let (false, Some(_)) = (good, announced.upload) {
             // An expired upload is not dropped itself; only the next upload and the sweep remove
             // it.
             assert!(matches!(ended, Swap::Nothing), "{ended:?}");
-            self.told = Some(told);
+            self.announced = Some(announced);
             return;
         }
         assert!(good || matches!(ended, Swap::Void), "{ended:?}");
-        assert_eq!(self.world.generation().await == told.generation, good);
+        assert_eq!(self.world.generation().await == announced.generation, good);
         // Nor does it become valid again with the clock.
-        let again = match told.upload {
+        let again = match announced.upload {
             Some(upload) => self.vaults.finish_upload(account, upload, CLIENT_SLOTS, set).await.unwrap(),
             None => self.vaults.promote(account, CLIENT_SLOTS, set).await.unwrap(),
         };

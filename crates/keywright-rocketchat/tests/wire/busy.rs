@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright_rocketchat::queue::{Asker, Limits, WorkQueue};
+use keywright_rocketchat::queue::{Limits, Requester, WorkQueue};
 use keywright_rocketchat::{RocketChat, RocketChatPolicy};
 use keywright_store::{BoxFuture, Driver, LOAD_SECONDS, MemoryStore, Timer};
 use keywright_store_conformance::{FaultStore, LoadFault};
@@ -18,7 +18,7 @@ async fn it_is_503_and_charges_nobody() {
     let client = world.client(ADMIN);
     let queue = WorkQueue::new(Limits::default().at_once(1).waiting(0, 0));
     world.host.use_queue(queue.clone());
-    let turn = queue.enter(&Asker::known(&TARGET.account())).await.unwrap();
+    let turn = queue.acquire(&Requester::known(&TARGET.account())).await.unwrap();
     // More often than it would take for a wait, or for four that are open.
     for digest in [ADMIN.password(), TARGET.password()].iter().cycle().take(8) {
         let answer = client.reset().code(digest).method("password").send().await;

@@ -44,7 +44,10 @@ fn is_admitted(admission: ClientAdmission) -> bool {
 /// A proof that a host's page has checked: the login password, or a mailed code.
 async fn attested(world: &World, action: &ActionName, by: Attested) -> StepUp {
     let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Mailed, Method::Password]);
-    let policy = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
+    let policy = TwoFactorPolicy::builder()
+        .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+        .build()
+        .unwrap();
     let factors = TwoFactor::new(world.driver.clone(), policy).unwrap();
     factors.step_up_attested(&ADMIN.account(), action, SessionId::new(b"page"), by).await.unwrap().unwrap()
 }

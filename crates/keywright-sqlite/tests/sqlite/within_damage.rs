@@ -54,7 +54,7 @@ fn damage_in_a_hosts_transaction_is_told() {
     };
 
     within("", spend).unwrap();
-    let misuse = within("", |_| Err(StepError::Misuse("told to fail"))).unwrap_err();
+    let misuse = within("", |_| Err(StepError::Misuse("made to fail"))).unwrap_err();
     assert!(matches!(misuse, WithinError::Step(StepError::Misuse(_))), "{misuse:?}");
     assert_eq!(heard.take_damage(), [], "no damage");
 

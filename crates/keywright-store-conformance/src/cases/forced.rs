@@ -1,5 +1,6 @@
-//! Cases that need a hook from the backend: see [`FaultHooks`], [`LostRootHook`](crate::LostRootHook),
-//! [`HostHook`](crate::HostHook) and [`CrashHook`](crate::CrashHook).
+//! Cases that need a hook from the backend: see [`FaultHooks`],
+//! [`LostRootHook`](crate::LostRootHook), [`HostHook`](crate::HostHook) and
+//! [`CrashHook`](crate::CrashHook).
 
 use std::sync::Arc;
 
@@ -96,11 +97,11 @@ pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<CaseVerdict,
             return Ok(CaseVerdict::NotProven);
         }
         let partition = Partition::account(&account);
-        let told = driver.transact(&partition, &[], |draft| {
+        let outcome = driver.transact(&partition, &[], |draft| {
             draft.event(&GRANTED);
             Ok(())
         });
-        told.await?;
+        outcome.await?;
         let events = driver.recent_events(&account, 10).await?;
         let granted = events.iter().filter(|event| event.is(&GRANTED)).count();
         holds!(granted == 1, Unknown, "a step whose reply was lost (landed: {landed}) has landed {granted} times");
@@ -254,12 +255,12 @@ pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Resul
     let mut before = [0; crate::crash::PARTITIONS];
     for kill in KILLS {
         let crashed = hook.kill_and_reopen(kill).await.map_err(Violation::suite)?;
-        let told = crashed
+        let gained = crashed
             .acknowledged
             .iter()
             .zip(before)
-            .map(|(told, before)| told.map_or(0, |told| told.saturating_sub(before)));
-        let enough = usize::try_from(told.sum::<u64>()).is_ok_and(|total| total >= kill);
+            .map(|(newest, before)| newest.map_or(0, |newest| newest.saturating_sub(before)));
+        let enough = usize::try_from(gained.sum::<u64>()).is_ok_and(|total| total >= kill);
         if !enough {
             return Err(Violation::suite("a hook killed its process before enough commits were acknowledged"));
         }

@@ -140,7 +140,8 @@ pub async fn old_events_are_forgotten(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The newest event of a chain is never forgotten, however old it is: the root vouches for its number.
+/// The newest event of a chain is never forgotten, however old it is: the root vouches for its
+/// number.
 ///
 /// # Errors
 /// Returns a [`Violation`] that names the broken promise.

@@ -51,19 +51,19 @@ pub async fn one_of_32_threads_wins(store: Handles) -> Result<(), Violation> {
     for _ in 0..5 {
         let (site, root) = Site::made(&store).await?;
         let start = Arc::new(Barrier::new(RACERS));
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         for racer in 0..RACERS {
-            let (runtime, start, tell, site) = (Handle::current(), Arc::clone(&start), tell.clone(), site.clone());
+            let (runtime, start, sender, site) = (Handle::current(), Arc::clone(&start), sender.clone(), site.clone());
             let race = move || {
                 start.wait();
                 // A closed channel means that the case has ended with an error already.
-                let _ = tell.send(runtime.block_on(grab(site, racer, Some(root))));
+                let _ = sender.send(runtime.block_on(grab(site, racer, Some(root))));
             };
             std::thread::Builder::new().spawn(race).map_err(Violation::suite)?;
         }
-        drop(tell);
+        drop(sender);
         let mut wins = Vec::new();
-        while let Some(result) = told.recv().await {
+        while let Some(result) = receiver.recv().await {
             wins.push(result?);
         }
         judge(&site, &wins).await?;

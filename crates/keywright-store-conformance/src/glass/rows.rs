@@ -124,7 +124,8 @@ impl Rows {
         let events = write.events.into_iter();
         self.events.extend(events.map(|event| ((partition.clone(), event.chain, event.number), event)));
         let stored = Stored { revision: write.revision, body: write.root };
-        // A writer whose clock is behind must not have its partition swept while a late commit may still arrive.
+        // A writer whose clock is behind must not have its partition swept while a late commit may
+        // still arrive.
         let earliest = self.horizon.map(|horizon| horizon.plus(HORIZON_STEP));
         let purge_after = write.purge_after.map(|moment| earliest.map_or(moment, |earliest| moment.max(earliest)));
         let root = RootRow { stored, purge_after, due_at: write.due_at };

@@ -7,7 +7,7 @@ use keywright_store::{Revision, VaultWrite, Write};
 
 use super::anomaly::AnomalyKind;
 use super::model::State;
-use super::record::{Act, History, Operation, Partial, Told};
+use super::record::{Act, Answer, History, Operation, Partial};
 use super::statistics::Statistics;
 
 /// The anomaly, and the operations that contradict each other.
@@ -38,9 +38,9 @@ pub(super) struct Chain {
     pub(super) landed: Vec<usize>,
 }
 
-fn written(operation: &Operation) -> Option<(Option<Revision>, &Write, Told)> {
+fn written(operation: &Operation) -> Option<(Option<Revision>, &Write, Answer)> {
     match &operation.act {
-        Act::Commit { expect, write, told } => Some((*expect, write, *told)),
+        Act::Commit { expect, write, answer } => Some((*expect, write, *answer)),
         _ => None,
     }
 }
@@ -63,7 +63,7 @@ impl Chain {
             if let Some(root) = operation.saw() {
                 claims.push((at, root));
             }
-            if let Some((_, write, Told::Yes)) = written(operation) {
+            if let Some((_, write, Answer::Yes)) = written(operation) {
                 claims.push((at, Some(write.revision)));
             }
         }
@@ -77,8 +77,8 @@ impl Chain {
                 // This covers the absence of a root too, because a partition never loses one.
                 return Err((AnomalyKind::UnknownRoot, [Some(witness), None]));
             };
-            let Some((expect, _, told)) = operations.get(at).and_then(written) else { continue };
-            if matches!(told, Told::Conflict | Told::Rejected) {
+            let Some((expect, _, answer)) = operations.get(at).and_then(written) else { continue };
+            if matches!(answer, Answer::Conflict | Answer::Rejected) {
                 return Err((AnomalyKind::RefusedLanded, [Some(at), Some(witness)]));
             }
             match successor.insert(expect, at) {
@@ -111,8 +111,8 @@ impl Chain {
         line.reads(partial, &mut state, reads.get(&root))?;
         for &at in &self.landed {
             let Some(operation) = partial.operations.get(at) else { continue };
-            let Some((_, write, told)) = written(operation) else { continue };
-            let answered = operation.answered.filter(|_| told == Told::Yes);
+            let Some((_, write, answer)) = written(operation) else { continue };
+            let answered = operation.answered.filter(|_| answer == Answer::Yes);
             line.after_all_before(at, answered)?;
             line.ask(at, operation.asked);
             state.apply(write);
@@ -127,7 +127,10 @@ impl Chain {
             u64::try_from(partial.operations.iter().filter(|operation| wanted(operation)).count()).unwrap_or(u64::MAX)
         };
         let told_conflict = |operation: &Operation| {
-            matches!(operation.act, Act::Check { told: Told::Conflict, .. } | Act::Commit { told: Told::Conflict, .. })
+            matches!(
+                operation.act,
+                Act::Check { answer: Answer::Conflict, .. } | Act::Commit { answer: Answer::Conflict, .. }
+            )
         };
         let mut state = partial.start.clone();
         let mut swept = 0_u64;
@@ -148,7 +151,7 @@ impl Chain {
         };
         let unknown = |at: &&usize| {
             let landed = partial.operations.get(**at).and_then(written);
-            landed.is_some_and(|(_, _, told)| told == Told::Unknown)
+            landed.is_some_and(|(_, _, answer)| answer == Answer::Unknown)
         };
         Statistics {
             operations: count(&|_| true),
@@ -254,10 +257,10 @@ mod tests {
     }
 
     /// A batch that puts its number.
-    fn commit(from: u8, to: u8, told: Told) -> Act {
+    fn commit(from: u8, to: u8, answer: Answer) -> Act {
         let put = vec![Put { slot: slot(1), body: vec![to].into(), purge_after: None }];
         let write = Write { put, ..Write::root(revision(to), "root".into()) };
-        Act::Commit { expect: (from > 0).then(|| revision(from)), write: Arc::new(write), told }
+        Act::Commit { expect: (from > 0).then(|| revision(from)), write: Arc::new(write), answer }
     }
 
     fn load(root: u8, body: u8) -> Act {
@@ -270,8 +273,8 @@ mod tests {
         Act::Load { slots: Arc::new([slot(1)]), seen }
     }
 
-    const fn still(root: u8, told: Told) -> Act {
-        Act::Check { expect: Some(revision(root)), told }
+    const fn still(root: u8, answer: Answer) -> Act {
+        Act::Check { expect: Some(revision(root)), answer }
     }
 
     fn judge(operations: Vec<Operation>) -> Result<Statistics, AnomalyKind> {
@@ -283,7 +286,7 @@ mod tests {
     fn expiring(number: u8) -> Act {
         let put = vec![crate::site::put_until(slot(1), vec![number], crate::site::LONG_AGO.minus(1))];
         let write = Write { put, ..Write::root(revision(number), "root".into()) };
-        Act::Commit { expect: None, write: Arc::new(write), told: Told::Yes }
+        Act::Commit { expect: None, write: Arc::new(write), answer: Answer::Yes }
     }
 
     #[test]
@@ -296,12 +299,12 @@ mod tests {
         // Nor under a later root. A record that was put last is not dropped.
         let fence = || {
             let write = Write::root(revision(2), "root".into());
-            Act::Commit { expect: Some(revision(1)), write: Arc::new(write), told: Told::Yes }
+            Act::Commit { expect: Some(revision(1)), write: Arc::new(write), answer: Answer::Yes }
         };
         let later = |body| vec![put(), at(2, 3, load(1, 0)), at(4, 5, fence()), at(6, 7, load(2, body))];
         judge(later(0)).unwrap();
         assert_eq!(judge(later(1)).map(drop), Err(AnomalyKind::Torn));
-        let kept = vec![put(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(2, 0))];
+        let kept = vec![put(), at(2, 3, commit(1, 2, Answer::Yes)), at(4, 5, load(2, 0))];
         assert_eq!(judge(kept).map(drop), Err(AnomalyKind::Torn));
     }
 
@@ -310,7 +313,7 @@ mod tests {
         let write = |from: u8, to: u8, vault| {
             let write = Write { vault: Some(vault), ..Write::root(revision(to), "root".into()) };
             let expect = (from > 0).then(|| revision(from));
-            Act::Commit { expect, write: Arc::new(write), told: Told::Yes }
+            Act::Commit { expect, write: Arc::new(write), answer: Answer::Yes }
         };
         let rows =
             |root: u8, rows: Vec<Row>| Act::Rows { seen: VaultRows { root: Some(revision(root)), rows, marks: None } };
@@ -328,62 +331,62 @@ mod tests {
     fn sound_histories_are_explained() {
         // A load concurrent with a commit may see either state.
         for seen in [0, 1] {
-            judge(vec![at(0, 3, commit(0, 1, Told::Yes)), at(1, 2, load(seen, seen))]).unwrap();
+            judge(vec![at(0, 3, commit(0, 1, Answer::Yes)), at(1, 2, load(seen, seen))]).unwrap();
         }
         // A lost commit may be applied late, or never.
-        let lost = || at(0, None, commit(0, 1, Told::Unknown));
+        let lost = || at(0, None, commit(0, 1, Answer::Unknown));
         judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, load(1, 1))]).unwrap();
-        judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, commit(0, 2, Told::Yes)), at(5, 6, load(2, 2))]).unwrap();
+        judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, commit(0, 2, Answer::Yes)), at(5, 6, load(2, 2))]).unwrap();
         // A batch that was applied without a reply is known from the batch that expects its root.
-        let statistics = judge(vec![lost(), at(1, 2, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2))]).unwrap();
+        let statistics = judge(vec![lost(), at(1, 2, commit(1, 2, Answer::Yes)), at(3, 4, load(2, 2))]).unwrap();
         assert_eq!((statistics.landed, statistics.landed_unknown, statistics.reads), (2, 1, 1));
         // A check concurrent with a commit may get either reply.
-        for told in [Told::Yes, Told::Conflict] {
-            let base = at(0, 1, commit(0, 1, Told::Yes));
-            judge(vec![base, at(2, 5, commit(1, 2, Told::Yes)), at(3, 4, still(1, told))]).unwrap();
+        for answer in [Answer::Yes, Answer::Conflict] {
+            let base = at(0, 1, commit(0, 1, Answer::Yes));
+            judge(vec![base, at(2, 5, commit(1, 2, Answer::Yes)), at(3, 4, still(1, answer))]).unwrap();
         }
         // Operations that overlap may be placed in any order that fits.
-        let writes = [at(0, 9, commit(0, 1, Told::Yes)), at(1, 8, commit(1, 2, Told::Yes))];
+        let writes = [at(0, 9, commit(0, 1, Answer::Yes)), at(1, 8, commit(1, 2, Answer::Yes))];
         judge(writes.into_iter().chain([at(2, 3, load(0, 0)), at(4, 5, load(2, 2))]).collect()).unwrap();
     }
 
     #[test]
     fn unsound_histories_are_not() {
-        let base = || at(0, 1, commit(0, 1, Told::Yes));
+        let base = || at(0, 1, commit(0, 1, Answer::Yes));
         let cases = [
             // Two winners, one of which may be seen only as the base of another batch.
-            (vec![base(), at(2, 3, commit(0, 2, Told::Yes))], AnomalyKind::TwoWinners),
+            (vec![base(), at(2, 3, commit(0, 2, Answer::Yes))], AnomalyKind::TwoWinners),
             (
                 vec![
                     base(),
-                    at(2, None, commit(1, 2, Told::Unknown)),
-                    at(2, 3, commit(1, 3, Told::Yes)),
+                    at(2, None, commit(1, 2, Answer::Unknown)),
+                    at(2, 3, commit(1, 3, Answer::Yes)),
                     at(4, 5, load(2, 2)),
                 ],
                 AnomalyKind::TwoWinners,
             ),
             // A refused batch is visible.
-            (vec![base(), at(2, 3, commit(1, 2, Told::Conflict)), at(4, 5, load(2, 2))], AnomalyKind::RefusedLanded),
+            (vec![base(), at(2, 3, commit(1, 2, Answer::Conflict)), at(4, 5, load(2, 2))], AnomalyKind::RefusedLanded),
             (
-                vec![base(), at(2, 3, commit(1, 2, Told::Rejected)), at(4, 5, commit(2, 3, Told::Yes))],
+                vec![base(), at(2, 3, commit(1, 2, Answer::Rejected)), at(4, 5, commit(2, 3, Answer::Yes))],
                 AnomalyKind::RefusedLanded,
             ),
             // A root that no client put.
             (vec![base(), at(2, 3, load(9, 9))], AnomalyKind::UnknownRoot),
             // Half of one state, and half of another.
-            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(2, 1))], AnomalyKind::Torn),
+            (vec![base(), at(2, 3, commit(1, 2, Answer::Yes)), at(4, 5, load(2, 1))], AnomalyKind::Torn),
             (vec![base(), at(2, 3, load(1, 0))], AnomalyKind::Torn),
             // Stale reads: a load, a check, and a second load that goes back.
-            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(1, 1))], AnomalyKind::Order),
-            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, still(1, Told::Yes))], AnomalyKind::Order),
+            (vec![base(), at(2, 3, commit(1, 2, Answer::Yes)), at(4, 5, load(1, 1))], AnomalyKind::Order),
+            (vec![base(), at(2, 3, commit(1, 2, Answer::Yes)), at(4, 5, still(1, Answer::Yes))], AnomalyKind::Order),
             (
-                vec![base(), at(2, 9, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2)), at(5, 6, load(1, 1))],
+                vec![base(), at(2, 9, commit(1, 2, Answer::Yes)), at(3, 4, load(2, 2)), at(5, 6, load(1, 1))],
                 AnomalyKind::Order,
             ),
             // A lost write: acknowledged, but no read sees it.
             (vec![base(), at(2, 3, load(0, 0))], AnomalyKind::Order),
             // Seen before it was requested.
-            (vec![base(), at(2, 3, load(2, 2)), at(4, 5, commit(1, 2, Told::Yes))], AnomalyKind::Order),
+            (vec![base(), at(2, 3, load(2, 2)), at(4, 5, commit(1, 2, Answer::Yes))], AnomalyKind::Order),
         ];
         for (number, (operations, kind)) in cases.into_iter().enumerate() {
             assert_eq!(judge(operations).map(drop), Err(kind), "case {number}");

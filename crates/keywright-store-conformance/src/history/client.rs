@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::model::{Staged, State};
 use super::plan::Plan;
-use super::record::{Act, Clock, History, Operation, Partial, Told};
+use super::record::{Act, Answer, Clock, History, Operation, Partial};
 use crate::backend::Handles;
 use crate::random::SplitMix;
 use crate::site::{LONG_AGO, Site, draw, event_at, pause, put, put_until, row, slot, together};
@@ -214,9 +214,9 @@ impl Client {
         let expect = self.rest(partition);
         let site = self.site(partition)?;
         let asked = self.tick();
-        let told = told(site.handles.records(handle).commit(Batch::check(site.account.clone(), expect)).await);
+        let answer = answer(site.handles.records(handle).commit(Batch::check(site.account.clone(), expect)).await);
         let answered = self.tick();
-        self.note(partition, handle, asked, Some(answered), Act::Check { expect, told });
+        self.note(partition, handle, asked, Some(answered), Act::Check { expect, answer });
         Ok(())
     }
 
@@ -355,9 +355,9 @@ impl Client {
         let site = self.site(partition)?;
         let batch = site.batch(expect, write.clone())?;
         let asked = self.tick();
-        let told = told(site.handles.records(handle).commit(batch).await);
+        let answer = answer(site.handles.records(handle).commit(batch).await);
         let answered = self.tick();
-        if told == Told::Yes {
+        if answer == Answer::Yes {
             let mut newest = self.view(partition).newest;
             for event in &write.events {
                 match event.chain {
@@ -368,8 +368,8 @@ impl Client {
             self.see(partition, View { root: Some(write.revision), newest });
             self.know(partition, &write);
         }
-        let answered = (told != Told::Unknown).then_some(answered);
-        self.note(partition, handle, asked, answered, Act::Commit { expect, write: Arc::new(write), told });
+        let answered = (answer != Answer::Unknown).then_some(answered);
+        self.note(partition, handle, asked, answered, Act::Commit { expect, write: Arc::new(write), answer });
         Ok(())
     }
 
@@ -405,7 +405,13 @@ impl Client {
             // The reply is ignored, whatever it is.
             let _ = site.handles.records(handle).commit(batch).await;
         });
-        self.note(partition, handle, asked, None, Act::Commit { expect, write: Arc::new(write), told: Told::Unknown });
+        self.note(
+            partition,
+            handle,
+            asked,
+            None,
+            Act::Commit { expect, write: Arc::new(write), answer: Answer::Unknown },
+        );
         Ok(())
     }
 
@@ -430,18 +436,24 @@ impl Client {
                 }
             }
         }
-        self.note(partition, handle, asked, None, Act::Commit { expect, write: Arc::new(write), told: Told::Unknown });
+        self.note(
+            partition,
+            handle,
+            asked,
+            None,
+            Act::Commit { expect, write: Arc::new(write), answer: Answer::Unknown },
+        );
         Ok(())
     }
 }
 
-fn told(result: Result<(), CommitError>) -> Told {
+fn answer(result: Result<(), CommitError>) -> Answer {
     match result {
-        Ok(()) => Told::Yes,
-        Err(CommitError::Conflict) => Told::Conflict,
-        Err(CommitError::Unknown(_)) => Told::Unknown,
+        Ok(()) => Answer::Yes,
+        Err(CommitError::Conflict) => Answer::Conflict,
+        Err(CommitError::Unknown(_)) => Answer::Unknown,
         // An error that this checker does not know is treated as a rejection, so the batch must
         // have had no effect.
-        Err(_) => Told::Rejected,
+        Err(_) => Answer::Rejected,
     }
 }

@@ -8,7 +8,7 @@ use keywright_core::EventChain;
 use keywright_store::{CipherId, Newest, Revision, Row, SlotName, VaultWrite, Write};
 
 use super::anomaly::{Anomaly, AnomalyKind};
-use super::record::{Act, Operation, Partial, Told};
+use super::record::{Act, Answer, Operation, Partial};
 
 /// Prints a history that fails as `kind` describes, and marks the operations that contradict each
 /// other.
@@ -84,8 +84,8 @@ impl Names {
                 format!("manifest: {}, [{}]", self.root(seen.root), ids.join(", "))
             }
             Act::Rows { seen } => format!("vault: {}{}", self.root(seen.root), self.rows(seen.rows.iter())),
-            Act::Check { expect, told } => format!("is it still {}? {}", self.root(*expect), told_check(*told)),
-            Act::Commit { expect, write, told } => self.commit(*expect, write, *told),
+            Act::Check { expect, answer } => format!("is it still {}? {}", self.root(*expect), check_answer(*answer)),
+            Act::Commit { expect, write, answer } => self.commit(*expect, write, *answer),
         }
     }
 
@@ -93,7 +93,7 @@ impl Names {
         rows.map(|row| format!(", {}={}", cipher(row.id()), self.body(&row.text))).collect()
     }
 
-    fn commit(&mut self, expect: Option<Revision>, write: &Write, told: Told) -> String {
+    fn commit(&mut self, expect: Option<Revision>, write: &Write, answer: Answer) -> String {
         let mut text = format!("commit {} -> {}", self.root(expect), self.root(Some(write.revision)));
         if write.erase {
             text.push_str(", erase");
@@ -125,22 +125,22 @@ impl Names {
                 rows.iter().for_each(|(id, _)| text.push_str(&format!(" {}", cipher(*id))));
             }
         }
-        text.push_str(match told {
-            Told::Yes => ": landed",
-            Told::Conflict => ": conflict",
-            Told::Rejected => ": rejected",
-            Told::Unknown => ": unknown",
+        text.push_str(match answer {
+            Answer::Yes => ": landed",
+            Answer::Conflict => ": conflict",
+            Answer::Rejected => ": rejected",
+            Answer::Unknown => ": unknown",
         });
         text
     }
 }
 
-const fn told_check(told: Told) -> &'static str {
-    match told {
-        Told::Yes => "yes",
-        Told::Conflict => "no",
-        Told::Rejected => "rejected",
-        Told::Unknown => "unknown",
+const fn check_answer(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Yes => "yes",
+        Answer::Conflict => "no",
+        Answer::Rejected => "rejected",
+        Answer::Unknown => "unknown",
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) type Clock = Arc<AtomicU64>;
 
 /// The reply to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Answer {
     /// The commit was applied. For a check: the root is still current.
     Yes,
     /// A conflict.
@@ -56,12 +56,12 @@ pub(super) enum Act {
     },
     Check {
         expect: Option<Revision>,
-        told: Told,
+        answer: Answer,
     },
     Commit {
         expect: Option<Revision>,
         write: Arc<Write>,
-        told: Told,
+        answer: Answer,
     },
 }
 
@@ -87,7 +87,7 @@ impl Operation {
             Act::Page { seen, .. } => Some(seen.root),
             Act::Manifest { seen } => Some(seen.root),
             Act::Rows { seen } => Some(seen.root),
-            Act::Check { expect, told: Told::Yes } => Some(*expect),
+            Act::Check { expect, answer: Answer::Yes } => Some(*expect),
             Act::Check { .. } | Act::Commit { .. } => None,
         }
     }

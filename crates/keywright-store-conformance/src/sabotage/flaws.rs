@@ -222,11 +222,11 @@ flaws! {
 
     // Hooks.
     /// A lost reply is reported as rejected.
-    RejectsLostReplies: "lost_reply_is_unknown", Unknown, "a change that happened is told as refused";
+    RejectsLostReplies: "lost_reply_is_unknown", Unknown, "a change that happened is reported as refused";
     /// A commit whose reply was lost is retried, and conflicts with itself.
-    RetriesByItself: "lost_reply_is_unknown", Unknown, "a change that happened is told as a conflict";
+    RetriesByItself: "lost_reply_is_unknown", Unknown, "a change that happened is reported as a conflict";
     /// A `COMMIT` that fails is reported as rejected.
-    RejectsFailedCommits: "commit_error_is_unknown", Unknown, "a change that happened is told as refused";
+    RejectsFailedCommits: "commit_error_is_unknown", Unknown, "a change that happened is reported as refused";
     /// A commit that arrives late is applied without comparing its guard.
     DeliversUnguarded: "held_commit_never_lands_after_a_fence", Fence, "a commit that was settled as lost lands later";
     /// A batch that fails inside a host's transaction leaves its puts in it.

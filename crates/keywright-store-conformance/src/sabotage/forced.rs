@@ -95,11 +95,11 @@ impl CrashHook for Sabotaged {
     fn kill_and_reopen(&self, acknowledged: usize) -> BoxFuture<'_, Result<Crashed, BoxError>> {
         Box::pin(async move {
             let alive = Arc::new(AtomicBool::new(true));
-            let (tell, mut told) = mpsc::unbounded_channel();
+            let (sender, mut receiver) = mpsc::unbounded_channel();
             let writing =
                 tokio::spawn(write_until_killed(open(self.flaw, &self.shared, &alive), move |partition, number| {
                     // Nobody receives this once the process is dead.
-                    let _ = tell.send((partition, number));
+                    let _ = sender.send((partition, number));
                 }));
             let mut last = [None; PARTITIONS];
             let mut note = |(partition, number): (usize, u64)| {
@@ -109,7 +109,7 @@ impl CrashHook for Sabotaged {
             };
             // Besides the commits, one report for each partition names where it starts.
             for _ in 0..acknowledged.saturating_add(PARTITIONS) {
-                note(told.recv().await.ok_or("the process ended before it was killed")?);
+                note(receiver.recv().await.ok_or("the process ended before it was killed")?);
             }
             {
                 let mut rows = lock(&self.shared.rows);
@@ -120,8 +120,8 @@ impl CrashHook for Sabotaged {
             }
             writing.abort();
             // Reports from before the kill count too.
-            while let Some(told) = told.recv().await {
-                note(told);
+            while let Some(number) = receiver.recv().await {
+                note(number);
             }
             Ok(Crashed { acknowledged: last, handles: open(self.flaw, &self.shared, &Arc::new(AtomicBool::new(true))) })
         })

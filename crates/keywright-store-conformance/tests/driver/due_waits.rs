@@ -71,7 +71,7 @@ struct Server {
 }
 
 /// What was announced about a task, as it was stored then. From `end` on, the task is free.
-struct Told {
+struct Announced {
     task: DueTask,
     end: UnixSeconds,
 }
@@ -79,7 +79,7 @@ struct Told {
 struct History {
     world: World,
     servers: [Server; 2],
-    told: Vec<Told>,
+    announced: Vec<Announced>,
     /// The ends of the pauses that were announced last, by the tasks' ids.
     pauses: HashMap<[u8; 16], UnixSeconds>,
     /// The due moment in the root at the last commit.
@@ -95,7 +95,7 @@ impl History {
             let driver = builder.slots(KINDS).build().unwrap();
             Server { driver, clock, skew, at: Vec::new() }
         });
-        Self { world, servers, told: Vec::new(), pauses: HashMap::new(), due_at: None }
+        Self { world, servers, announced: Vec::new(), pauses: HashMap::new(), due_at: None }
     }
 
     /// Commits a step of a server, and checks and keeps the root's due moment.
@@ -109,7 +109,7 @@ impl History {
         let look = |draft: &mut Draft<'_>| Ok((due::due_at(draft), due::pending(draft)?, draft.now()));
         let (due_at, tasks, now) = server.driver.observe(&self.world.partition, OWED, look).await.unwrap();
         if due_at != self.due_at {
-            assert!(due_at.is_none_or(|at| at <= now.plus(ALL_IS_OVER)), "told {due_at:?} at {now}");
+            assert!(due_at.is_none_or(|at| at <= now.plus(ALL_IS_OVER)), "announced {due_at:?} at {now}");
             assert!(due_at.is_some() || tasks.is_empty(), "nobody looks for {tasks:?}");
             self.due_at = due_at;
         }
@@ -124,7 +124,7 @@ impl History {
             // A pause that was announced earlier continues, by a clock that has gone back and comes
             // back.
             let end = self.pauses.get(&task.id).map_or(end, |pause| end.max(*pause));
-            self.told.push(Told { task: task.clone(), end });
+            self.announced.push(Announced { task: task.clone(), end });
         }
         server.at.extend(tasks);
     }
@@ -179,7 +179,7 @@ impl History {
                 if let Some(task) = failed.filter(|found| !before.contains(found)) {
                     let end = now.plus(pause(task.failures));
                     self.pauses.insert(task.id, end);
-                    self.told.push(Told { task, end });
+                    self.announced.push(Announced { task, end });
                 }
             }
         }
@@ -195,8 +195,8 @@ impl History {
             let Server { driver, clock, .. } = &self.servers[server];
             let now = clock.now().unwrap();
             let tasks = driver.observe(&self.world.partition, OWED, due::pending).await.unwrap();
-            for told in self.told.iter().filter(|told| tasks.contains(&told.task)) {
-                let Told { task, end } = told;
+            for announced in self.announced.iter().filter(|announced| tasks.contains(&announced.task)) {
+                let Announced { task, end } = announced;
                 assert!(now < *end || task.is_free(now), "{task:?} was to be free at {end}, at {now}");
             }
             let found = !self.world.glass.due(now, 10).await.unwrap().is_empty();
@@ -207,7 +207,7 @@ impl History {
                 let claimed = self.commit(server, |draft| due::claim(draft, |_| true)).await;
                 assert!(
                     claimed.is_empty() && self.due_at != before,
-                    "told {before:?}, but at {now} there is {tasks:?}"
+                    "announced {before:?}, but at {now} there is {tasks:?}"
                 );
             }
         }
@@ -230,13 +230,13 @@ impl History {
                 return;
             }
             assert!(now < begun.plus(ALL_IS_OVER), "still due: {:?}", self.pending().await);
-            let told = self.world.driver.observe(&self.world.partition, OWED, |draft| Ok(due::due_at(draft)));
+            let announced = self.world.driver.observe(&self.world.partition, OWED, |draft| Ok(due::due_at(draft)));
             // What a clock that ran ahead has left in the index is found by the hourly pass over all accounts.
-            let Some(next) = told.await.unwrap() else { panic!("nobody looks for it") };
+            let Some(next) = announced.await.unwrap() else { panic!("nobody looks for it") };
             let next = next.min(begun.plus(ALL_IS_OVER));
             assert!(next > now, "a look that came to nothing");
             self.world.clock.set(next);
-            self.told.clear();
+            self.announced.clear();
             looks += 1;
             assert!(looks < 100);
         }

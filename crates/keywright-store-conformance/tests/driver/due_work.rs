@@ -44,7 +44,7 @@ async fn run(
     tasks: &[DueTask],
     on_failure: OnFailure,
     b: Result<Attempt, &'static str>,
-) -> (Result<due::Worked<&'static str>, TransactError>, Vec<String>) {
+) -> (Result<due::WorkReport<&'static str>, TransactError>, Vec<String>) {
     let tried = RefCell::new(Vec::new());
     let attempt = |task: &DueTask| {
         tried.borrow_mut().push(task.name.clone());

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::{World, redeem};
 
 /// The outcome of one history: grants, and answers of "unknown".
-struct Told {
+struct Totals {
     grants: u32,
     unknown: u32,
     events: usize,
@@ -15,7 +15,7 @@ struct Told {
 
 /// Two servers and six calls at once, on a store with these odds. Then no more faults, everything
 /// late is delivered, and one more call.
-async fn history(seed: u64, odds: Odds) -> Told {
+async fn history(seed: u64, odds: Odds) -> Totals {
     let world = World::made(seed).await;
     let servers = [world.another_server(), world.another_server()];
     world.faults.randomise(seed, odds);
@@ -24,23 +24,23 @@ async fn history(seed: u64, odds: Odds) -> Told {
         let (driver, account) = (servers[number % 2].clone(), world.partition.clone());
         calls.spawn(async move { redeem(&driver, &account).await });
     }
-    let mut told = Told { grants: 0, unknown: 0, events: 0 };
+    let mut totals = Totals { grants: 0, unknown: 0, events: 0 };
     while let Some(result) = calls.join_next().await {
         match result.unwrap() {
-            Ok(granted) => told.grants += u32::from(granted),
-            Err(TransactError::Unknown(_)) => told.unknown += 1,
+            Ok(granted) => totals.grants += u32::from(granted),
+            Err(TransactError::Unknown(_)) => totals.unknown += 1,
             Err(TransactError::Busy | TransactError::Load(_) | TransactError::Rejected(_)) => {}
             Err(other) => panic!("seed {seed}: {other}"),
         }
     }
     world.faults.calm();
     while world.faults.deliver().await.is_some() {}
-    told.grants += u32::from(world.redeem().await.unwrap());
+    totals.grants += u32::from(world.redeem().await.unwrap());
     assert!(!world.redeem().await.unwrap(), "seed {seed}: it can be spent for ever");
     // An honest history never ends in an integrity error, and leaves a log that verifies.
-    told.events = world.driver.recent_events(&world.account, 10).await.unwrap().len();
+    totals.events = world.driver.recent_events(&world.account, 10).await.unwrap().len();
     assert_eq!(world.heard.damages(), 0, "seed {seed}");
-    told
+    totals
 }
 
 /// Returns a small default, or the number in `KEYWRIGHT_HISTORIES` for a full proof.
@@ -62,15 +62,15 @@ async fn random_histories_grant_at_most_once() {
     };
     let (mut once, mut silent, mut unknown) = (0, 0, 0_u64);
     for seed in 0..histories() {
-        let told = history(seed, odds).await;
-        assert!(told.grants <= 1, "seed {seed}: granted {} times", told.grants);
-        assert_eq!(told.events, 2, "seed {seed}: the spending has one event");
+        let totals = history(seed, odds).await;
+        assert!(totals.grants <= 1, "seed {seed}: granted {} times", totals.grants);
+        assert_eq!(totals.events, 2, "seed {seed}: the spending has one event");
         // A caller that spent it without receiving it was answered "unknown", so nothing is lost
         // silently.
-        assert!(told.grants == 1 || told.unknown > 0, "seed {seed}: lost, and nobody was told");
-        once += told.grants;
-        silent += u64::from(told.unknown == 0);
-        unknown += u64::from(told.unknown > 0);
+        assert!(totals.grants == 1 || totals.unknown > 0, "seed {seed}: lost, and nobody was totals");
+        once += totals.grants;
+        silent += u64::from(totals.unknown == 0);
+        unknown += u64::from(totals.unknown > 0);
     }
     let tenth = histories() / 10;
     let sides = u64::from(once) > 5 * tenth && silent > tenth && unknown > tenth / 2;
@@ -81,8 +81,8 @@ async fn random_histories_grant_at_most_once() {
 async fn replies_that_are_lost_but_landed_grant_exactly_once() {
     for seed in 0..60 {
         // A conflict's reply is lost too, and is then settled as never applied.
-        let told = history(seed, Odds { lost_after: 500, pause: 500, ..Odds::default() }).await;
-        assert_eq!(told.grants, 1, "seed {seed}");
+        let totals = history(seed, Odds { lost_after: 500, pause: 500, ..Odds::default() }).await;
+        assert_eq!(totals.grants, 1, "seed {seed}");
     }
 }
 
@@ -91,7 +91,7 @@ async fn late_deliveries_alone_grant_exactly_once() {
     for seed in 0..100 {
         // Held, and delivered at any later moment: before the read, between read and fence, after
         // the fence.
-        let told = history(seed, Odds { held: 300, delivery: 400, pause: 500, ..Odds::default() }).await;
-        assert!(told.grants <= 1 && (told.grants == 1 || told.unknown > 0), "seed {seed}");
+        let totals = history(seed, Odds { held: 300, delivery: 400, pause: 500, ..Odds::default() }).await;
+        assert!(totals.grants <= 1 && (totals.grants == 1 || totals.unknown > 0), "seed {seed}");
     }
 }

@@ -41,7 +41,7 @@ impl Draft<'_> {
             return Ok(Finished { batch, events: Vec::new(), standing });
         }
         if self.moves_epochs() && staged.events.is_empty() && self.partition.is_account() {
-            return Err(StepError::Misuse("an epoch was moved without an event"));
+            return Err(StepError::Misuse("the step moved an epoch without emitting an event"));
         }
         let (batch, events) = self.write()?;
         Ok(Finished { batch: Some(batch), events, standing })
@@ -98,7 +98,8 @@ impl Draft<'_> {
                     let body = seal(&slot.to_text(), plain.schema, plain.body.as_slice().into())?;
                     put.push(Put { slot, body, purge_after: plain.expiry });
                 }
-                // After an erase nothing is left to delete, and a record that was never there needs no delete.
+                // After an erase nothing is left to delete, and a record that was never there needs
+                // no delete.
                 None if !staged.erase && loaded.root.contents.contains_key(&slot) => delete.push(slot),
                 None => {}
             }
@@ -165,7 +166,7 @@ fn note(
                 if !declared {
                     // If it were committed, every later load would deny, because none would know
                     // the kind.
-                    return Err(StepError::Misuse("a slot of a kind that the driver was not told of"));
+                    return Err(StepError::Misuse("the kind of the slot is not declared to the driver"));
                 }
                 root.contents.insert(*name, Entry { revision, expiry: plain.expiry });
             }
@@ -175,7 +176,7 @@ fn note(
         }
     }
     if root.contents.len() > usize::from(crate::slot::MAX_SLOTS) {
-        return Err(StepError::Misuse("a partition has more slots than any server declares"));
+        return Err(StepError::Misuse("the partition has more slots than any server may declare"));
     }
     // The contents are sorted by kind.
     let mut of_kind: BTreeMap<KindName, usize> = BTreeMap::new();

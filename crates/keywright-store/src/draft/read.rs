@@ -20,7 +20,7 @@ impl Draft<'_> {
         self.names().is_empty()
     }
 
-    /// Whether no slot holds a record other than the list of due work, which outlives an erase.
+    /// Whether no slot holds a record other than the list of due work, which an erase keeps.
     pub(crate) fn is_empty_but_for_due(&self) -> bool {
         self.names().iter().all(|name| *name == DUE.name())
     }
@@ -50,10 +50,9 @@ impl Draft<'_> {
         R::decode(plain.schema, &plain.body).map(Some).map_err(|RecordError| StepError::Decode(name))
     }
 
-    /// Opens every record that the root lists, and returns how many there are. Judging their
-    /// content is up to the crates that own them.
-    /// [`Driver::check_slots`](crate::Driver::check_slots) finds records that the root does not
-    /// list.
+    /// Opens every record that the root lists, and returns how many there are. Whether their
+    /// content makes sense is not checked. [`Driver::check_slots`](crate::Driver::check_slots)
+    /// finds records that the root does not list.
     ///
     /// # Errors
     /// Returns the errors of [`read`](Self::read).

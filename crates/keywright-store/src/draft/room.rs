@@ -1,4 +1,5 @@
-//! Families of slots: the ids in use, and the eviction that makes room for one more.
+//! Families of slots: which ids are in use, and which record is evicted when one more is put into a
+//! full family.
 
 use super::Draft;
 use crate::slot::{Expiring, Full, Lasting, Members, Slot, SlotFamily, SlotKind, SlotName};
@@ -15,9 +16,9 @@ impl Draft<'_> {
         ids
     }
 
-    /// Stages the list of a family's members, and the removal of every record of the family that
-    /// the list does not contain. Those records are [discarded](Self::discard) without being read.
-    /// The family must be [declared](Full::EvictsUnlisted) accordingly.
+    /// Stages the record that lists a family's members, and the removal of every record of the
+    /// family that it does not list. Those records are [discarded](Self::discard) without being
+    /// read. The family must be declared with [`Full::EvictsUnlisted`].
     ///
     /// # Errors
     /// Returns the errors of [`put`](Self::put), and [`StepError::Misuse`] if another record lists
@@ -29,7 +30,7 @@ impl Draft<'_> {
         list: &M,
     ) -> Result<(), StepError> {
         if family.kind().full() != Full::evicts_unlisted(slot) {
-            return Err(StepError::Misuse("a family is listed by the record that it declares"));
+            return Err(StepError::Misuse("the family is declared to be listed by another record"));
         }
         self.put(slot, list)?;
         let mut unlisted = self.ids(&family);

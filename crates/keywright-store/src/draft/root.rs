@@ -28,8 +28,8 @@ impl Draft<'_> {
         self.staged.state.is_some()
     }
 
-    /// Returns the root. An account's partition must have one; in other partitions, a missing root
-    /// reads as one of epoch 0.
+    /// Returns the root. An account's partition must have one. In other partitions, if there is no
+    /// root, this returns one whose epochs are 0.
     ///
     /// # Errors
     /// Returns [`StepError::NoAccount`] if the account's records were never created.
@@ -49,8 +49,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Voids what was made in the present credential epoch: sessions, tokens, pending confirmations
-    /// and step-ups. The same step must emit an event.
+    /// Moves the credential epoch, which makes sessions, tokens, pending confirmations and step-ups
+    /// void. The same step must emit an event.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -58,7 +58,8 @@ impl Draft<'_> {
         self.change_root(|root| root.credential_epoch = root.credential_epoch.wrapping_add(1))
     }
 
-    /// Voids what was made in the present factor epoch. The same step must emit an event.
+    /// Moves the factor epoch, which makes everything void that depends on the account's second
+    /// factors. The same step must emit an event.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -66,7 +67,8 @@ impl Draft<'_> {
         self.change_root(|root| root.factor_epoch = root.factor_epoch.wrapping_add(1))
     }
 
-    /// Voids what was made in the present key epoch. The same step must emit an event.
+    /// Moves the key epoch, which makes everything void that depends on the keys of the account's
+    /// vault. The same step must emit an event.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -74,7 +76,8 @@ impl Draft<'_> {
         self.change_root(|root| root.key_epoch = root.key_epoch.wrapping_add(1))
     }
 
-    /// Records that a host has seeded the account from a file. This can never be undone.
+    /// Records that a host has imported the account's data from a file ("seeded" it), which happens
+    /// at most once. This can never be undone.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -103,9 +106,9 @@ impl Draft<'_> {
     /// log and the due work) to be swept from `expiry` on.
     ///
     /// An account that is used again is kept: the first record that is put afterwards, in this
-    /// batch or a later one, removes mark and expiry as [`make_permanent`](Self::make_permanent)
-    /// does. Only the list of [due work](crate::due) does not. It postpones the expiry for as long
-    /// as there is something to try.
+    /// batch or a later one, removes the mark and the expiry, as
+    /// [`make_permanent`](Self::make_permanent) does. The list of [due work](crate::due) is an
+    /// exception: it only postpones the expiry for as long as a task is due.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -135,8 +138,8 @@ impl Draft<'_> {
         self.staged.expires
     }
 
-    /// Creates the account's records in a partition that has none. This is the only way to a first
-    /// root: a missing root is never taken for a new account.
+    /// Creates the root of an account that has none. Nothing else creates a first root: a missing
+    /// root is never treated as a new account.
     ///
     /// # Errors
     /// Returns [`StepError::AccountExists`] if the account has records, and [`StepError::Damaged`]
@@ -156,7 +159,7 @@ impl Draft<'_> {
         Ok(root)
     }
 
-    /// Drops every record and vault row of the partition except those in `keep`, and moves all
+    /// Deletes every record and vault row of the partition except those in `keep`, and moves all
     /// epochs. Events are kept, and so are records that are put after this call.
     ///
     /// # Errors

@@ -35,9 +35,9 @@ impl Draft<'_> {
         self.stage_record(slot, record, Some(expiry))
     }
 
-    /// Stages the removal of a record, which must be loaded. This is for tidying up; a step that
-    /// consumes a record puts a spent state instead. [`discard`](Self::discard) removes an expiring
-    /// record without reading it.
+    /// Stages the removal of a record, which must be loaded. Use it to remove what is no longer
+    /// needed. A step that uses up a code or a proof should instead put the record with the code
+    /// marked as spent. [`discard`](Self::discard) removes an expiring record without reading it.
     ///
     /// # Errors
     /// Returns the errors of [`read`](Self::read).
@@ -45,9 +45,9 @@ impl Draft<'_> {
         self.delete_named(slot.name())
     }
 
-    /// Stages the removal of an expiring record without reading it, so it need not be loaded. The
-    /// absence of such a record denies by itself, so nothing is hidden by not checking whether it
-    /// was still there.
+    /// Stages the removal of an expiring record without reading it, so it need not be loaded. A
+    /// request that needs such a record is denied if it is absent, so it is safe not to check
+    /// whether it was still there.
     ///
     /// # Errors
     /// Returns the errors of [`root`](Self::root).
@@ -89,7 +89,7 @@ impl Draft<'_> {
     /// Returns [`StepError::Misuse`] if one is staged already.
     pub fn write_vault(&mut self, write: VaultWrite) -> Result<(), StepError> {
         if self.staged.vault.is_some() {
-            return Err(StepError::Misuse("one batch carries one vault write"));
+            return Err(StepError::Misuse("a batch can carry only one vault write"));
         }
         self.revive()?;
         self.staged.vault = Some(write);
@@ -97,8 +97,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Stages an event at the draft's moment. Only accounts have events; in other partitions it is
-    /// dropped.
+    /// Stages an event with the draft's time. Only accounts have events; in other partitions this
+    /// does nothing.
     pub fn event(&mut self, event: impl Into<Event>) {
         if self.partition.is_account() {
             self.staged.events.push(event.into());

@@ -1,4 +1,4 @@
-//! Values that are returned only after the commit, and verdicts that are held back.
+//! Values that are returned only after the commit, and steps whose changes are held back.
 
 use super::{Draft, Staged};
 use crate::locks::Standing;
@@ -14,9 +14,9 @@ impl<'a> Draft<'a> {
         Tentative::new(value, self.attempt)
     }
 
-    /// Runs a step and holds its writes back until they are passed to [`stage`](Self::stage) or
-    /// dropped. If two proofs are checked, the right one is thus neither spent nor forgiven when
-    /// the other is wrong.
+    /// Runs a step and holds its changes back until the result is passed to [`stage`](Self::stage)
+    /// or dropped. This is for a request with two proofs: if one of them is wrong, the right one is
+    /// neither spent nor recorded as a right guess.
     ///
     /// # Errors
     /// Returns the step's own errors.
@@ -30,9 +30,9 @@ impl<'a> Draft<'a> {
         Ok(Judged { outcome: result?, attempt: self.attempt, based_on: self.staged.version, after, step })
     }
 
-    /// Applies a held verdict. If other steps were applied since, the step runs again on the state
-    /// that they left, so that no charge is lost. The outcome that this returns is the one that
-    /// counts.
+    /// Applies changes that were held back. If other changes were applied in the meantime, the step
+    /// runs again on the new state, so that no charge is lost. Use the outcome that this returns,
+    /// not the earlier one.
     ///
     /// # Errors
     /// Returns the step's own errors.
@@ -41,7 +41,7 @@ impl<'a> Draft<'a> {
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
     {
         if judged.attempt != self.attempt {
-            return Err(StepError::Misuse("a verdict of another attempt"));
+            return Err(StepError::Misuse("the verdict belongs to another attempt"));
         }
         if judged.based_on != self.staged.version {
             return (judged.step)(self);
@@ -56,8 +56,8 @@ impl<'a> Draft<'a> {
     /// still valid, and the step goes on.
     pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
-        match self.turn {
-            Some(turn) if turn.take(self.partition) => Ok(()),
+        match self.access {
+            Some(access) if access.take(self.partition) => Ok(()),
             _ => Err(StepError::NeedsPartition(standing)),
         }
     }
@@ -76,11 +76,11 @@ impl<T> Tentative<T> {
     /// # Errors
     /// Returns [`StepError::Misuse`] in any other attempt.
     pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
-        self.of_attempt(draft.attempt()).ok_or(StepError::Misuse("a value of another attempt"))
+        self.of_attempt(draft.attempt()).ok_or(StepError::Misuse("the tentative value belongs to another attempt"))
     }
 }
 
-/// A step's verdict, with its writes held back.
+/// The outcome of a step whose changes are held back.
 #[must_use = "a verdict that is not staged counts nothing"]
 pub struct Judged<T, F> {
     outcome: T,
@@ -91,7 +91,7 @@ pub struct Judged<T, F> {
 }
 
 impl<T, F> Judged<T, F> {
-    /// Returns the verdict, to decide whether to stage it.
+    /// Returns the outcome, to decide whether to stage the changes.
     pub const fn outcome(&self) -> &T {
         &self.outcome
     }

@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::{Finished, fence as finish_fence};
 use crate::loaded::{Loaded, open_root};
-use crate::locks::{PartitionGuard, Standing, Turn};
+use crate::locks::{PartitionAccess, PartitionGuard, Standing};
 use crate::nonces::Nonces;
 use crate::partition::Partition;
 use crate::port::{BoxError, BoxFuture, CommitError, LoadError};
@@ -206,9 +206,9 @@ impl Driver {
                 Ok(Round::Again) => {}
                 Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
                 Ok(Round::Decided(..)) => {
-                    return Err(StepError::Misuse("an observation changed or granted something").into());
+                    return Err(StepError::Misuse("a read-only step changed or granted something").into());
                 }
-                Ok(Round::Judge(..)) => return Err(StepError::Misuse("an observation judged a guess").into()),
+                Ok(Round::Judge(..)) => return Err(StepError::Misuse("a read-only step checked a guess").into()),
                 Err(error) => {
                     self.report(partition, &error);
                     return Err(error);
@@ -289,9 +289,9 @@ impl Driver {
             return Ok((attempt, decide(Draft::new(partition, loaded, env, attempt), step)?));
         };
         let (attempt, nonces) = Nonces::draw()?;
-        let turn = Turn::new(&self.parts.locks, guard.take());
-        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&turn, nonces), step);
-        *guard = turn.into_guard();
+        let access = PartitionAccess::new(&self.parts.locks, guard.take());
+        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&access, nonces), step);
+        *guard = access.into_guard();
         Ok((attempt, decision?))
     }
 
@@ -303,7 +303,7 @@ impl Driver {
             None => commit.await,
             Some((timer, limit)) => match first_of(commit, timer.wait(*limit)).await {
                 Some(answer) => answer,
-                None => Err(CommitError::Unknown("the store gave no answer in time".into())),
+                None => Err(CommitError::Unknown("the store did not answer in time".into())),
             },
         }
     }
@@ -318,7 +318,7 @@ impl Driver {
         match first_of(load, timer.wait(*limit)).await {
             Some(answer) => answer,
             None => {
-                tracing::warn!(partition = partition.key(), limit = ?limit, "a load was given up");
+                tracing::warn!(partition = partition.key(), limit = ?limit, "a load took too long and was abandoned");
                 Err(LoadError::TimedOut)
             }
         }
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_only_if_two_looks_show_the_same_root() {
+    fn damage_is_reported_only_if_two_reads_show_the_same_root() {
         let root = Some(Revision::draw().unwrap());
         let mut rounds = Rounds::new(&[]);
         rounds.go_on(damage(), root).unwrap();

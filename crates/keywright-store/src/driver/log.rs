@@ -13,9 +13,9 @@ use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
 
 /// How often a page is read again because the account changed meanwhile.
-const MAX_LOOKS: u32 = 8;
+const MAX_READS: u32 = 8;
 
-/// Where the next, older page of a chain begins, and the head that it must have.
+/// Where the next, older page of a chain begins, and the hash that its newest event must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventCursor {
     chain: EventChain,
@@ -61,8 +61,8 @@ impl Driver {
         let partition = Partition::account(account);
         let limit = limit.max(1);
         let mut rounds = Rounds::new(&[]);
-        for _ in 0..MAX_LOOKS {
-            match self.look_at_log(&partition, chain, cursor, limit).await {
+        for _ in 0..MAX_READS {
+            match self.read_page(&partition, chain, cursor, limit).await {
                 Ok(Some(page)) => return Ok(page),
                 Ok(None) => {}
                 // As for a step, it counts as damage only if a second read finds it under the same
@@ -80,7 +80,7 @@ impl Driver {
 
     /// Reads a page once, with the root that authenticates it. Returns `None` if the root changed
     /// in between. A failure is returned with the root's revision that was seen.
-    async fn look_at_log(
+    async fn read_page(
         &self,
         partition: &Partition,
         chain: EventChain,
@@ -139,7 +139,7 @@ fn verify(
     let (mut before, mut head) = match cursor {
         None => (known.next, known.head),
         Some(cursor) if cursor.chain == chain && cursor.before <= known.next => (cursor.before, cursor.head),
-        Some(_) => return Err(StepError::Misuse("a cursor of another chain")),
+        Some(_) => return Err(StepError::Misuse("the cursor belongs to another chain")),
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let goes_on = stored.len() > limit;

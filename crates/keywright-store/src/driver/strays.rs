@@ -9,15 +9,15 @@ use crate::revision::Revision;
 use crate::step_error::{Damage, StepError};
 
 /// How often a partition is read again because it changed meanwhile.
-const MAX_LOOKS: u32 = 8;
+const MAX_READS: u32 = 8;
 
 /// How many slots are listed at a time: as many as a root can list.
 const PAGE: u32 = crate::slot::MAX_SLOTS as u32;
 
 impl Driver {
     /// Checks that a partition holds no record that its root does not list. Somebody added such a
-    /// record by writing to the database without this crate. A step never takes it for a record,
-    /// but notices it only if it asks for that very slot. `upkeep` is the driver's own store.
+    /// record by writing to the database without this crate. A step never uses such a record, and
+    /// notices it only if it reads that very slot. `upkeep` is the driver's own store.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the check fails: with [`Damage::Record`] and the first slot
@@ -25,8 +25,8 @@ impl Driver {
     /// [`TransactError::Busy`] if the partition changes too quickly to be compared.
     pub async fn check_slots(&self, upkeep: &dyn Upkeep, partition: &Partition) -> Result<(), TransactError> {
         let mut rounds = Rounds::new(&[]);
-        for _ in 0..MAX_LOOKS {
-            match self.look_for_strays(upkeep, partition).await {
+        for _ in 0..MAX_READS {
+            match self.compare_slots(upkeep, partition).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 // As for a step, it counts as damage only if a second read finds it under the same
@@ -44,7 +44,7 @@ impl Driver {
 
     /// Checks once. Returns `false` if the root changed meanwhile. A failure is returned with the
     /// root's revision that was seen.
-    async fn look_for_strays(
+    async fn compare_slots(
         &self,
         upkeep: &dyn Upkeep,
         partition: &Partition,

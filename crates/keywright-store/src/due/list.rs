@@ -11,17 +11,16 @@ use crate::slot::Slot;
 /// The slot of an account's due work, which is one record.
 pub const DUE: Slot<DueList> = Slot::lasting("due");
 
-/// How long, in seconds, one server should work on a task. Idempotence covers two servers that do
-/// one task at the same time. However, a second erasure that comes after the user has stored
-/// something new would erase that too.
+/// How long a claim lasts, in seconds: the time in which one server should finish a task. Tasks are
+/// idempotent, so it does little harm if two servers do one at the same time. A repeated erasure,
+/// however, could erase what the user has stored since the first one.
 pub const CLAIM_SECONDS: u64 = 30;
 
 /// How far servers' clocks may differ, in seconds. A claim is respected for that much longer, in
 /// either direction.
 pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
-/// The seconds after which a claim that was not returned has certainly run out, by any server's
-/// clock.
+/// The seconds after which a claim that was not given up has expired by every server's clock.
 pub const CLAIM_LASTS: u64 = CLAIM_SECONDS + CLOCK_SKEW_SECONDS;
 
 /// The pause after the first failure, in seconds; it doubles with each further one.

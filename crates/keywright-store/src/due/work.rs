@@ -1,5 +1,5 @@
-//! Doing due work: claim a task, do it, remove it, and return what failed. This never happens while
-//! a commit holds the partition.
+//! Doing due work: claim a task, do it, then remove it, or give up the claim if it failed. No lock
+//! on the partition is held meanwhile.
 
 use super::list::{DUE, DueTask};
 use super::{claim, claim_again, claim_now, complete, put_back, release};
@@ -8,8 +8,8 @@ use crate::driver::{Driver, TransactError};
 use crate::partition::Partition;
 use crate::step_error::StepError;
 
-/// Does an account's due work, as one server. Claims keep other servers from the same tasks. Each
-/// claim, removal and return is a commit of its own, and the work itself runs outside of all of
+/// Does an account's due work. A claim keeps other servers from doing the same task. Claiming,
+/// removing and giving up a task are commits of their own, and the work itself is done between
 /// them.
 ///
 /// ```
@@ -73,16 +73,16 @@ pub enum OnFailure {
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use]
-pub struct Worked<E> {
+pub struct WorkReport<E> {
     /// How many tasks were done and removed.
     pub done: usize,
     /// The last failure. Its task is still due.
     pub failure: Option<E>,
-    /// Why a claim could not be returned. The next worker must wait until it runs out.
+    /// Why a claim could not be given up, if so. Other workers must wait until it expires.
     pub unreleased: Option<TransactError>,
 }
 
-impl<E> Worked<E> {
+impl<E> WorkReport<E> {
     /// Returns how many tasks were done, if none has failed.
     ///
     /// # Errors
@@ -117,9 +117,9 @@ impl<'a> DueWork<'a> {
         self.commit(|draft| claim_now(draft, &own)).await
     }
 
-    /// Does tasks that the caller has claimed, oldest first, and removes each once it is done.
-    /// `work` must be idempotent. It runs outside of any commit and may use the driver on the same
-    /// account.
+    /// Does tasks that the caller has claimed, the oldest first, and removes each once it is done.
+    /// `work` must be idempotent. It is called outside of any commit and may use the driver on the
+    /// same account.
     ///
     /// # Errors
     /// Returns the errors of [`Driver::run`] if a task that is done cannot be removed. It is then
@@ -129,11 +129,11 @@ impl<'a> DueWork<'a> {
         claimed: &'t [DueTask],
         on_failure: OnFailure,
         mut work: impl FnMut(&'t DueTask) -> F,
-    ) -> Result<Worked<E>, TransactError>
+    ) -> Result<WorkReport<E>, TransactError>
     where
         F: Future<Output = Result<Attempt, E>>,
     {
-        let mut worked = Worked { done: 0, failure: None, unreleased: None };
+        let mut report = WorkReport { done: 0, failure: None, unreleased: None };
         let mut left = claimed;
         while let Some((task, rest)) = left.split_first() {
             left = rest;
@@ -150,26 +150,26 @@ impl<'a> DueWork<'a> {
             match work(task).await {
                 Ok(Attempt::Done) => {
                     if let Err(error) = self.commit(|draft| complete(draft, &held)).await {
-                        worked.unreleased = self.commit(|draft| put_back(draft, rest)).await.err();
+                        report.unreleased = self.commit(|draft| put_back(draft, rest)).await.err();
                         return Err(error);
                     }
-                    worked.done = worked.done.saturating_add(1);
+                    report.done = report.done.saturating_add(1);
                     continue;
                 }
                 Ok(Attempt::Later) => {}
-                Err(failure) => worked.failure = Some(failure),
+                Err(failure) => report.failure = Some(failure),
             }
             let released = self.commit(|draft| release(draft, std::slice::from_ref(&held))).await;
-            worked.unreleased = released.err().or(worked.unreleased);
-            if worked.failure.is_some() && on_failure == OnFailure::Stop {
+            report.unreleased = released.err().or(report.unreleased);
+            if report.failure.is_some() && on_failure == OnFailure::Stop {
                 if !rest.is_empty() {
                     let returned = self.commit(|draft| put_back(draft, rest)).await;
-                    worked.unreleased = returned.err().or(worked.unreleased);
+                    report.unreleased = returned.err().or(report.unreleased);
                 }
                 break;
             }
         }
-        Ok(worked)
+        Ok(report)
     }
 
     async fn commit<T, F>(&self, step: F) -> Result<T, TransactError>

@@ -23,7 +23,8 @@ pub const MAX_INTENDED: usize = 8;
 /// changed.
 pub const MAX_OWNED: usize = 8;
 
-/// A name's index value, by which its partition is called. It is never the text itself.
+/// The index value of a name, from which the name's partition is derived. It is an HMAC, never the
+/// text itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NameIndex([u8; 32]);
 
@@ -73,8 +74,8 @@ impl Record for Claimant {
     const SCHEMA: u16 = 1;
 }
 
-/// An intent that was committed. Only the receipt of its commit releases it, so no claim precedes
-/// its intent.
+/// A committed intent to take a name. It is a tentative value until its commit, so no name is
+/// claimed before the intent is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     pub(super) name: NameIndex,
@@ -108,8 +109,8 @@ pub(super) enum ClaimState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryState {
     Intended,
-    /// The account owns the name. While it has not proven itself, this contains the end of the time
-    /// in which nobody else may take the name.
+    /// The account owns the name. Until the account has been verified, this contains the end of the
+    /// time in which nobody else may take the name.
     Owned {
         provisional_until: Option<UnixSeconds>,
     },

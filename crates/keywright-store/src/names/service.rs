@@ -1,4 +1,5 @@
-//! The commits for unique names that lie outside the taker's own partition.
+//! The commits for unique names that concern partitions other than that of the account which takes
+//! the name.
 
 use std::fmt;
 
@@ -11,8 +12,8 @@ use crate::driver::{Driver, TransactError};
 use crate::slot::SlotName;
 use crate::step_error::StepError;
 
-/// How often a claim may be overtaken by another's before the answer is "busy". Each claimer
-/// overtakes once, so this many concurrent claimers are all served.
+/// How often other accounts may overtake a claim before it fails with [`TransactError::Busy`]. Each
+/// claimant overtakes once, so this many concurrent claimants all get an answer.
 pub const MAX_OVERTAKEN: u32 = 64;
 
 /// The result of a claim.
@@ -62,11 +63,11 @@ impl Names {
     /// Claims as [`claim`](Self::claim) does, and runs `orphan` in the commit that evicts another
     /// account.
     ///
-    /// `orphan` is a pure step in the partition of the evicted account. It can erase an account
-    /// that was never more than its registration, so that no crash leaves it behind. It receives
-    /// what is evicted, and must check for itself what else the account has. It may run several
-    /// times. `slots` are the slots that it reads or puts in that partition. If all of them are
-    /// named, one load is enough.
+    /// `orphan` is a pure step in the partition of the evicted account. If that account has nothing
+    /// but its registration, the step can erase it in the same commit, so that a crash cannot leave
+    /// it behind. The step receives what is evicted, and must check what else the account has. It
+    /// may run several times. `slots` are the slots that it reads or puts. If all of them are
+    /// listed, one load is enough.
     ///
     /// # Errors
     /// Returns the errors of [`claim`](Self::claim), and the step's own.
@@ -112,8 +113,8 @@ impl Names {
         Ok(matches!(held, ClaimState::Owned | ClaimState::Lapsed).then_some(by.account))
     }
 
-    /// Deletes the claim of a name that its account has given up, if it is still there. Returns
-    /// whether it was. This is best effort: without it, the claim stays, without effect, until
+    /// Deletes the claim of a name that its account has given up. Returns whether the claim was
+    /// still there. If this is never called, the claim stays in the store without effect until
     /// somebody takes the name.
     ///
     /// # Errors

@@ -108,7 +108,8 @@ async fn crosswise_claims_do_not_wait_for_each_other() {
     }
 }
 
-/// A claim of a name that is owned commits nothing in its owner's partition: a crowd of askers does not queue there.
+/// A claim of a name that is owned commits nothing in its owner's partition: a crowd of claimants
+/// does not queue there.
 #[tokio::test]
 async fn asking_for_a_taken_name_does_not_wait_for_its_owner() {
     let world = World::new(1, memory());

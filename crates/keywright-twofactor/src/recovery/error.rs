@@ -10,16 +10,16 @@ use super::MAX_CODES;
 #[non_exhaustive]
 pub enum ImportError {
     /// The list is empty or has more than [`MAX_CODES`] codes.
-    #[error("a set has 1 to {MAX_CODES} recovery codes, not {0}")]
+    #[error("a set must have 1 to {MAX_CODES} recovery codes, but got {0}")]
     Count(usize),
     /// A code does not have the preset's form: its length, its symbols or its check is wrong.
-    #[error("recovery code {index} has not the form of its kind")]
+    #[error("recovery code {index} is malformed")]
     Malformed {
         /// The position in the list, from 0.
         index: usize,
     },
     /// The same code occurs twice.
-    #[error("recovery code {index} was given before")]
+    #[error("recovery code {index} repeats an earlier one")]
     Duplicate {
         /// The position of the second occurrence, from 0.
         index: usize,

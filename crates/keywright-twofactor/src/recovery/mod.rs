@@ -1,7 +1,8 @@
 //! Recovery codes, which come in sets and each of which works once.
 //!
-//! The transitions are methods of [`TwoFactorSteps`](crate::TwoFactorSteps). They are built on
-//! [`CodeSet`], the pure state. They check codes; they never send one, and never show one twice.
+//! The operations are methods of [`TwoFactorSteps`](crate::TwoFactorSteps). They use [`CodeSet`],
+//! which can also be used without a store. Codes are returned once, when a set is made, and cannot
+//! be retrieved again; this crate never sends them.
 //!
 //! ```
 //! use keywright_core::{SystemEntropy, UnixSeconds};

@@ -53,7 +53,8 @@ pub enum Matched {
     Malformed,
 }
 
-/// The code of a set that is to be spent. Only [`CodeSet::judge`] makes this value.
+/// An unused code that matched, to be passed to [`CodeSet::spend`]. Only [`CodeSet::judge`] creates
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spend(u32);
 

@@ -1,7 +1,7 @@
 //! The transitions of recovery codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal, SessionId};
-use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::code::{Canonical, Liveness};
@@ -14,8 +14,8 @@ use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// The number of unused codes from which on each use reports that new ones should be made
-/// (`docs/security.md` § 5: the last three).
+/// If this many unused codes or fewer are left, each use emits an event which reports that new ones
+/// should be made (`docs/security.md` § 5: the last three).
 pub const LOW: u8 = 3;
 
 /// The label of the digest that names the session that was shown a pending set.
@@ -26,7 +26,8 @@ impl TwoFactorSteps {
     /// Makes a set of recovery codes, to be shown once.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// no set is made.
     pub fn make_recovery_in(
         &self,
         draft: &mut Draft<'_>,
@@ -74,8 +75,9 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// Imports codes of the policy's preset that were made elsewhere. All are unused and live
-    /// immediately. This is for seeding; they replace the account's present codes.
+    /// Imports codes of the policy's preset that were made elsewhere. All are unused and active
+    /// immediately, and they replace the account's present codes. This is for migrating an account
+    /// from another system.
     ///
     /// # Errors
     /// Returns an [`ImportError`] if the codes do not form a set of the policy's preset, or a
@@ -129,17 +131,17 @@ impl TwoFactorSteps {
         let Some(live) = &mut recovery.live else { return Ok(VerifyOutcome::NotEnrolled) };
         let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
-        let outcome = guess::check(draft, &Attempt::new(secret, generation, client), |_| {
+        let outcome = guess::check_single_use(draft, &Attempt::new(secret, generation, client), |_| {
             Ok(match live.look(&typed)? {
                 Matched::Unused(code) => Comparison::Right(code),
-                Matched::Used => Comparison::Replayed,
+                Matched::Used => Comparison::Replayed(Spent),
                 Matched::Wrong | Matched::Malformed => Comparison::Wrong,
             })
         })?;
         let spend = match outcome {
             AttemptOutcome::Right(spend) => spend,
             AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
-            AttemptOutcome::Replayed => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
+            AttemptOutcome::Replayed(Spent) => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
             AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
         };
         live.spend(spend);

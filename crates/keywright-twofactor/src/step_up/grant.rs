@@ -11,8 +11,8 @@ use crate::outcome::Method;
 use crate::recovery;
 use crate::state::Factors;
 
-/// The action that a [`StepUp`] must be for to change factors. Give it a rule of its own in
-/// [`StepUpPolicy`](crate::StepUpPolicy) if the default rule remembers a proof for too long.
+/// The action for which a [`StepUp`] is required to change factors. If the default rule remembers a
+/// proof for too long, define a rule for this action in the [`StepUpPolicy`](crate::StepUpPolicy).
 pub const CHANGE_FACTORS: ActionName = ActionName::new("factors.change");
 
 /// The authorization to change what authenticates an account. The functions that add a factor take
@@ -26,7 +26,7 @@ pub enum FactorChange {
     FirstFactor {
         /// The account.
         account: AccountId,
-        /// Returns the session that makes the change.
+        /// The session that makes the change.
         session: SessionId,
     },
     /// A fresh proof for [`CHANGE_FACTORS`].
@@ -63,11 +63,11 @@ impl FactorChange {
         }
     }
 
-    /// Whether the authorization is valid now, in this draft of the same account. A proof is valid
-    /// for its own action only, while no epoch has moved since, and if nothing stronger is enrolled
-    /// than the method it was proven with: a rule may authorize other actions with a weaker method,
-    /// but never this one. For steps that are composed; [`TwoFactor`](crate::TwoFactor) checks this
-    /// itself.
+    /// Whether the authorization is valid now, in this draft of the same account. A step-up is
+    /// valid only for its own action, and only if no epoch has moved since. It must also have been
+    /// obtained with the strongest method that is enrolled: a rule may authorize other actions with
+    /// a weaker method, but never this one. Call this when you compose steps;
+    /// [`TwoFactor`](crate::TwoFactor) calls it itself.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.

@@ -8,7 +8,7 @@ mod state;
 pub(crate) mod steps;
 
 pub use grant::{CHANGE_FACTORS, FactorChange};
-pub use policy::{Rule, StepUpPolicy, StepUpPolicyError};
+pub use policy::{Rule, StepUpPolicy, StepUpPolicyBuilder, StepUpPolicyError};
 pub use proof::{ADMIT_CLIENT, Attested, Demand, StepUp};
 pub(crate) use state::STEP_UPS;
 pub use steps::StepUps;

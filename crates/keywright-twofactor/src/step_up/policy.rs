@@ -65,16 +65,12 @@ impl Rule {
 
     /// Remembers a proof in the session for this many seconds, 1 to [`MAX_FRESH_SECONDS`];
     /// [`FRESH_SECONDS`] is a good choice. The proof authorizes every action of the session whose
-    /// rule remembers proofs and accepts its method.
-    ///
-    /// # Errors
-    /// Returns [`StepUpPolicyError::Fresh`] if `seconds` is out of bounds.
-    pub const fn remembered(mut self, seconds: u64) -> Result<Self, StepUpPolicyError> {
-        if seconds == 0 || seconds > MAX_FRESH_SECONDS {
-            return Err(StepUpPolicyError::Fresh);
-        }
+    /// rule remembers proofs and accepts its method. The bounds are checked by
+    /// [`StepUpPolicyBuilder::build`].
+    #[must_use]
+    pub const fn remembered(mut self, seconds: u64) -> Self {
         self.fresh_seconds = Some(seconds);
-        Ok(self)
+        self
     }
 
     /// Returns how long a proof is remembered, in seconds. `None` means that proofs are not
@@ -82,6 +78,14 @@ impl Rule {
     #[must_use]
     pub const fn fresh_seconds(&self) -> Option<u64> {
         self.fresh_seconds
+    }
+
+    /// Returns the rule if its numbers are in bounds.
+    const fn checked(self) -> Result<Self, StepUpPolicyError> {
+        match self.fresh_seconds {
+            None | Some(1..=MAX_FRESH_SECONDS) => Ok(self),
+            Some(_) => Err(StepUpPolicyError::OutOfBounds { field: "remembered", min: 1, max: MAX_FRESH_SECONDS }),
+        }
     }
 
     /// Whether the rule includes a method at all.
@@ -105,13 +109,17 @@ impl Rule {
     }
 }
 
-/// Rules by action name, and one for all others.
+/// The rules of step-up: one for each named action, and a default for all others.
 ///
 /// ```
 /// # use keywright_twofactor::{ActionName, Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};
 /// let factors = [Method::Totp, Method::Recovery, Method::Password];
-/// let policy = StepUpPolicy::new(Rule::strongest_of(&factors).remembered(FRESH_SECONDS)?)
-///     .rule(ActionName::new("vault.delete"), Rule::strongest_of(&factors))?;
+/// let policy = StepUpPolicy::builder()
+///     .default_rule(Rule::strongest_of(&factors).remembered(FRESH_SECONDS))
+///     .rule(ActionName::new("vault.delete"), Rule::strongest_of(&factors))
+///     .build()?;
+/// let error = StepUpPolicy::builder().default_rule(Rule::strongest_of(&factors).remembered(0)).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`remembered` is not in 1..=3600");
 /// # let _ = policy;
 /// # Ok::<(), StepUpPolicyError>(())
 /// ```
@@ -125,26 +133,15 @@ impl Default for StepUpPolicy {
     /// Returns a policy that accepts factors, and the password where none is enrolled. No proof is
     /// remembered.
     fn default() -> Self {
-        Self::new(Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]))
+        let default = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]);
+        Self { default, rules: BTreeMap::new() }
     }
 }
 
 impl StepUpPolicy {
-    /// Creates a policy with one rule for every action.
-    #[must_use]
-    pub const fn new(default: Rule) -> Self {
-        Self { default, rules: BTreeMap::new() }
-    }
-
-    /// A rule of its own for an action.
-    ///
-    /// # Errors
-    /// [`StepUpPolicyError::TwoRules`] if the action has one already.
-    pub fn rule(mut self, action: ActionName, rule: Rule) -> Result<Self, StepUpPolicyError> {
-        if self.rules.insert(action, rule).is_some() {
-            return Err(StepUpPolicyError::TwoRules);
-        }
-        Ok(self)
+    /// Returns a builder that starts from the default rule, for every action.
+    pub fn builder() -> StepUpPolicyBuilder {
+        StepUpPolicyBuilder { default: Self::default().default, rules: Vec::new() }
     }
 
     /// Returns the rule for an action.
@@ -154,14 +151,61 @@ impl StepUpPolicy {
     }
 }
 
-/// The reason why a rule is not valid.
+/// A builder that sets the rules of a [`StepUpPolicy`] one by one; [`build`](Self::build) checks
+/// them all.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct StepUpPolicyBuilder {
+    default: Rule,
+    rules: Vec<(ActionName, Rule)>,
+}
+
+impl StepUpPolicyBuilder {
+    /// Sets the rule of every action that has none of its own. Default: factors authorize an
+    /// action, and the password where none is enrolled; no proof is remembered.
+    pub const fn default_rule(mut self, rule: Rule) -> Self {
+        self.default = rule;
+        self
+    }
+
+    /// Adds a rule of its own for an action.
+    pub fn rule(mut self, action: ActionName, rule: Rule) -> Self {
+        self.rules.push((action, rule));
+        self
+    }
+
+    /// Returns the policy.
+    ///
+    /// # Errors
+    /// Returns [`StepUpPolicyError::OutOfBounds`] if a rule remembers proofs for a time that is out
+    /// of bounds, and [`StepUpPolicyError::TwoRules`] if an action has more than one rule.
+    pub fn build(self) -> Result<StepUpPolicy, StepUpPolicyError> {
+        let Self { default, rules } = self;
+        let mut policy = StepUpPolicy { default: default.checked()?, rules: BTreeMap::new() };
+        for (action, rule) in rules {
+            if policy.rules.insert(action, rule.checked()?).is_some() {
+                return Err(StepUpPolicyError::TwoRules);
+            }
+        }
+        Ok(policy)
+    }
+}
+
+/// The reason why rules do not form a [`StepUpPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepUpPolicyError {
-    /// The time for which a proof is remembered is out of bounds.
-    #[error("`remembered` is not in 1..=3600")]
-    Fresh,
-    /// An action has a rule already.
+    /// A number is out of bounds.
+    #[error("`{field}` is not in {min}..={max}")]
+    OutOfBounds {
+        /// The name of the field.
+        field: &'static str,
+        /// The smallest value allowed.
+        min: u64,
+        /// The largest value allowed.
+        max: u64,
+    },
+    /// An action has more than one rule.
     #[error("an action has two rules")]
     TwoRules,
 }
@@ -191,13 +235,21 @@ mod tests {
     #[test]
     fn windows_have_bounds_and_actions_one_rule() {
         let rule = Rule::strongest_of(&METHODS);
-        for (seconds, good) in [(0, false), (1, true), (MAX_FRESH_SECONDS, true), (MAX_FRESH_SECONDS + 1, false)] {
-            assert_eq!(rule.remembered(seconds).is_ok(), good);
-        }
         const OWN: ActionName = ActionName::new("a.b");
-        let policy = StepUpPolicy::default().rule(OWN, rule).unwrap();
-        assert_eq!(policy.clone().rule(OWN, rule), Err(StepUpPolicyError::TwoRules));
+        let out = StepUpPolicyError::OutOfBounds { field: "remembered", min: 1, max: 3_600 };
+        for (seconds, good) in [(0, false), (1, true), (MAX_FRESH_SECONDS, true), (MAX_FRESH_SECONDS + 1, false)] {
+            let rule = rule.remembered(seconds);
+            let built =
+                [StepUpPolicy::builder().default_rule(rule).build(), StepUpPolicy::builder().rule(OWN, rule).build()];
+            for policy in built {
+                assert_eq!(policy.err(), (!good).then_some(out), "{seconds}");
+            }
+        }
+        let builder = StepUpPolicy::builder().rule(OWN, rule);
+        assert_eq!(builder.clone().rule(OWN, rule).build(), Err(StepUpPolicyError::TwoRules));
+        let policy = builder.build().unwrap();
         assert_eq!(policy.rule_of(&OWN), &rule);
         assert_ne!(policy.rule_of(&ActionName::new("c")), &rule);
+        assert_eq!(StepUpPolicy::builder().build(), Ok(StepUpPolicy::default()));
     }
 }

@@ -8,14 +8,16 @@ use keywright_store::{Draft, Epochs, Receipt, Release, StepError, WrongReceipt};
 use super::policy::rank;
 use crate::outcome::Method;
 
-/// The action that a [`StepUp`] must be for to admit another client of the account whose guesses
-/// are refused because of the failures of others.
+/// The action for which a [`StepUp`] is required to admit another client of the account, whose
+/// guesses are refused because of other people's wrong guesses.
 pub const ADMIT_CLIENT: ActionName = ActionName::new("guesses.admit");
 
-/// The proof that a session of an account proved itself once more for an action. Only a commit makes one.
+/// The proof that a session authenticated again for an action (a *step-up*). Only a commit creates
+/// one.
 ///
-/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account,
-/// action and session **from it**. In the commit that acts it asks whether the proof [still holds](Self::is_valid_in):
+/// It is not `Clone` or `Serialize` and has no public constructor. The function that performs the
+/// action takes the proof by value, and takes the account, the action and the session **from it**.
+/// In the commit that acts, it checks whether the proof [is still valid](Self::is_valid_in):
 ///
 /// ```
 /// # use keywright_store::{Draft, Driver, Partition, TransactError};
@@ -51,10 +53,10 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Whether the proof is still valid in this draft: the draft is of its account, and no epoch
-    /// has moved since it was made. A change of password, address, keys or factors makes it void.
-    /// Code that acts on the proof checks this in the commit that acts, and also compares the
-    /// [action](Self::action).
+    /// Whether the proof is still valid in this draft: it belongs to the draft's account, and no
+    /// epoch has moved since it was created. A change of password, address, keys or factors makes
+    /// it void. Code that acts on the proof checks this in the commit that acts, and also compares
+    /// the [action](Self::action).
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -66,7 +68,7 @@ impl StepUp {
     /// Whether the proof admits another client of its account, in this draft of the account. It
     /// must be a proof for [`ADMIT_CLIENT`] with the method `least` or a stronger one, and no epoch
     /// may have moved since. Time-based and recovery codes are the strongest, then mailed codes,
-    /// then the password. For steps that admit a client to a secret of their own.
+    /// then the password. Other crates call this in their own steps that admit a client.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -119,7 +121,7 @@ pub enum Demand<S> {
     /// Nothing more is required: a proof that the session remembers still authorizes the action.
     Remembered(S),
     /// One of these methods is required, strongest first; no other authorizes the action.
-    Ask(Vec<Method>),
+    Required(Vec<Method>),
     /// The account has none of the methods that the rule includes. The host decides whether that
     /// authorizes the action; refusing it is the safe choice.
     NothingEnrolled,
@@ -130,7 +132,7 @@ impl<S: Release> Release for Demand<S> {
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
             Self::Remembered(proof) => Demand::Remembered(proof.release(receipt)?),
-            Self::Ask(methods) => Demand::Ask(methods),
+            Self::Required(methods) => Demand::Required(methods),
             Self::NothingEnrolled => Demand::NothingEnrolled,
         })
     }

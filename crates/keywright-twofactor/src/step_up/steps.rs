@@ -11,7 +11,8 @@ use crate::outcome::{Method, Proven};
 use crate::recovery;
 use crate::state::Factors;
 
-/// The pure transitions of step-up, with a policy. [`TwoFactorSteps`](crate::TwoFactorSteps) joins them with the codes.
+/// The steps of step-up, under a policy. [`TwoFactorSteps`](crate::TwoFactorSteps) combines them
+/// with the verification of codes.
 #[derive(Debug, Clone, Default)]
 pub struct StepUps {
     policy: StepUpPolicy,
@@ -30,7 +31,7 @@ impl StepUps {
         &self.policy
     }
 
-    /// Returns the slot of a session's window, to name to the driver.
+    /// Returns the slot of a session's step-up record, to be passed to the driver.
     #[must_use]
     pub fn slot(session: SessionId) -> SlotName {
         SessionWindow::slot(session).name()
@@ -62,11 +63,11 @@ impl StepUps {
                 return Ok(Demand::Remembered(proof(draft, action, session, method, true)?));
             }
         }
-        Ok(Demand::Ask(methods))
+        Ok(Demand::Required(methods))
     }
 
-    /// Whether a method authorizes an action for this account. Check this before checking a code:
-    /// one that authorizes nothing should not be spent.
+    /// Whether a method authorizes an action for this account. Call this before a code is checked,
+    /// because a code that authorizes nothing should not be spent.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -77,9 +78,9 @@ impl StepUps {
         Ok(admissible(draft, rule, password)?.contains(&method))
     }
 
-    /// Turns a factor that was proven in this draft into one step-up. Returns `None` if its method
-    /// does not authorize the action. The code must have been verified with the action's name as
-    /// its purpose.
+    /// Turns a factor that was verified in this draft into one step-up. Returns `None` if its
+    /// method does not authorize the action. The code must have been verified with the action's
+    /// name as its purpose.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
@@ -93,7 +94,7 @@ impl StepUps {
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let factor = proven.peek(draft)?;
         if factor.purpose().as_str() != action.as_str() {
-            return Err(StepError::Misuse("a code was verified for another purpose than this action"));
+            return Err(StepError::Misuse("the code was verified for a purpose other than this action"));
         }
         let method = factor.method();
         // What was proven in this draft was enrolled, even if it is not any more: the last recovery

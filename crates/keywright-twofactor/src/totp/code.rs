@@ -90,8 +90,8 @@ impl Found {
     }
 }
 
-/// The result of checking a code against one device's window. The check is pure: a host that does
-/// not use our store keeps the step itself.
+/// The result of checking a code against one device's window. The check changes nothing: a host
+/// that does not use `keywright-store` must store the accepted step itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: no caller should need a wildcard arm that grants")]
@@ -166,7 +166,8 @@ impl TotpVerifier {
         Self { key: Key::new(parameters.algorithm(), secret), parameters }
     }
 
-    /// Compares a code with every step of the window, without early exit. Steps up to `last` are spent.
+    /// Compares a code with every step of the window, without early exit. Steps up to `last` are
+    /// spent.
     pub fn check(&self, code: &str, now: UnixSeconds, window: Window, last: Option<u64>) -> TotpCheck {
         let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits == self.parameters.digits()) else {
             return TotpCheck::Malformed;
@@ -199,8 +200,8 @@ impl TotpVerifier {
         (off != 0).then_some(off)
     }
 
-    /// Compares a typed code with every code of the window, without early exit. `next` is the first step that is still
-    /// acceptable.
+    /// Compares a typed code with every code of the window, without early exit. `next` is the first
+    /// step that is still acceptable.
     pub(crate) fn judge(&self, typed: &TypedCode, present: u64, window: Window, next: u64) -> Found {
         let mut found = Found::nothing();
         let last = present.saturating_add(window.forward.into());

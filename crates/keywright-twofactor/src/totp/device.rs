@@ -46,7 +46,7 @@ impl fmt::Debug for DeviceId {
 
 /// The error for a text that is not a device id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a device id has 16 lower-case hex digits")]
+#[error("a device id must be 16 lower-case hex digits")]
 pub struct DeviceIdError;
 
 /// An active device.
@@ -73,7 +73,7 @@ pub struct DeviceInfo {
 pub struct Enrolled {
     /// The active TOTP devices, oldest first.
     pub devices: Vec<DeviceInfo>,
-    /// Whether a device is yet to be proven.
+    /// Whether the enrolment of a device is pending.
     pub pending: bool,
     /// The number of unused recovery codes in the live set, or `None` if there is no set.
     pub recovery: Option<u8>,
@@ -105,7 +105,7 @@ impl Enrolled {
     }
 }
 
-/// A device that comes from elsewhere with its secret, from an import or from a client.
+/// A device whose secret was not drawn by this crate: another system or the client made it.
 ///
 /// ```
 /// # use keywright_twofactor::{ImportedDevice, TotpSecret};
@@ -151,7 +151,7 @@ impl ImportedDevice {
     }
 }
 
-/// A device that is yet to be proven. It is shown to the owner once.
+/// A device whose enrolment is not confirmed yet. Its secret is shown to the owner once.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingDevice {

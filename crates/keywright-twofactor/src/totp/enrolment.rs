@@ -33,13 +33,15 @@ enum Comparison {
 
 /// Enrolment and removal of devices.
 impl TwoFactorSteps {
-    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
-    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
+    /// Begins the enrolment of a device, which may replace another. Everything that is active stays
+    /// active until a code of the new device is confirmed. If an enrolment is pending already, it
+    /// becomes void, whichever session began it.
     ///
-    /// Only the same `session` can confirm, and only until an epoch moves.
+    /// Only the same `session` can confirm the enrolment, and only until an epoch moves.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no new enrolment is
+    /// pending.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
@@ -136,13 +138,14 @@ impl TwoFactorSteps {
         factors.add(id, pending.name, pending.secret, parameters, context.now, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
         Ok(EnrolmentOutcome::Active(id))
     }
 
-    /// Adds an active device with a secret from elsewhere. This is for seeding. Codes of its secret
-    /// that were spent here before stay spent, even if the device has been removed since. Seed an
-    /// account only once: after an erasure nothing is remembered.
+    /// Adds an active device whose secret another system made, to migrate an account from that
+    /// system. Codes of this secret that were spent in this account before stay spent, even if the
+    /// device has been removed since. Import an account only once: after an erasure, nothing is
+    /// remembered.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is added.
@@ -171,7 +174,7 @@ impl TwoFactorSteps {
         factors.add(id, name, secret, parameters, now, device.next);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, &events::FACTOR_ADDED, id);
+        emit(draft, &events::FACTOR_ADDED, id);
         Ok(DeviceImport::Imported(id))
     }
 
@@ -223,7 +226,7 @@ impl TwoFactorSteps {
         factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
         Ok(EnrolOutcome::Active(id))
     }
 
@@ -237,7 +240,7 @@ impl TwoFactorSteps {
         if !factors.remove(device) {
             return Ok(false);
         }
-        told(draft, &events::FACTOR_REMOVED, device);
+        emit(draft, &events::FACTOR_REMOVED, device);
         self.finish_removal(draft, factors, client)?;
         Ok(true)
     }
@@ -253,7 +256,7 @@ impl TwoFactorSteps {
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
         for id in &ids {
             factors.remove(*id);
-            told(draft, &events::FACTOR_REMOVED, *id);
+            emit(draft, &events::FACTOR_REMOVED, *id);
         }
         if ids.is_empty() {
             if pending {
@@ -319,6 +322,6 @@ fn compare(
     }
 }
 
-fn told(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {
+fn emit(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {
     draft.event(Event::new(kind).with("device", device.to_string().as_str()));
 }

@@ -155,7 +155,7 @@ pub enum SecretError {
     #[error("a secret is not base32")]
     Base32,
     /// The secret has fewer than 80 or more than 1,024 bits.
-    #[error("a secret has not 80 to 1,024 bits")]
+    #[error("a secret must have 80 to 1,024 bits")]
     Length,
 }
 

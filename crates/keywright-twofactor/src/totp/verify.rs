@@ -1,7 +1,7 @@
-//! Checking time-based codes, and the ways in when guesses at them are refused.
+//! Checking time-based codes.
 
 use keywright_core::{Attempt, Client, Event, Purpose, Refusal};
-use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::active::MatchContext;
@@ -16,9 +16,9 @@ use crate::step::TwoFactorSteps;
 impl TwoFactorSteps {
     /// Checks a time-based code against all devices and spends it if it is correct.
     ///
-    /// `client` is the sender of the code, by its credential or its network; a client that passed
-    /// before is not held up by the failures of others. `purpose` states what the proof is for; the
-    /// [`Proven`] carries it.
+    /// `client` is the sender of the code, identified by its credential or its network. If it has
+    /// entered a correct code before, the wrong codes of others do not delay it. `purpose` states
+    /// what the code is for, and is recorded in the [`Proven`].
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
@@ -42,13 +42,13 @@ impl TwoFactorSteps {
         };
         let context = MatchContext::of_use(draft, &self.policy, purpose.as_str());
         let mut spent = None;
-        let outcome = guess::check(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
+        let outcome = guess::check_single_use(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
             let matches = factors.compare(&typed, &context);
             Ok(match (matches.fresh, matches.any) {
                 (true, _) => Comparison::Right(matches),
                 (false, true) => {
                     spent = Some(matches);
-                    Comparison::Replayed
+                    Comparison::Replayed(Spent)
                 }
                 (false, false) => Comparison::Wrong,
             })
@@ -70,7 +70,7 @@ impl TwoFactorSteps {
                 tell_out_of_window(draft, &mut factors, &typed, &context)?;
                 VerifyOutcome::Denied(Denial { charge: Some(charge) })
             }
-            AttemptOutcome::Replayed => {
+            AttemptOutcome::Replayed(Spent) => {
                 if let Some(matches) = spent {
                     tell_ran_ahead(draft, &mut factors, &matches, &context)?;
                 }
@@ -115,7 +115,7 @@ fn tell_out_of_window(
 ) -> Result<(), StepError> {
     // The rate is checked first, so a flood of wrong guesses causes no search once the event was
     // emitted.
-    if !factors.may_tell(context.now, |told| &mut told.out_of_window) {
+    if !factors.may_report(context.now, |last| &mut last.out_of_window) {
         return Ok(());
     }
     let Some((device, seconds)) = factors.seconds_off(typed, context, DRIFT_SECONDS) else { return Ok(()) };
@@ -134,7 +134,7 @@ fn tell_ran_ahead(
     context: &MatchContext,
 ) -> Result<(), StepError> {
     let Some((device, until)) = factors.ran_ahead(matches, context) else { return Ok(()) };
-    if !factors.may_tell(context.now, |told| &mut told.ran_ahead) {
+    if !factors.may_report(context.now, |last| &mut last.ran_ahead) {
         return Ok(());
     }
     factors.put(draft)?;

@@ -7,7 +7,7 @@ use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
 use keywright_twofactor::recovery::{Liveness, Preset};
 
-use crate::world::{Told, UNKNOWN, World, foreign, judge};
+use crate::world::{Outcome, UNKNOWN, World, foreign, judge};
 
 async fn faulty() -> (Arc<FaultStore<MemoryStore>>, World, Vec<String>) {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -26,15 +26,15 @@ async fn a_code_is_spent_once_and_a_guess_charged_once() {
     for fault in settled() {
         let (store, world, codes) = faulty().await;
         store.next_commit(fault.clone());
-        assert_eq!(world.verify(&codes[0]).await, Told::Granted, "{fault:?}");
+        assert_eq!(world.verify(&codes[0]).await, Outcome::Granted, "{fault:?}");
         store.next_commit(fault.clone());
-        assert_eq!(world.verify(&foreign(Preset::RocketChat, 1)).await, Told::Charged(1), "{fault:?}");
+        assert_eq!(world.verify(&foreign(Preset::RocketChat, 1)).await, Outcome::Charged(1), "{fault:?}");
         while let Some(late) = store.deliver().await {
             assert!(late.is_err(), "a commit that was fenced off landed");
         }
-        assert_eq!((world.verify(&codes[0]).await, world.remaining().await), (Told::Denied, Some(11)), "{fault:?}");
+        assert_eq!((world.verify(&codes[0]).await, world.remaining().await), (Outcome::Denied, Some(11)), "{fault:?}");
         let used = ("recovery_code_used".to_owned(), Some(11));
-        assert_eq!(world.changes().await.iter().filter(|told| **told == used).count(), 1, "{fault:?}");
+        assert_eq!(world.changes().await.iter().filter(|outcome| **outcome == used).count(), 1, "{fault:?}");
         let denials = world.denials().await;
         let wrong = |event: &&keywright_core::SecurityEvent| event.text("reason") == Some("wrong");
         assert_eq!(denials.iter().filter(|event| event.is(&GUESS_DENIED)).filter(wrong).count(), 1, "{fault:?}");
@@ -56,7 +56,7 @@ async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
         assert!(judge(&world.driver, &world.partition(), guess, UNKNOWN).await.is_err());
         assert_eq!((world.stored().await, world.changes().await), before);
     }
-    assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+    assert_eq!(world.verify(&codes[0]).await, Outcome::Granted);
 }
 
 /// Random faults: whatever was answered, no code is granted twice, and one that was granted is spent.
@@ -78,11 +78,11 @@ async fn under_random_faults_no_code_is_granted_twice() {
             let mut granted = 0;
             for again in 0..3 {
                 store.randomise(seed * 1_000 + nth * 10 + again, odds);
-                let told = judge(&world.driver, &world.partition(), code, UNKNOWN).await;
+                let outcome = judge(&world.driver, &world.partition(), code, UNKNOWN).await;
                 store.calm();
-                match told {
-                    Ok(Told::Granted) => granted += 1,
-                    Ok(Told::Denied) => {}
+                match outcome {
+                    Ok(Outcome::Granted) => granted += 1,
+                    Ok(Outcome::Denied) => {}
                     Ok(other) => panic!("{other:?}"),
                     Err(_) => failed += 1,
                 }
@@ -90,9 +90,9 @@ async fn under_random_faults_no_code_is_granted_twice() {
             while store.deliver().await.is_some() {}
             assert!(granted <= 1, "seed {seed}");
             let last = world.verify(code).await;
-            assert!(granted + usize::from(last == Told::Granted) <= 1, "seed {seed}: granted twice");
+            assert!(granted + usize::from(last == Outcome::Granted) <= 1, "seed {seed}: granted twice");
             granted_once += granted;
-            assert_eq!(world.verify(code).await, Told::Denied);
+            assert_eq!(world.verify(code).await, Outcome::Denied);
         }
         assert_eq!(world.remaining().await, Some(0));
     }

@@ -6,7 +6,7 @@ use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactEr
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use keywright_twofactor::{RECOVERY_SLOTS, VerifyOutcome};
 
-use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, steps};
+use crate::world::{Outcome, SESSION, START, UNKNOWN, World, acknowledge, at, foreign, judge, steps};
 use keywright_testing::Epoch;
 
 const NOW: Liveness = Liveness::Now;
@@ -16,7 +16,7 @@ fn waits() -> Liveness {
 const PRESETS: [Preset; 4] = [Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass];
 
 /// An event in the form that [`World::changes`] returns.
-fn told(name: &str) -> (String, Option<u64>) {
+fn plain(name: &str) -> (String, Option<u64>) {
     (name.into(), None)
 }
 
@@ -30,52 +30,52 @@ async fn asvs_6_5_1_each_code_works_once_and_the_last_three_are_told() {
         let world = World::new().await;
         let codes = world.make(preset, NOW).await;
         for code in &codes {
-            assert_eq!(world.verify(code).await, Told::Granted, "{preset:?}");
+            assert_eq!(world.verify(code).await, Outcome::Granted, "{preset:?}");
         }
         assert_eq!(world.remaining().await, Some(0));
-        let mut expected = vec![told("recovery_codes_made"), told("recovery_codes_live")];
+        let mut expected = vec![plain("recovery_codes_made"), plain("recovery_codes_live")];
         for remaining in (0..preset.count()).rev() {
             expected.push(counted("recovery_code_used", remaining));
             match remaining {
-                0 => expected.push(told("recovery_codes_exhausted")),
+                0 => expected.push(plain("recovery_codes_exhausted")),
                 1..=3 => expected.push(counted("recovery_codes_low", remaining)),
                 _ => {}
             }
         }
         assert_eq!(world.changes().await, expected);
         for code in &codes {
-            assert_eq!(world.verify(code).await, Told::Denied, "a replay is not charged");
+            assert_eq!(world.verify(code).await, Outcome::Denied, "a replay is not charged");
         }
         let denials = world.denials().await;
         assert!(denials.iter().all(|event| event.is(&GUESS_DENIED) && event.text("reason") == Some("replayed")));
-        assert_eq!(denials.len(), 1, "told once an hour");
-        assert_eq!(world.verify(&foreign(preset, 1)).await, Told::Charged(1));
+        assert_eq!(denials.len(), 1, "reported once an hour");
+        assert_eq!(world.verify(&foreign(preset, 1)).await, Outcome::Charged(1));
     }
 }
 
 #[tokio::test]
 async fn the_old_set_works_until_the_new_one_is_acknowledged() {
     let world = World::new().await;
-    assert_eq!(world.verify(&foreign(Preset::Default, 1)).await, Told::NotEnrolled);
+    assert_eq!(world.verify(&foreign(Preset::Default, 1)).await, Outcome::NotEnrolled);
     let first = world.make(Preset::Default, waits()).await;
     // No set is live, so a code of the first set is not a guess.
-    assert_eq!((world.verify(&first[0]).await, world.remaining().await), (Told::NotEnrolled, None));
+    assert_eq!((world.verify(&first[0]).await, world.remaining().await), (Outcome::NotEnrolled, None));
     let epoch = world.root().await.factor_epoch;
     assert!(world.acknowledge().await);
     assert_eq!(world.root().await.factor_epoch, epoch.wrapping_add(1));
     assert!(!world.acknowledge().await, "nothing waits");
-    assert_eq!(world.verify(&first[0]).await, Told::Granted);
+    assert_eq!(world.verify(&first[0]).await, Outcome::Granted);
 
     let lost = world.make(Preset::Nist, waits()).await;
     let second = world.make(Preset::Default, waits()).await;
-    assert_eq!(world.verify(&first[1]).await, Told::Granted);
-    assert_eq!(world.verify(&second[0]).await, Told::Charged(1), "not yet");
-    assert_eq!(world.verify(&lost[0]).await, Told::Malformed, "the live set is of another kind");
+    assert_eq!(world.verify(&first[1]).await, Outcome::Granted);
+    assert_eq!(world.verify(&second[0]).await, Outcome::Charged(1), "not yet");
+    assert_eq!(world.verify(&lost[0]).await, Outcome::Malformed, "the live set is of another kind");
     assert_eq!(world.remaining().await, Some(8));
     assert!(world.acknowledge().await);
-    assert_eq!(world.verify(&second[0]).await, Told::Granted);
-    assert_eq!(world.verify(&first[2]).await, Told::Charged(1), "the old set is void, the right guess has forgiven");
-    assert_eq!(world.verify(&first[0]).await, Told::Charged(2), "its used codes are forgotten");
+    assert_eq!(world.verify(&second[0]).await, Outcome::Granted);
+    assert_eq!(world.verify(&first[2]).await, Outcome::Charged(1), "the old set is void, the right guess has forgiven");
+    assert_eq!(world.verify(&first[0]).await, Outcome::Charged(2), "its used codes are forgotten");
     assert_eq!(world.remaining().await, Some(9));
 }
 
@@ -93,9 +93,9 @@ async fn only_the_session_that_was_shown_a_set_acknowledges_it() {
         assert!(!acknowledged);
     }
     assert_eq!(world.stored().await, before);
-    assert_eq!(world.verify(&live[0]).await, Told::Granted, "the old set is as live as before");
+    assert_eq!(world.verify(&live[0]).await, Outcome::Granted, "the old set is as live as before");
     assert!(world.acknowledge().await);
-    assert_eq!(world.verify(&waiting[0]).await, Told::Granted);
+    assert_eq!(world.verify(&waiting[0]).await, Outcome::Granted);
 }
 
 #[tokio::test]
@@ -104,8 +104,8 @@ async fn a_set_that_goes_live_at_once_drops_what_waited() {
     let waiting = world.make(Preset::Default, waits()).await;
     let live = world.make(Preset::Default, NOW).await;
     assert!(!world.acknowledge().await);
-    assert_eq!(world.verify(&waiting[0]).await, Told::Charged(1));
-    assert_eq!(world.verify(&live[0]).await, Told::Granted);
+    assert_eq!(world.verify(&waiting[0]).await, Outcome::Charged(1));
+    assert_eq!(world.verify(&live[0]).await, Outcome::Granted);
 }
 
 /// Decisions 6: adding, replacing or removing a factor moves the epoch once, in its commit; a
@@ -118,7 +118,7 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(epoch().await, 1);
     let codes = world.make(Preset::Default, NOW).await;
     assert_eq!(epoch().await, 2);
-    assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+    assert_eq!(world.verify(&codes[0]).await, Outcome::Granted);
     world.make(Preset::Default, waits()).await;
     assert_eq!(epoch().await, 2);
     world.import(Preset::RocketChat, &["23456789"]).await.unwrap();
@@ -127,12 +127,12 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(epoch().await, 4);
     assert!(!world.remove().await, "nothing is left");
     assert_eq!(epoch().await, 4);
-    assert_eq!((world.verify(&codes[1]).await, world.remaining().await), (Told::NotEnrolled, None));
-    assert_eq!(world.changes().await.last(), Some(&told("recovery_codes_removed")));
+    assert_eq!((world.verify(&codes[1]).await, world.remaining().await), (Outcome::NotEnrolled, None));
+    assert_eq!(world.changes().await.last(), Some(&plain("recovery_codes_removed")));
     assert_eq!(world.root().await.credential_epoch, first.credential_epoch, "by this policy");
     // A new set after a removal is like the first.
     let codes = world.make(Preset::Default, NOW).await;
-    assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+    assert_eq!(world.verify(&codes[0]).await, Outcome::Granted);
 }
 
 /// `docs/security.md` § 3: a pending set carries both epochs. It stays void for good, and the
@@ -147,8 +147,8 @@ async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
         let before = world.stored().await;
         assert!(!world.acknowledge().await);
         assert_eq!(world.stored().await, before, "a refusal writes nothing");
-        assert_eq!(world.verify(&live[0]).await, Told::Granted);
-        assert_eq!(world.verify(&waiting[0]).await, Told::Charged(1));
+        assert_eq!(world.verify(&live[0]).await, Outcome::Granted);
+        assert_eq!(world.verify(&waiting[0]).await, Outcome::Charged(1));
     }
     let world = World::new().await;
     world.make(Preset::Default, waits()).await;
@@ -171,12 +171,12 @@ async fn what_waits_expires_and_the_old_set_stays_live() {
         world.clock.set(at(START + seconds));
         assert_eq!(world.acknowledge().await, holds, "{seconds}");
         let (works, void) = if holds { (&waiting, &live) } else { (&live, &waiting) };
-        assert_eq!(world.verify(&works[0]).await, Told::Granted);
-        assert_eq!(world.verify(&void[0]).await, Told::Charged(1));
+        assert_eq!(world.verify(&works[0]).await, Outcome::Granted);
+        assert_eq!(world.verify(&void[0]).await, Outcome::Charged(1));
         // A new one can be made and acknowledged.
         let next = world.make(Preset::Default, waits()).await;
         assert!(world.acknowledge().await);
-        assert_eq!(world.verify(&next[0]).await, Told::Granted);
+        assert_eq!(world.verify(&next[0]).await, Outcome::Granted);
     }
 }
 
@@ -187,18 +187,19 @@ async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let codes = world.make(Preset::Default, NOW).await;
     let restored = world.fenced(START + 1, 9).driver;
     world.clock.set(at(START + 1));
-    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
+    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Outcome::Granted);
     let notices = [counted("recovery_code_used", 9), counted("recovery_codes_stale", 9)];
     assert_eq!(world.changes().await[2..], notices);
     // The last one is reported as such too.
     for code in &codes[1..] {
-        assert_eq!(judge(&restored, &world.partition(), code, UNKNOWN).await.unwrap(), Told::Granted);
+        assert_eq!(judge(&restored, &world.partition(), code, UNKNOWN).await.unwrap(), Outcome::Granted);
     }
-    let last = [counted("recovery_code_used", 0), told("recovery_codes_exhausted"), counted("recovery_codes_stale", 0)];
+    let last =
+        [counted("recovery_code_used", 0), plain("recovery_codes_exhausted"), counted("recovery_codes_stale", 0)];
     assert!(world.changes().await.ends_with(&last));
     // A set made after the restore is like any other.
     let codes = world.make(Preset::Default, NOW).await;
-    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
+    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Outcome::Granted);
     assert_eq!(world.changes().await.last(), Some(&counted("recovery_code_used", 9)));
 }
 
@@ -218,10 +219,10 @@ async fn an_import_is_live_at_once_or_changes_nothing() {
     assert_eq!(world.stored().await, before);
     let uuid = "0f8fad5b-d9cb-469f-a165-70867728950e";
     world.import(Preset::LibrePass, &[uuid]).await.unwrap();
-    assert_eq!(world.verify(&codes[0]).await, Told::Malformed);
-    assert_eq!(world.verify(&uuid.to_uppercase().replace('-', " ")).await, Told::Granted, "however it is typed");
-    assert_eq!(world.verify(uuid).await, Told::Denied, "single use");
-    let live = told("recovery_codes_live");
+    assert_eq!(world.verify(&codes[0]).await, Outcome::Malformed);
+    assert_eq!(world.verify(&uuid.to_uppercase().replace('-', " ")).await, Outcome::Granted, "however it is typed");
+    assert_eq!(world.verify(uuid).await, Outcome::Denied, "single use");
+    let live = plain("recovery_codes_live");
     assert_eq!(world.changes().await.iter().filter(|event| **event == live).count(), 2);
 }
 

@@ -8,7 +8,7 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{CodeKind, RECOVERY};
 use proptest::prelude::*;
 
-use crate::world::{SESSION, START, Told, World, at, client, foreign, steps};
+use crate::world::{Outcome, SESSION, START, World, at, client, foreign, steps};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -90,30 +90,30 @@ impl Model {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    fn judge(&mut self, code: &str, who: Option<u8>) -> Told {
+    fn judge(&mut self, code: &str, who: Option<u8>) -> Outcome {
         let policy = LedgerPolicy::default();
-        let Some(live) = &mut self.live else { return Told::NotEnrolled };
+        let Some(live) = &mut self.live else { return Outcome::NotEnrolled };
         if !live.preset.is_form_of(code) {
-            return Told::Malformed;
+            return Outcome::Malformed;
         }
         let secret = RECOVERY.with_strength(live.preset.strength());
         let attempt = Attempt::new(secret, Generation::from_u64(self.generation), client(who));
         match self.ledger.admit(&policy, &attempt, self.now) {
-            Admission::Refused(refusal) => Told::Refused(refusal),
+            Admission::Refused(refusal) => Outcome::Refused(refusal),
             Admission::Open(_) if live.used.contains(code) => {
-                let _ = self.ledger.tell(secret, keywright_core::Told::Replayed, self.now);
-                Told::Denied
+                let _ = self.ledger.report_denial(secret, keywright_core::DenialKind::Replayed, self.now);
+                Outcome::Denied
             }
             Admission::Open(admitted) if live.codes.iter().any(|other| other == code) => {
                 self.ledger.forgive(&policy, &admitted, self.now);
                 live.used.insert(code.to_owned());
                 assert!(self.granted.insert((code.to_owned(), self.epoch)), "granted twice");
-                Told::Granted
+                Outcome::Granted
             }
             Admission::Open(admitted) => {
                 let charge = self.ledger.charge(&policy, &admitted, self.now);
-                let _ = self.ledger.tell(secret, keywright_core::Told::Wrong, self.now);
-                Told::Charged(charge.streak())
+                let _ = self.ledger.report_denial(secret, keywright_core::DenialKind::Wrong, self.now);
+                Outcome::Charged(charge.streak())
             }
         }
     }
@@ -180,8 +180,8 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             assert_eq!(world.verify_as(&code, client(who)).await, model.judge(&code, who));
         }
         Op::Malformed => {
-            let told = if model.live.is_some() { Told::Malformed } else { Told::NotEnrolled };
-            assert_eq!(world.verify("123456").await, told);
+            let outcome = if model.live.is_some() { Outcome::Malformed } else { Outcome::NotEnrolled };
+            assert_eq!(world.verify("123456").await, outcome);
         }
         Op::Clock { seconds, back } => {
             model.now = if back { model.now.minus(seconds) } else { model.now.plus(seconds) };

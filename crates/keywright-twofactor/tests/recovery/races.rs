@@ -9,7 +9,7 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::world::{SESSION, Told, UNKNOWN, World, acknowledge, foreign, judge};
+use crate::world::{Outcome, SESSION, UNKNOWN, World, acknowledge, foreign, judge};
 
 /// Every store, with one server and with four.
 async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
@@ -22,7 +22,7 @@ async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
 }
 
 /// Types all codes at the same time, on the servers in turn.
-async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<Item = String>) -> Vec<Told> {
+async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<Item = String>) -> Vec<Outcome> {
     let codes: Vec<String> = codes.into_iter().collect();
     let barrier = Arc::new(Barrier::new(codes.len()));
     let mut tasks = JoinSet::new();
@@ -37,17 +37,17 @@ async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<It
     tasks.join_all().await
 }
 
-fn count(told: &[Told], what: impl Fn(&Told) -> bool) -> usize {
-    told.iter().filter(|told| what(told)).count()
+fn count(outcome: &[Outcome], what: impl Fn(&Outcome) -> bool) -> usize {
+    outcome.iter().filter(|outcome| what(outcome)).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_15_4_2_of_64_times_one_code_one_is_granted() {
     each(async |world, servers| {
         let codes = world.make(Preset::Default, Liveness::Now).await;
-        let told = together(&world, &servers, vec![codes[0].clone(); 64]).await;
-        assert_eq!(count(&told, |told| *told == Told::Granted), 1);
-        assert_eq!(count(&told, |told| *told == Told::Denied), 63, "{told:?}");
+        let outcome = together(&world, &servers, vec![codes[0].clone(); 64]).await;
+        assert_eq!(count(&outcome, |outcome| *outcome == Outcome::Granted), 1);
+        assert_eq!(count(&outcome, |outcome| *outcome == Outcome::Denied), 63, "{outcome:?}");
         assert_eq!(world.remaining().await, Some(9));
     })
     .await;
@@ -57,9 +57,9 @@ async fn asvs_15_4_2_of_64_times_one_code_one_is_granted() {
 async fn of_64_times_two_codes_two_are_granted() {
     each(async |world, servers| {
         let codes = world.make(Preset::RocketChat, Liveness::Now).await;
-        let told = together(&world, &servers, (0..64).map(|nth| codes[nth / 4 % 2].clone())).await;
-        assert_eq!(count(&told, |told| *told == Told::Granted), 2);
-        assert_eq!(count(&told, |told| *told == Told::Denied), 62, "{told:?}");
+        let outcome = together(&world, &servers, (0..64).map(|nth| codes[nth / 4 % 2].clone())).await;
+        assert_eq!(count(&outcome, |outcome| *outcome == Outcome::Granted), 2);
+        assert_eq!(count(&outcome, |outcome| *outcome == Outcome::Denied), 62, "{outcome:?}");
         assert_eq!(world.remaining().await, Some(10));
     })
     .await;
@@ -73,12 +73,12 @@ async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
         for world in [World::new().await, World::sqlite().await] {
             let servers: Vec<_> = (10..14).map(|seed| world.server(seed)).collect();
             let codes = world.make(preset, Liveness::Now).await;
-            let told = together(&world, &servers, (1..=1_000).map(|nth| foreign(preset, nth))).await;
-            assert_eq!(count(&told, |told| matches!(told, Told::Charged(_))), 5);
-            assert_eq!(count(&told, |told| matches!(told, Told::Refused(_))), 995);
-            assert!(matches!(world.verify(&codes[0]).await, Told::Refused(_)));
+            let outcome = together(&world, &servers, (1..=1_000).map(|nth| foreign(preset, nth))).await;
+            assert_eq!(count(&outcome, |outcome| matches!(outcome, Outcome::Charged(_))), 5);
+            assert_eq!(count(&outcome, |outcome| matches!(outcome, Outcome::Refused(_))), 995);
+            assert!(matches!(world.verify(&codes[0]).await, Outcome::Refused(_)));
             world.clock.advance(30);
-            assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+            assert_eq!(world.verify(&codes[0]).await, Outcome::Granted);
         }
     }
 }
@@ -100,16 +100,19 @@ async fn an_acknowledgement_races_the_old_code() {
                 if nth % 4 == 0 {
                     return (acknowledge(&driver, &partition).await.is_ok_and(|live| live), false);
                 }
-                (false, judge(&driver, &partition, &code, UNKNOWN).await.unwrap() == Told::Granted)
+                (false, judge(&driver, &partition, &code, UNKNOWN).await.unwrap() == Outcome::Granted)
             });
         }
-        let told = tasks.join_all().await;
-        assert!(told.iter().filter(|told| told.0).count() <= 1 && told.iter().filter(|told| told.1).count() <= 1);
+        let outcome = tasks.join_all().await;
+        assert!(
+            outcome.iter().filter(|outcome| outcome.0).count() <= 1
+                && outcome.iter().filter(|outcome| outcome.1).count() <= 1
+        );
         world.acknowledge().await;
         world.clock.advance(3_600);
-        assert_eq!(world.verify(&new[0]).await, Told::Granted);
+        assert_eq!(world.verify(&new[0]).await, Outcome::Granted);
         world.clock.advance(3_600);
-        assert!(matches!(world.verify(&old[0]).await, Told::Charged(_)));
+        assert!(matches!(world.verify(&old[0]).await, Outcome::Charged(_)));
     })
     .await;
 }

@@ -6,7 +6,7 @@ use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::world::{Told, UNKNOWN, World, judge, steps};
+use crate::world::{Outcome, UNKNOWN, World, judge, steps};
 
 fn vectors() -> Value {
     let all: Value = serde_json::from_str(include_str!("../data/two-factor.json")).unwrap();
@@ -46,11 +46,11 @@ async fn codes_and_stored_digests_are_imported() {
             world.import(Preset::RocketChat, &codes).await.unwrap();
         }
         for digest in &digests {
-            assert_eq!(world.verify(digest).await, Told::Malformed, "a stored form is no code");
+            assert_eq!(world.verify(digest).await, Outcome::Malformed, "a stored form is no code");
         }
         for code in &codes {
-            assert_eq!(world.verify(code).await, Told::Granted, "{from_digests}");
-            assert_eq!(world.verify(code).await, Told::Denied);
+            assert_eq!(world.verify(code).await, Outcome::Granted, "{from_digests}");
+            assert_eq!(world.verify(code).await, Outcome::Denied);
         }
         assert_eq!(world.remaining().await, Some(0));
     }
@@ -61,9 +61,9 @@ async fn codes_are_case_sensitive() {
     assert_eq!(vectors()["case_sensitive"], true);
     let world = World::new().await;
     world.import(Preset::RocketChat, &["abcdefgh"]).await.unwrap();
-    assert_eq!(world.verify("ABCDEFGH").await, Told::Charged(1));
-    assert_eq!(world.verify("Abcdefgh").await, Told::Charged(2));
-    assert_eq!(world.verify("abcdefgh").await, Told::Granted);
+    assert_eq!(world.verify("ABCDEFGH").await, Outcome::Charged(1));
+    assert_eq!(world.verify("Abcdefgh").await, Outcome::Charged(2));
+    assert_eq!(world.verify("abcdefgh").await, Outcome::Granted);
 }
 
 /// Returns how many of two codes, typed at the same time on two servers, are granted.
@@ -72,8 +72,8 @@ async fn at_once(world: &World, codes: [&String; 2]) -> usize {
         let (driver, partition, code) = (world.server(seed), world.partition(), code.clone());
         async move { judge(&driver, &partition, &code, UNKNOWN).await.unwrap() }
     });
-    let told = tasks.collect::<JoinSet<_>>().join_all().await;
-    told.iter().filter(|told| **told == Told::Granted).count()
+    let outcome = tasks.collect::<JoinSet<_>>().join_all().await;
+    outcome.iter().filter(|outcome| **outcome == Outcome::Granted).count()
 }
 
 /// Executes each step of `sequence`, by its text.
@@ -84,8 +84,8 @@ async fn the_sequence_of_the_vectors() {
     let mut used_twice = 0;
     for case in vectors()["sequence"].as_array().unwrap() {
         match case["step"].as_str().unwrap() {
-            "use code A" => assert_eq!(world.verify(&codes[0]).await, Told::Granted),
-            "use code A again" => assert_eq!(world.verify(&codes[0]).await, Told::Denied),
+            "use code A" => assert_eq!(world.verify(&codes[0]).await, Outcome::Granted),
+            "use code A again" => assert_eq!(world.verify(&codes[0]).await, Outcome::Denied),
             "use code A from two requests at once" => {
                 // A is already spent, so a new code takes its role.
                 let world = World::new().await;
@@ -98,7 +98,7 @@ async fn the_sequence_of_the_vectors() {
             "regenerate with a valid code" => {
                 let old = std::mem::replace(&mut codes, world.make(Preset::RocketChat, Liveness::Now).await);
                 for (code, nth) in old.iter().zip(1..=3) {
-                    assert_eq!(world.verify(code).await, Told::Charged(nth), "an old code");
+                    assert_eq!(world.verify(code).await, Outcome::Charged(nth), "an old code");
                 }
             }
             other => panic!("an unknown step: {other}"),

@@ -43,7 +43,7 @@ pub(crate) fn steps(preset: Preset) -> TwoFactorSteps {
 
 /// A form of the outcome that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     Granted,
     /// A replay: not charged.
     Denied,
@@ -61,7 +61,7 @@ pub(crate) async fn judge(
     partition: &Partition,
     code: &str,
     client: Client,
-) -> Result<Told, TransactError> {
+) -> Result<Outcome, TransactError> {
     let steps = TwoFactorSteps::default();
     loop {
         let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, code, &Purpose::new("test.open"), client);
@@ -76,14 +76,14 @@ pub(crate) async fn judge(
             VerifyOutcome::Granted(proof) => {
                 assert_eq!(Partition::account(proof.account()), *partition);
                 assert_eq!((proof.method(), proof.purpose().as_str()), (Method::Recovery, "test.open"));
-                Told::Granted
+                Outcome::Granted
             }
             VerifyOutcome::Denied(denial) => {
-                denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak()))
+                denial.charge().map_or(Outcome::Denied, |charge| Outcome::Charged(charge.streak()))
             }
-            VerifyOutcome::Refused(refusal) => Told::Refused(refusal),
-            VerifyOutcome::Malformed => Told::Malformed,
-            VerifyOutcome::NotEnrolled => Told::NotEnrolled,
+            VerifyOutcome::Refused(refusal) => Outcome::Refused(refusal),
+            VerifyOutcome::Malformed => Outcome::Malformed,
+            VerifyOutcome::NotEnrolled => Outcome::NotEnrolled,
         });
     }
 }
@@ -139,11 +139,11 @@ impl World {
         self.look(|draft| steps.recovery_refusal_in(draft, client)).await
     }
 
-    pub(crate) async fn verify(&self, code: &str) -> Told {
+    pub(crate) async fn verify(&self, code: &str) -> Outcome {
         self.verify_as(code, UNKNOWN).await
     }
 
-    pub(crate) async fn verify_as(&self, code: &str, client: Client) -> Told {
+    pub(crate) async fn verify_as(&self, code: &str, client: Client) -> Outcome {
         judge(&self.driver, &self.partition(), code, client).await.unwrap()
     }
 

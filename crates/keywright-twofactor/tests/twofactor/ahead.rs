@@ -11,7 +11,7 @@ use keywright_twofactor::{
 };
 use proptest::prelude::*;
 
-use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, code_of, unlike};
+use crate::support::{OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, code, code_of, unlike};
 
 async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
     world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
@@ -31,20 +31,20 @@ async fn a_clock_that_is_off_is_told_at_enrolment() {
         let at = START.checked_add_signed(offset).unwrap();
         let world = World::new().await;
         let seed = world.begin("phone", None).await;
-        let told = confirm(&world, &code(&seed, at)).await;
+        let outcome = confirm(&world, &code(&seed, at)).await;
         let brought = enrol(&World::new().await, SEED, &code(SEED, at)).await;
         if offset.unsigned_abs() <= 30 {
-            assert!(matches!(told, EnrolmentOutcome::Active(_)), "{offset}");
+            assert!(matches!(outcome, EnrolmentOutcome::Active(_)), "{offset}");
             assert!(matches!(brought, EnrolOutcome::Active(_)), "{offset}");
             continue;
         }
-        let (EnrolmentOutcome::ClockOff(told), EnrolOutcome::ClockOff(brought)) = (told, brought) else {
-            panic!("{offset}: {told:?} {brought:?}")
+        let (EnrolmentOutcome::ClockOff(outcome), EnrolOutcome::ClockOff(brought)) = (outcome, brought) else {
+            panic!("{offset}: {outcome:?} {brought:?}")
         };
-        assert_eq!((told.seconds(), brought.seconds()), (offset, offset));
+        assert_eq!((outcome.seconds(), brought.seconds()), (offset, offset));
         let side = if offset < 0 { "behind" } else { "ahead" };
         let text = format!("this device's clock is {} seconds {side}", offset.unsigned_abs());
-        assert_eq!(told.to_string(), text);
+        assert_eq!(outcome.to_string(), text);
         // The enrolment stays pending, and is confirmed by a clock that is right.
         assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp());
         assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
@@ -65,8 +65,8 @@ async fn the_offset_is_in_seconds_for_every_length_of_step() {
         let world = World::with(policy.build().unwrap()).await;
         let seed = world.begin("phone", None).await;
         let parameters = Parameters::new(Algorithm::Sha256, 8, step).unwrap();
-        let told = confirm(&world, &code_of(&seed, START + 600, parameters)).await;
-        assert!(matches!(told, EnrolmentOutcome::ClockOff(off) if off.seconds() == 600), "{step}: {told:?}");
+        let outcome = confirm(&world, &code_of(&seed, START + 600, parameters)).await;
+        assert!(matches!(outcome, EnrolmentOutcome::ClockOff(off) if off.seconds() == 600), "{step}: {outcome:?}");
     }
 }
 
@@ -75,15 +75,15 @@ async fn the_offset_is_in_seconds_for_every_length_of_step() {
 #[tokio::test]
 async fn a_code_of_another_time_is_an_event_for_the_owner() {
     let range = i64::try_from(DRIFT_SECONDS).unwrap();
-    for (offset, told) in
+    for (offset, outcome) in
         [(-range - 30, false), (-range, true), (-60, true), (60, true), (range, true), (range + 30, false)]
     {
         let world = World::new().await;
         let id = world.import("phone", SEED).await.to_string();
         let typed = code(SEED, START.checked_add_signed(offset).unwrap());
-        assert_eq!(world.totp(&typed).await, Told::Charged(1), "{offset}");
+        assert_eq!(world.totp(&typed).await, Outcome::Charged(1), "{offset}");
         let events = world.denials_of(&TOTP_OUT_OF_WINDOW).await;
-        assert_eq!(events.len(), usize::from(told), "{offset}");
+        assert_eq!(events.len(), usize::from(outcome), "{offset}");
         if let Some(event) = events.first() {
             assert_eq!((event.text("device"), event.count("seconds")), (Some(&*id), Some(offset.unsigned_abs())));
             assert_eq!(event.text("clock"), Some(if offset < 0 { "behind" } else { "ahead" }));
@@ -105,9 +105,9 @@ async fn a_code_of_another_time_is_an_event_for_the_owner() {
     world.totp(&unlike(&[SEED, OTHER], world.now(), 25)).await;
     assert_eq!(world.denials_of(&TOTP_OUT_OF_WINDOW).await.len(), 2);
     // A refused code is not checked, and nothing is written.
-    while !matches!(world.totp("000000").await, Told::Refused(_)) {}
+    while !matches!(world.totp("000000").await, Outcome::Refused(_)) {}
     let before = world.revision().await;
-    assert!(matches!(world.totp(&code(SEED, world.now() + 90)).await, Told::Refused(_)));
+    assert!(matches!(world.totp(&code(SEED, world.now() + 90)).await, Outcome::Refused(_)));
     assert_eq!(world.revision().await, before);
 }
 
@@ -122,13 +122,13 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
         world.set(ahead);
         assert!(world.totp(&code(SEED, ahead)).await.granted());
         world.set(START);
-        assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+        assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
         if once == Once::Account {
             let events = world.denials_of(&TOTP_CLOCK_RAN_AHEAD).await;
             assert_eq!(events.len(), 1);
             assert_eq!((events[0].text("device"), events[0].count("until")), (Some(&*id.to_string()), Some(ahead)));
             world.totp(&code(SEED, START)).await;
-            assert_eq!(world.denials_of(&TOTP_CLOCK_RAN_AHEAD).await.len(), 1, "told seldom");
+            assert_eq!(world.denials_of(&TOTP_CLOCK_RAN_AHEAD).await.len(), 1, "reported seldom");
             let device = world.service.enrolled(&world.account).await.unwrap().devices.remove(0);
             assert_eq!(device.refused_until.map(|until| until.get()), Some(ahead), "the operator sees it");
         }
@@ -145,10 +145,10 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
         assert!(world.totp(&code(third, START)).await.granted());
         // The secret itself stays spent, however it is added again.
         world.import("phone again", SEED).await;
-        assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+        assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
         assert_eq!(enrol(&world, SEED, &code(SEED, START)).await, EnrolOutcome::Spent);
         world.set(ahead);
-        assert_eq!(world.totp(&code(SEED, ahead)).await, Told::Replayed);
+        assert_eq!(world.totp(&code(SEED, ahead)).await, Outcome::Replayed);
         assert!(world.totp(&code(SEED, ahead + 30)).await.granted());
     }
 }
@@ -157,10 +157,10 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
 #[tokio::test]
 async fn an_import_brings_its_last_step() {
     let device = |step| ImportedDevice::new("phone", TotpSecret::from_slice(SEED).unwrap()).with_last_step(step);
-    for (last, told) in [(START / 30 - 1, Told::Granted(0)), (START / 30, Told::Replayed)] {
+    for (last, outcome) in [(START / 30 - 1, Outcome::Granted(0)), (START / 30, Outcome::Replayed)] {
         let world = World::new().await;
         world.try_import(device(last)).await.unwrap();
-        assert_eq!(world.totp(&code(SEED, START)).await, told);
+        assert_eq!(world.totp(&code(SEED, START)).await, outcome);
         assert!(world.totp(&code(SEED, START + 30)).await.granted());
     }
     let world = World::new().await;
@@ -170,7 +170,7 @@ async fn an_import_brings_its_last_step() {
     assert_eq!(enrolled, EnrolOutcome::Spent);
     // Any number is safe.
     world.try_import(device(u64::MAX)).await.unwrap();
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
     assert!(world.service.enrolled(&world.account).await.unwrap().devices[0].refused_until.is_some());
 }
 
@@ -236,8 +236,8 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
                 if let EnrolOutcome::Active(id) = enrol(&world, &seed(*nth), &code(&seed(*nth), world.now())).await {
                     devices = vec![(id, seed(*nth))];
                     world.advance(30);
-                    let told = world.totp(&code(&seed(*nth), world.now())).await;
-                    prop_assert!(told.granted() || matches!(told, Told::Refused(_)), "{told:?}");
+                    let outcome = world.totp(&code(&seed(*nth), world.now())).await;
+                    prop_assert!(outcome.granted() || matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
                 }
             }
             Act::Wrong => {
@@ -253,17 +253,17 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
     };
     let secret = pending.secret().expose().to_vec();
     let shown = |at: u64| code(&secret, at.saturating_add_signed(drift));
-    let told = confirm(&world, &shown(world.now())).await;
+    let outcome = confirm(&world, &shown(world.now())).await;
     let steps = (world.now().saturating_add_signed(drift) / 30).abs_diff(world.now() / 30);
     let side = if drift < 0 { window.back } else { window.forward };
-    prop_assert_eq!(matches!(told, EnrolmentOutcome::Active(_)), steps <= u64::from(side), "{:?}", told);
-    if matches!(told, EnrolmentOutcome::Active(_)) {
+    prop_assert_eq!(matches!(outcome, EnrolmentOutcome::Active(_)), steps <= u64::from(side), "{:?}", outcome);
+    if matches!(outcome, EnrolmentOutcome::Active(_)) {
         // The waits of the ledger are not caused by clocks.
         world.service.unlock(&world.account, keywright_twofactor::CodeKind::Totp).await.unwrap();
         for _ in 0..3 {
             world.advance(30);
-            let told = world.totp(&shown(world.now())).await;
-            prop_assert!(told.granted(), "{told:?}");
+            let outcome = world.totp(&shown(world.now())).await;
+            prop_assert!(outcome.granted(), "{outcome:?}");
         }
     }
     Ok(())

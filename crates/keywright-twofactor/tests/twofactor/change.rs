@@ -13,7 +13,7 @@ const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method
 
 /// A rule that is too weak for a change of factors, even if a host sets it for that action.
 async fn weak() -> World {
-    let step_up = StepUpPolicy::new(Rule::any_enrolled_of(&ALL).remembered(900).unwrap());
+    let step_up = StepUpPolicy::builder().default_rule(Rule::any_enrolled_of(&ALL).remembered(900)).build().unwrap();
     World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await
 }
 

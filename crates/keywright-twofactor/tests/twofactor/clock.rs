@@ -1,6 +1,6 @@
 //! Clock jumps and the fence (`docs/security.md` § 12).
 
-use crate::support::{SEED, START, Told, UNKNOWN, World, code};
+use crate::support::{Outcome, SEED, START, UNKNOWN, World, code};
 use keywright_core::Purpose;
 
 #[tokio::test]
@@ -10,9 +10,9 @@ async fn the_last_step_stays_when_the_clock_goes_back() {
         world.import("phone", SEED).await;
         assert!(world.totp(&code(SEED, START)).await.granted());
         world.set(START - back);
-        assert_eq!(world.totp(&code(SEED, START - back)).await, Told::Replayed, "{back}");
+        assert_eq!(world.totp(&code(SEED, START - back)).await, Outcome::Replayed, "{back}");
         world.set(START + 30);
-        assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "{back}");
+        assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed, "{back}");
         assert!(world.totp(&code(SEED, START + 30)).await.granted());
     }
 }
@@ -25,7 +25,7 @@ async fn a_clock_that_jumps_forward_burns_what_lies_before() {
     world.set(future);
     assert!(world.totp(&code(SEED, future)).await.granted());
     world.set(START);
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
 }
 
 /// RFC 6238 § 4.2: 64-bit time, after 2038 and at both ends.
@@ -35,8 +35,8 @@ async fn rfc_6238_4_2_time_has_64_bits() {
         let world = World::new().await;
         world.set(at);
         world.import("phone", SEED).await;
-        assert_eq!(world.totp(&code(SEED, at)).await, Told::Granted(0), "{at}");
-        assert_eq!(world.totp(&code(SEED, at)).await, Told::Replayed, "{at}");
+        assert_eq!(world.totp(&code(SEED, at)).await, Outcome::Granted(0), "{at}");
+        assert_eq!(world.totp(&code(SEED, at)).await, Outcome::Replayed, "{at}");
     }
 }
 
@@ -47,9 +47,11 @@ async fn steps_up_to_the_fence_are_refused() {
     world.import("phone", SEED).await;
     let fenced = world.another_server(5, START + 7);
     // A code from before the fence is not a guess.
-    for (at, told) in [(START - 30, Told::Replayed), (START, Told::Replayed), (START + 30, Told::Granted(1))] {
+    for (at, outcome) in
+        [(START - 30, Outcome::Replayed), (START, Outcome::Replayed), (START + 30, Outcome::Granted(1))]
+    {
         let verdict =
             fenced.verify_totp(&world.account, &code(SEED, at), &Purpose::new("test"), UNKNOWN).await.unwrap();
-        assert_eq!(Told::of(verdict), told, "{at}");
+        assert_eq!(Outcome::of(verdict), outcome, "{at}");
     }
 }

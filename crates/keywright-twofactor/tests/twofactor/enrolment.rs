@@ -9,7 +9,7 @@ use keywright_twofactor::{
     TwoFactorPolicy,
 };
 
-use crate::support::{Epoch, OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, unlike, wrong};
+use crate::support::{Epoch, OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, code, unlike, wrong};
 
 /// A code that is wrong at any time; otherwise an enrolment code could be reported as one of
 /// another time.
@@ -28,7 +28,7 @@ async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
     assert_eq!(seed.len(), 20, "RFC 4226 § 4 R6: 160 bits");
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert!(enrolled.pending && !enrolled.has_totp());
-    assert_eq!(world.totp(&code(&seed, START)).await, Told::NotEnrolled, "pending opens nothing");
+    assert_eq!(world.totp(&code(&seed, START)).await, Outcome::NotEnrolled, "pending opens nothing");
 
     assert_eq!(confirm(&world, "12345").await, EnrolmentOutcome::Malformed);
     assert_eq!(confirm(&world, &never(&[&seed], START)).await, EnrolmentOutcome::Wrong);
@@ -39,10 +39,10 @@ async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
     assert!(!enrolled.pending && enrolled.has_totp());
     assert_eq!((enrolled.devices[0].id, enrolled.devices[0].name.as_str()), (id, "phone"));
 
-    assert_eq!(world.totp(&code(&seed, START)).await, Told::Replayed, "the enrolling code is spent");
+    assert_eq!(world.totp(&code(&seed, START)).await, Outcome::Replayed, "the enrolling code is spent");
     assert_eq!(confirm(&world, &code(&seed, START + 30)).await, EnrolmentOutcome::NonePending);
     assert!(world.totp(&code(&seed, START + 30)).await.granted());
-    assert_eq!(world.told().await[..2], ["factor_pending", "factor_added"]);
+    assert_eq!(world.change_kinds().await[..2], ["factor_pending", "factor_added"]);
 }
 
 /// Wrong enrolment codes are not guesses at a factor, so the ledger does not count them. Few are
@@ -55,7 +55,7 @@ async fn the_enrolling_code_is_never_charged_and_ten_wrong_ones_end_the_enrolmen
         for _ in 0..tries {
             assert_eq!(confirm(&world, &never(&[&seed], START)).await, EnrolmentOutcome::Wrong);
         }
-        assert_eq!((world.told().await, world.denials().await), (vec!["factor_pending".into()], vec![]));
+        assert_eq!((world.change_kinds().await, world.denials().await), (vec!["factor_pending".into()], vec![]));
         let right = confirm(&world, &code(&seed, START)).await;
         assert_eq!(right == EnrolmentOutcome::NonePending, ended, "{right:?}");
         assert_eq!(matches!(right, EnrolmentOutcome::Active(_)), !ended, "{right:?}");
@@ -74,13 +74,13 @@ async fn the_old_device_stays_until_the_new_one_is_proven() {
     assert!(matches!(confirm(&world, &code(&seed, START + 60)).await, EnrolmentOutcome::Active(_)));
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert_eq!(enrolled.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["new phone"]);
-    assert!(matches!(world.totp(&code(SEED, START + 60)).await, Told::Charged(_)));
+    assert!(matches!(world.totp(&code(SEED, START + 60)).await, Outcome::Charged(_)));
     let denied = world.denials_of(&GUESS_DENIED).await;
     assert_eq!(
         denied.last().map(|event| (event.text("secret"), event.text("reason"))),
         Some((Some("totp"), Some("wrong")))
     );
-    assert!(world.told().await.contains(&"factor_replaced".into()));
+    assert!(world.change_kinds().await.contains(&"factor_replaced".into()));
 }
 
 #[tokio::test]
@@ -95,8 +95,8 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
         let world = World::new().await;
         let seed = world.begin("phone", None).await;
         change(&world);
-        let told = confirm(&world, &code(&seed, world.now())).await;
-        assert_eq!(matches!(told, EnrolmentOutcome::Active(_)), name == "nothing", "{name}: {told:?}");
+        let outcome = confirm(&world, &code(&seed, world.now())).await;
+        assert_eq!(matches!(outcome, EnrolmentOutcome::Active(_)), name == "nothing", "{name}: {outcome:?}");
     }
     for change in [Epoch::Credential, Epoch::Factor] {
         let world = World::new().await;
@@ -244,7 +244,7 @@ async fn asvs_6_5_6_each_device_can_be_revoked() {
     assert!(world.remove_device(one).await.unwrap());
     assert!(!world.remove_device(one).await.unwrap());
     assert_eq!(world.factor_epoch().await, epoch.wrapping_add(1));
-    assert!(matches!(world.totp(&code(SEED, START)).await, Told::Charged(_)));
+    assert!(matches!(world.totp(&code(SEED, START)).await, Outcome::Charged(_)));
     assert!(world.totp(&code(OTHER, START)).await.granted());
     assert_eq!(service.enrolled(account).await.unwrap().recovery, Some(10), "not the last device");
     let first = codes.iter().next().unwrap();
@@ -274,7 +274,7 @@ async fn the_last_device_takes_the_recovery_codes_with_it() {
             .await
             .unwrap();
         assert!(matches!(verdict, keywright_twofactor::VerifyOutcome::NotEnrolled));
-        assert!(world.told().await.contains(&"recovery_codes_removed".into()));
+        assert!(world.change_kinds().await.contains(&"recovery_codes_removed".into()));
         assert!(!world.remove_all().await.unwrap(), "nothing is left");
     }
 }
@@ -293,5 +293,5 @@ async fn the_email_switch_moves_the_factor_epoch() {
     world.remove_all().await.unwrap();
     assert!(service.enrolled(account).await.unwrap().email, "the switch is its own");
     assert!(world.set_email(false).await.unwrap());
-    assert_eq!(world.told().await.last().map(String::as_str), Some("email_factor_off"));
+    assert_eq!(world.change_kinds().await.last().map(String::as_str), Some("email_factor_off"));
 }

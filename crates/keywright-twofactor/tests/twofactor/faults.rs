@@ -8,7 +8,7 @@ use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
 use keywright_twofactor::{CHANGE_FACTORS, CodeKind, EnrolmentStart, TwoFactorError, TwoFactorPolicy, VerifyOutcome};
 
-use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, code, wrong};
+use crate::support::{Outcome, SEED, SESSION, START, UNKNOWN, World, code, wrong};
 
 async fn faulty() -> (Arc<FaultStore<MemoryStore>>, World) {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -27,16 +27,16 @@ async fn one_grant_and_one_charge_whatever_is_lost() {
     for fault in settled() {
         let (store, world) = faulty().await;
         store.next_commit(fault.clone());
-        assert_eq!(world.totp(&wrong(&[SEED], START)).await, Told::Charged(1), "{fault:?}");
+        assert_eq!(world.totp(&wrong(&[SEED], START)).await, Outcome::Charged(1), "{fault:?}");
         store.next_commit(fault.clone());
-        assert_eq!(world.totp(&code(SEED, START)).await, Told::Granted(0), "{fault:?}");
+        assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Granted(0), "{fault:?}");
         while let Some(late) = store.deliver().await {
             assert!(late.is_err(), "a commit that was fenced off landed");
         }
-        assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "{fault:?}");
+        assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed, "{fault:?}");
         assert_eq!(
             world.totp(&wrong(&[SEED], START)).await,
-            Told::Charged(1),
+            Outcome::Charged(1),
             "{fault:?}: the grant cleared the streak"
         );
     }
@@ -82,7 +82,7 @@ async fn at_random_no_code_is_granted_twice() {
             let (typed, mut grants) = (code(SEED, world.now()), 0);
             for _ in 0..6 {
                 let verdict = world.service.verify_totp(&world.account, &typed, &Purpose::new("test"), UNKNOWN).await;
-                grants += u32::from(verdict.is_ok_and(|verdict| Told::of(verdict).granted()));
+                grants += u32::from(verdict.is_ok_and(|verdict| Outcome::of(verdict).granted()));
             }
             assert!(grants <= 1, "seed {seed}, step {step}");
         }

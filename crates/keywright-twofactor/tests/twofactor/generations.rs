@@ -9,7 +9,7 @@ use keywright_twofactor::{
     CodeKind, EnrolOutcome, EnrolmentOutcome, ImportedDevice, TotpSecret, TwoFactorPolicy, VerifyOutcome,
 };
 
-use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
+use crate::support::{OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, client, code, tag, unlike, wrong};
 
 async fn world() -> World {
     World::with(TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap()).await
@@ -128,7 +128,7 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
         }
         assert!(matches!(
             world.totp_for(&code(seed, world.now()), &Purpose::new("test"), stranger).await,
-            Told::Refused(_)
+            Outcome::Refused(_)
         ));
     };
     // The phone enrols the first device.
@@ -202,7 +202,7 @@ async fn a_flood_of_replays_is_told_once_an_hour() {
     recovery().await;
     let replays = async || world.denials_of(&GUESS_DENIED).await.len();
     for _ in 0..50 {
-        assert_eq!(world.totp(&typed).await, Told::Replayed);
+        assert_eq!(world.totp(&typed).await, Outcome::Replayed);
         recovery().await;
     }
     assert_eq!(replays().await, 2, "one for a secret");
@@ -219,7 +219,7 @@ async fn a_flood_of_replays_is_told_once_an_hour() {
 #[tokio::test]
 async fn beginning_over_and_over_is_told_once() {
     let world = World::new().await;
-    let pending = async || world.told().await.iter().filter(|kind| *kind == "factor_pending").count();
+    let pending = async || world.change_kinds().await.iter().filter(|kind| *kind == "factor_pending").count();
     for _ in 0..20 {
         world.begin("phone", None).await;
     }
@@ -243,13 +243,13 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
     assert_eq!(enrol(SEED, "12345").await, EnrolOutcome::Malformed);
     assert_eq!(world.revision().await, before);
     assert!(matches!(enrol(SEED, &code(SEED, START)).await, EnrolOutcome::Active(_)));
-    assert_eq!(world.told().await, ["factor_added"]);
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "it is spent");
+    assert_eq!(world.change_kinds().await, ["factor_added"]);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed, "it is spent");
     let _codes = world.make_recovery(Liveness::Now).await.unwrap();
     shut(&world).await;
-    let told = world.told().await.len();
+    let outcome = world.change_kinds().await.len();
     assert!(matches!(enrol(OTHER, &code(OTHER, world.now())).await, EnrolOutcome::Active(_)));
-    assert_eq!(world.told().await[told..], ["factor_replaced"]);
+    assert_eq!(world.change_kinds().await[outcome..], ["factor_replaced"]);
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert_eq!((enrolled.devices.len(), enrolled.recovery), (1, Some(12)));
     world.advance(30);
@@ -280,10 +280,10 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         }
         let typed = code(&seed, world.now());
         let stranger = Client::network(tag(51));
-        assert!(matches!(world.totp_for(&typed, &Purpose::new("test"), stranger).await, Told::Refused(_)));
+        assert!(matches!(world.totp_for(&typed, &Purpose::new("test"), stranger).await, Outcome::Refused(_)));
         let recovered = service.verify_recovery(account, &codes[0], &Purpose::new("test"), network).await.unwrap();
-        let told = world.totp_for(&typed, &Purpose::new("test"), network).await;
-        assert_eq!((told.granted(), matches!(recovered, VerifyOutcome::Granted(_))), (ends, ends));
+        let outcome = world.totp_for(&typed, &Purpose::new("test"), network).await;
+        assert_eq!((outcome.granted(), matches!(recovered, VerifyOutcome::Granted(_))), (ends, ends));
         // Known by its own credential, where that stays valid.
         world.advance(30);
         assert!(world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), client(1)).await.granted());

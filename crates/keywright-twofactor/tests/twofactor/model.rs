@@ -11,7 +11,7 @@ use keywright_core::SessionId;
 use keywright_twofactor::{DeviceId, EnrolmentOutcome};
 use proptest::prelude::*;
 
-use crate::support::{SESSION, START, Told, UNKNOWN, World, code};
+use crate::support::{Outcome, SESSION, START, UNKNOWN, World, code};
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -135,16 +135,16 @@ async fn history(acts: &[Act]) -> Result<(), TestCaseError> {
                 continue;
             }
         };
-        let told = world.totp(&typed).await;
+        let outcome = world.totp(&typed).await;
         let secrets: Vec<_> = devices.iter().map(|(_, secret)| secret.clone()).collect();
-        match told {
-            Told::Granted(drift) => {
+        match outcome {
+            Outcome::Granted(drift) => {
                 prop_assert!((-1..=1).contains(&drift));
                 book.accepted(&secrets, &typed, world.now())?;
             }
-            Told::Charged(_) => charges += 1,
-            Told::NotEnrolled => prop_assert!(secrets.is_empty()),
-            Told::Replayed | Told::Refused(_) | Told::Malformed => {}
+            Outcome::Charged(_) => charges += 1,
+            Outcome::NotEnrolled => prop_assert!(secrets.is_empty()),
+            Outcome::Replayed | Outcome::Refused(_) | Outcome::Malformed => {}
         }
     }
     // 50 failures of unknown clients, and one every two days of the time that has passed.
@@ -173,8 +173,8 @@ async fn no_history_gains_guesses() {
     let mut charges = 0;
     while world.now() < START + 365 * 86_400 {
         match world.totp(&crate::support::wrong(&[&owner], world.now())).await {
-            Told::Charged(_) => charges += 1,
-            Told::Refused(wait) => {
+            Outcome::Charged(_) => charges += 1,
+            Outcome::Refused(wait) => {
                 world.advance(wait);
                 world.totp(&code(&owner, world.now())).await; // lowers the streak, not the level
                 if charges % 50 == 0 {

@@ -9,7 +9,7 @@ use keywright_twofactor::{SLOTS, TwoFactor, TwoFactorError};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, wrong};
+use crate::support::{OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, code, wrong};
 
 const TASKS: usize = 64;
 
@@ -40,16 +40,16 @@ where
         .collect()
 }
 
-async fn guess(world: &World, tasks: usize, codes: &[String]) -> Vec<Told> {
+async fn guess(world: &World, tasks: usize, codes: &[String]) -> Vec<Outcome> {
     crowd(world, tasks, |nth, server| {
         let (account, typed) = (world.account.clone(), codes[nth % codes.len()].clone());
-        async move { Ok(Told::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?)) }
+        async move { Ok(Outcome::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?)) }
     })
     .await
 }
 
-fn granted(told: &[Told]) -> usize {
-    told.iter().filter(|told| told.granted()).count()
+fn granted(found: &[Outcome]) -> usize {
+    found.iter().filter(|found| found.granted()).count()
 }
 
 async fn worlds() -> [World; 2] {
@@ -63,10 +63,10 @@ async fn asvs_15_4_2_of_64_with_one_code_one_is_granted() {
         world.import("twin", SEED).await;
         for round in 0..5 {
             world.set(START + round * 30);
-            let told = guess(&world, TASKS, &[code(SEED, world.now())]).await;
-            assert_eq!(granted(&told), 1, "{told:?}");
-            let replayed = told.iter().filter(|told| **told == Told::Replayed).count();
-            assert_eq!(replayed + 1, told.len(), "a replay is not charged: {told:?}");
+            let found = guess(&world, TASKS, &[code(SEED, world.now())]).await;
+            assert_eq!(granted(&found), 1, "{found:?}");
+            let replayed = found.iter().filter(|found| **found == Outcome::Replayed).count();
+            assert_eq!(replayed + 1, found.len(), "a replay is not charged: {found:?}");
         }
     }
 }
@@ -77,8 +77,8 @@ async fn of_64_with_two_codes_two_are_granted() {
     for world in worlds().await {
         world.import("phone", SEED).await;
         world.import("key", OTHER).await;
-        let told = guess(&world, TASKS, &[code(SEED, START), code(OTHER, START)]).await;
-        assert_eq!(granted(&told), 2, "{told:?}");
+        let found = guess(&world, TASKS, &[code(SEED, START), code(OTHER, START)]).await;
+        assert_eq!(granted(&found), 2, "{found:?}");
     }
 }
 
@@ -86,10 +86,10 @@ async fn of_64_with_two_codes_two_are_granted() {
 async fn asvs_6_6_3_a_thousand_wrong_guesses_are_five() {
     for world in worlds().await {
         world.import("phone", SEED).await;
-        let told = guess(&world, 1_000, &[wrong(&[SEED], START)]).await;
-        let charged = told.iter().filter(|told| matches!(told, Told::Charged(_))).count();
+        let found = guess(&world, 1_000, &[wrong(&[SEED], START)]).await;
+        let charged = found.iter().filter(|found| matches!(found, Outcome::Charged(_))).count();
         assert_eq!(charged, 5, "{charged}");
-        assert!(matches!(world.totp(&code(SEED, START)).await, Told::Refused(_)), "the right one after the limit");
+        assert!(matches!(world.totp(&code(SEED, START)).await, Outcome::Refused(_)), "the right one after the limit");
         world.advance(30);
         assert!(world.totp(&code(SEED, START + 30)).await.granted(), "the owner gets in");
     }
@@ -103,9 +103,9 @@ async fn the_right_code_in_a_crowd() {
     world.import("phone", SEED).await;
     let mut codes = vec![wrong(&[SEED], START); 7];
     codes.push(code(SEED, START));
-    let told = guess(&world, 256, &codes).await;
-    assert!(granted(&told) <= 1);
-    let charged = told.iter().filter(|told| matches!(told, Told::Charged(_))).count();
+    let found = guess(&world, 256, &codes).await;
+    assert!(granted(&found) <= 1);
+    let charged = found.iter().filter(|found| matches!(found, Outcome::Charged(_))).count();
     assert!(charged <= 10, "a grant clears the streak once: {charged}");
 }
 
@@ -114,17 +114,17 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
     for world in worlds().await {
         let seed = world.begin("phone", None).await;
         let typed = code(&seed, START);
-        let told = crowd(&world, TASKS, |_, server| {
+        let found = crowd(&world, TASKS, |_, server| {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
-                let told = server.confirm_enrolment(&account, SessionId::new(SESSION), &typed, UNKNOWN).await?;
-                Ok(matches!(told, keywright_twofactor::EnrolmentOutcome::Active(_)))
+                let found = server.confirm_enrolment(&account, SessionId::new(SESSION), &typed, UNKNOWN).await?;
+                Ok(matches!(found, keywright_twofactor::EnrolmentOutcome::Active(_)))
             }
         })
         .await;
-        assert_eq!(told.iter().filter(|active| **active).count(), 1);
+        assert_eq!(found.iter().filter(|active| **active).count(), 1);
         assert_eq!(world.service.enrolled(&world.account).await.unwrap().devices.len(), 1);
-        assert_eq!(world.totp(&typed).await, Told::Replayed);
+        assert_eq!(world.totp(&typed).await, Outcome::Replayed);
     }
 }
 
@@ -135,7 +135,7 @@ async fn a_removal_races_a_code() {
         let world = World::new().await;
         let id = world.import("phone", SEED).await;
         let typed = code(SEED, START);
-        let told = crowd(&world, 16, |nth, server| {
+        let found = crowd(&world, 16, |nth, server| {
             let (account, typed, driver) = (world.account.clone(), typed.clone(), world.driver.clone());
             async move {
                 if nth == 7 {
@@ -143,13 +143,13 @@ async fn a_removal_races_a_code() {
                     driver.transact(&Partition::account(&account), SLOTS, remove).await?;
                     return Ok(false);
                 }
-                Ok(Told::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?).granted())
+                Ok(Outcome::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?).granted())
             }
         })
         .await;
-        assert!(told.iter().filter(|granted| **granted).count() <= 1);
+        assert!(found.iter().filter(|granted| **granted).count() <= 1);
         if !world.service.enrolled(&world.account).await.unwrap().has_totp() {
-            assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::NotEnrolled);
+            assert_eq!(world.totp(&code(SEED, START + 30)).await, Outcome::NotEnrolled);
         }
     }
 }

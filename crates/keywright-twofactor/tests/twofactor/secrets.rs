@@ -13,8 +13,14 @@ const PLANTED: &[u8] = b"PLANTED-SECRET-20-by";
 
 #[tokio::test]
 async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
-    let rule = Rule::strongest_of(&[Method::Totp]).remembered(60).unwrap();
-    let world = World::with(TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap()).await;
+    let rule = Rule::strongest_of(&[Method::Totp]).remembered(60);
+    let world = World::with(
+        TwoFactorPolicy::builder()
+            .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+            .build()
+            .unwrap(),
+    )
+    .await;
     let (service, account) = (&world.service, &world.account);
     let secret = TotpSecret::from_slice(PLANTED).unwrap();
     let base32 = secret.to_base32();

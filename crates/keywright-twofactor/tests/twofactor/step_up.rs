@@ -13,10 +13,11 @@ use crate::support::{Epoch, SEED, START, UNKNOWN, World, code, step_error, wrong
 const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
 fn policy() -> TwoFactorPolicy {
-    let step_up = StepUpPolicy::new(Rule::strongest_of(&ALL).remembered(900).unwrap())
+    let step_up = StepUpPolicy::builder()
+        .default_rule(Rule::strongest_of(&ALL).remembered(900))
         .rule(ActionName::new("never"), Rule::strongest_of(&ALL))
-        .unwrap()
-        .rule(ActionName::new("any"), Rule::any_enrolled_of(&ALL).remembered(60).unwrap())
+        .rule(ActionName::new("any"), Rule::any_enrolled_of(&ALL).remembered(60))
+        .build()
         .unwrap();
     TwoFactorPolicy::builder().step_up(step_up).build().unwrap()
 }
@@ -41,7 +42,7 @@ async fn demand(world: &World, action: &'static str, session: SessionId) -> Opti
             assert!(proof.was_remembered());
             None
         }
-        Demand::Ask(methods) => Some(methods),
+        Demand::Required(methods) => Some(methods),
         Demand::NothingEnrolled => Some(Vec::new()),
     }
 }
@@ -116,7 +117,7 @@ async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() 
     assert_eq!(demand(&world, "a", SessionId::new("s")).await, None);
     let fenced = world.another_server(9, START + 1);
     let demanded = fenced.demand(&world.account, &ActionName::new("a"), SessionId::new("s"), true).await.unwrap();
-    assert!(matches!(demanded, Demand::Ask(_)));
+    assert!(matches!(demanded, Demand::Required(_)));
 }
 
 /// Code that spends a proof checks, in the commit that acts, that it is still valid.
@@ -177,7 +178,7 @@ async fn a_wrong_code_is_charged_and_opens_nothing() {
 /// A method that does not authorize the action is not checked, so its code is not spent.
 #[tokio::test]
 async fn a_code_that_would_open_nothing_is_not_spent() {
-    let step_up = StepUpPolicy::new(Rule::strongest_of(&[Method::Recovery]));
+    let step_up = StepUpPolicy::builder().default_rule(Rule::strongest_of(&[Method::Recovery])).build().unwrap();
     let world = World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await;
     world.import("phone", SEED).await;
     assert!(matches!(by_totp(&world, "a", SessionId::new("s"), &code(SEED, START)).await, VerifyOutcome::NotEnrolled));

@@ -90,12 +90,12 @@ impl World {
         }
     }
 
-    pub(crate) async fn totp(&self, code: &str) -> Told {
+    pub(crate) async fn totp(&self, code: &str) -> Outcome {
         self.totp_for(code, &Purpose::new("test"), UNKNOWN).await
     }
 
-    pub(crate) async fn totp_for(&self, code: &str, purpose: &Purpose, client: Client) -> Told {
-        Told::of(self.service.verify_totp(&self.account, code, purpose, client).await.unwrap())
+    pub(crate) async fn totp_for(&self, code: &str, purpose: &Purpose, client: Client) -> Outcome {
+        Outcome::of(self.service.verify_totp(&self.account, code, purpose, client).await.unwrap())
     }
 
     /// Begins an enrolment and returns its secret.
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Returns the names of the changes and grants, oldest first.
-    pub(crate) async fn told(&self) -> Vec<String> {
+    pub(crate) async fn change_kinds(&self) -> Vec<String> {
         self.changes().await.iter().map(|event| event.kind().to_owned()).collect()
     }
 
@@ -157,7 +157,7 @@ impl World {
 
 /// A form of the outcome that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     /// Granted, with its drift in steps.
     Granted(i8),
     /// Wrong, with the ledger's streak.
@@ -168,7 +168,7 @@ pub(crate) enum Told {
     NotEnrolled,
 }
 
-impl Told {
+impl Outcome {
     pub(crate) fn of(verdict: VerifyOutcome<keywright_twofactor::Proven>) -> Self {
         match verdict {
             VerifyOutcome::Granted(proof) => Self::Granted(proof.drift().unwrap()),

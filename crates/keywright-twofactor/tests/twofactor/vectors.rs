@@ -7,7 +7,7 @@ use keywright_twofactor::{
 };
 use serde_json::Value;
 
-use crate::support::{Told, World};
+use crate::support::{Outcome, World};
 
 pub(crate) fn vectors() -> Value {
     serde_json::from_str(include_str!("../data/two-factor.json")).unwrap()
@@ -39,12 +39,12 @@ async fn world(secret: TotpSecret, parameters: Parameters, window: (u8, u8), at:
 /// before nor after.
 async fn shows(secret: &TotpSecret, parameters: Parameters, at: u64, code: &str) {
     let period = parameters.step_seconds();
-    assert_eq!(world(secret.duplicate(), parameters, (0, 0), at).await.totp(code).await, Told::Granted(0), "{code}");
+    assert_eq!(world(secret.duplicate(), parameters, (0, 0), at).await.totp(code).await, Outcome::Granted(0), "{code}");
     let later = world(secret.duplicate(), parameters, (0, 0), at + period).await;
-    assert_eq!(later.totp(code).await, Told::Charged(1), "{code}");
+    assert_eq!(later.totp(code).await, Outcome::Charged(1), "{code}");
     if let Some(before) = at.checked_sub(period) {
         let earlier = world(secret.duplicate(), parameters, (0, 0), before).await;
-        assert_eq!(earlier.totp(code).await, Told::Charged(1), "{code}");
+        assert_eq!(earlier.totp(code).await, Outcome::Charged(1), "{code}");
     }
 }
 
@@ -90,12 +90,12 @@ async fn rfc_4226_5_3_strict_digits() {
         let world = world(secret.duplicate(), Parameters::default(), (1, 1), at).await;
         let before = world.revision().await;
         for bad in case["must_reject"].as_array().unwrap() {
-            assert_eq!(world.totp(text(bad)).await, Told::Malformed, "{bad}");
+            assert_eq!(world.totp(text(bad)).await, Outcome::Malformed, "{bad}");
         }
         assert_eq!(world.revision().await, before, "something was written");
         for good in case["must_accept"].as_array().unwrap() {
-            assert_eq!(world.totp(text(good)).await, Told::Granted(0), "{good}");
-            assert_eq!(world.totp(text(&case["code"])).await, Told::Replayed, "the same code");
+            assert_eq!(world.totp(text(good)).await, Outcome::Granted(0), "{good}");
+            assert_eq!(world.totp(text(&case["code"])).await, Outcome::Replayed, "the same code");
         }
     }
 }
@@ -108,10 +108,10 @@ async fn rfc_6238_6_windows_are_whole_steps() {
         let window = ["steps_back", "steps_forward"].map(|name| u8::try_from(number(&case[name])).unwrap());
         let at = number(&case["server_unix_time"]);
         let world = world(secret.duplicate(), Parameters::default(), (window[0], window[1]), at).await;
-        let told = world.totp(text(&case["code"])).await;
+        let outcome = world.totp(text(&case["code"])).await;
         let drift = i8::try_from(case["step_delta"].as_i64().unwrap()).unwrap();
-        let expected = if case["accept"].as_bool().unwrap() { Told::Granted(drift) } else { Told::Charged(1) };
-        assert_eq!(told, expected, "{case}");
+        let expected = if case["accept"].as_bool().unwrap() { Outcome::Granted(drift) } else { Outcome::Charged(1) };
+        assert_eq!(outcome, expected, "{case}");
     }
 }
 
@@ -127,15 +127,15 @@ async fn rfc_6238_5_2_replays() {
             world.import("vector", TotpSecret::from_base32(text(&section["key_base32"])).unwrap().expose()).await;
             for attempt in case["attempts"].as_array().unwrap() {
                 world.set(number(&attempt["unix_time"]));
-                let told = world.totp(text(&attempt["code"])).await;
+                let outcome = world.totp(text(&attempt["code"])).await;
                 let good = match text(&attempt["expect"]) {
-                    "accept" => told.granted(),
-                    "reject-replay" => told == Told::Replayed,
-                    "reject-invalid" => matches!(told, Told::Charged(_)),
-                    "reject-invalid-or-replay" => matches!(told, Told::Charged(_) | Told::Replayed),
+                    "accept" => outcome.granted(),
+                    "reject-replay" => outcome == Outcome::Replayed,
+                    "reject-invalid" => matches!(outcome, Outcome::Charged(_)),
+                    "reject-invalid-or-replay" => matches!(outcome, Outcome::Charged(_) | Outcome::Replayed),
                     other => panic!("{other}"),
                 };
-                assert!(good, "{}: {attempt}: {told:?}", case["name"]);
+                assert!(good, "{}: {attempt}: {outcome:?}", case["name"]);
             }
         }
     }

@@ -12,13 +12,13 @@ use keywright_twofactor::{
     TwoFactorPolicyError, VerifyOutcome, Window,
 };
 
-use crate::support::{OTHER, SEED, START, Told, UNKNOWN, World, client, code, code_of, wrong};
+use crate::support::{OTHER, Outcome, SEED, START, UNKNOWN, World, client, code, code_of, wrong};
 
 #[tokio::test]
 async fn without_a_device_there_is_no_code() {
     let world = World::new().await;
     let before = world.revision().await;
-    assert_eq!(world.totp("123456").await, Told::NotEnrolled);
+    assert_eq!(world.totp("123456").await, Outcome::NotEnrolled);
     assert_eq!(world.revision().await, before);
 }
 
@@ -26,13 +26,13 @@ async fn without_a_device_there_is_no_code() {
 async fn nist_3_1_4_2_each_code_is_accepted_once() {
     let world = World::new().await;
     world.import("phone", SEED).await;
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Granted(0));
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
-    assert_eq!(world.totp(&code(SEED, START - 30)).await, Told::Replayed, "an older step");
-    assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Granted(1));
-    assert_eq!(world.told().await, ["factor_added", "totp_accepted", "totp_accepted"]);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Granted(0));
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
+    assert_eq!(world.totp(&code(SEED, START - 30)).await, Outcome::Replayed, "an older step");
+    assert_eq!(world.totp(&code(SEED, START + 30)).await, Outcome::Granted(1));
+    assert_eq!(world.change_kinds().await, ["factor_added", "totp_accepted", "totp_accepted"]);
     let denied = world.denials_of(&GUESS_DENIED).await;
-    assert_eq!(denied.len(), 1, "one replay an hour is told");
+    assert_eq!(denied.len(), 1, "one replay an hour is reported");
     assert_eq!((denied[0].text("secret"), denied[0].text("reason")), (Some("totp"), Some("replayed")));
     let changes = world.changes().await;
     assert_eq!((changes[1].text("purpose"), changes[1].text("device")), (Some("test"), changes[0].text("device")));
@@ -63,14 +63,14 @@ async fn rfc_4226_7_3_all_devices_are_one_secret_of_the_ledger() {
     }
     let bad = wrong(&seeds.iter().map(Vec::as_slice).collect::<Vec<_>>(), START);
     for streak in 1..=5 {
-        assert_eq!(world.totp(&bad).await, Told::Charged(streak));
+        assert_eq!(world.totp(&bad).await, Outcome::Charged(streak));
     }
     for seed in &seeds {
-        assert_eq!(world.totp(&code(seed, START)).await, Told::Refused(30), "right, and not looked at");
+        assert_eq!(world.totp(&code(seed, START)).await, Outcome::Refused(30), "right, and not looked at");
     }
     world.advance(30);
     for seed in &seeds {
-        assert_eq!(world.totp(&code(seed, START)).await, Told::Granted(-1));
+        assert_eq!(world.totp(&code(seed, START)).await, Outcome::Granted(-1));
     }
 }
 
@@ -80,12 +80,12 @@ async fn two_devices_with_one_secret_accept_one_code() {
     world.import("phone", SEED).await;
     world.import("the same phone", SEED).await;
     assert!(world.totp(&code(SEED, START)).await.granted());
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
     // A third one is added later, and does not make any code valid again.
     world.import("and again", SEED).await;
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
     assert!(world.totp(&code(SEED, START + 30)).await.granted());
-    assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START + 30)).await, Outcome::Replayed);
 }
 
 /// `docs/security.md` § 8: one secret under two names still works once. With another number of
@@ -112,13 +112,13 @@ async fn one_secret_has_one_set_of_parameters() {
         }
     }
     assert_eq!(world.revision().await, before);
-    assert_eq!(world.totp(&code_of(SEED, START, eight)).await, Told::Malformed, "there is no such device");
+    assert_eq!(world.totp(&code_of(SEED, START, eight)).await, Outcome::Malformed, "there is no such device");
     // With the same parameters it is the same device under another name, with or without trailing
     // zeros.
     import(&padded, (Sha1, 6, 30)).await.unwrap();
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Replayed);
     assert!(world.totp(&code(SEED, START + 30)).await.granted());
-    assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
+    assert_eq!(world.totp(&code(SEED, START + 30)).await, Outcome::Replayed);
     // Another secret may have any parameters, and so may this one when its devices are gone; what
     // they have spent stays spent.
     import(OTHER, (Sha1, 8, 60)).await.unwrap();
@@ -127,7 +127,7 @@ async fn one_secret_has_one_set_of_parameters() {
     world.remove_all().await.unwrap();
     import(SEED, (Sha1, 8, 30)).await.unwrap();
     for at in [START, START + 30] {
-        assert_eq!(world.totp(&code_of(SEED, at, eight)).await, Told::Replayed);
+        assert_eq!(world.totp(&code_of(SEED, at, eight)).await, Outcome::Replayed);
     }
 }
 
@@ -146,7 +146,7 @@ async fn one_code_at_two_steps_works_once() {
         world.import("phone", SEED).await;
         world.set(now);
         let highest = i8::try_from((second - now) / 30).unwrap();
-        assert_eq!(world.totp(shown).await, Told::Granted(highest));
+        assert_eq!(world.totp(shown).await, Outcome::Granted(highest));
         for later in [0, 30, 60] {
             world.set(now + later);
             assert!(!world.totp(shown).await.granted(), "{later}");
@@ -161,12 +161,12 @@ async fn removed_and_imported_again_a_secret_stays_spent() {
     let world = World::new().await;
     for _ in 0..3 {
         let id = world.import("phone", SEED).await;
-        let told = world.totp(&code(SEED, START)).await;
+        let outcome = world.totp(&code(SEED, START)).await;
         assert!(world.remove_device(id).await.unwrap());
         world.import("other", OTHER).await;
         world.remove_all().await.unwrap();
-        assert_eq!(world.told().await.iter().filter(|kind| *kind == "totp_accepted").count(), 1);
-        assert!(told.granted() || told == Told::Replayed);
+        assert_eq!(world.change_kinds().await.iter().filter(|kind| *kind == "totp_accepted").count(), 1);
+        assert!(outcome.granted() || outcome == Outcome::Replayed);
     }
     world.advance(30);
     world.import("phone", SEED).await;
@@ -198,7 +198,7 @@ async fn malformed_is_not_counted_and_not_written() {
         &huge,
     ];
     for guess in bad {
-        assert_eq!(world.totp(guess).await, Told::Malformed, "{guess:.20}");
+        assert_eq!(world.totp(guess).await, Outcome::Malformed, "{guess:.20}");
     }
     assert_eq!(world.revision().await, before);
 }
@@ -212,8 +212,8 @@ async fn blanks_and_hyphens_in_a_code_carry_nothing() {
         world.set(START + nth * 30);
         let shown = code(SEED, world.now());
         let typed = format!("{filler}{}{filler}{}{filler}", &shown[..3], &shown[3..]);
-        assert_eq!(world.totp(&typed).await, Told::Granted(0), "{typed:?}");
-        assert_eq!(world.totp(&shown).await, Told::Replayed, "{typed:?}");
+        assert_eq!(world.totp(&typed).await, Outcome::Granted(0), "{typed:?}");
+        assert_eq!(world.totp(&shown).await, Outcome::Replayed, "{typed:?}");
         assert!(world.service.enrolled(&world.account).await.unwrap().is_form_of_totp(&typed));
     }
 }
@@ -226,20 +226,20 @@ async fn devices_differ_in_their_parameters() {
     let parameters = Parameters::new(Algorithm::Sha256, 8, 60).unwrap();
     let device = ImportedDevice::new("eight", TotpSecret::from_slice(OTHER).unwrap());
     world.try_import(device.with_parameters(parameters)).await.unwrap();
-    assert_eq!(world.totp(&code_of(OTHER, START, parameters)).await, Told::Granted(0));
-    assert_eq!(world.totp(&code_of(OTHER, START, parameters)).await, Told::Replayed);
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Granted(0));
-    assert_eq!(world.totp("1234567").await, Told::Malformed);
-    assert_eq!(world.totp("00000000").await, Told::Charged(1));
+    assert_eq!(world.totp(&code_of(OTHER, START, parameters)).await, Outcome::Granted(0));
+    assert_eq!(world.totp(&code_of(OTHER, START, parameters)).await, Outcome::Replayed);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Granted(0));
+    assert_eq!(world.totp("1234567").await, Outcome::Malformed);
+    assert_eq!(world.totp("00000000").await, Outcome::Charged(1));
 }
 
 #[tokio::test]
 async fn asvs_6_5_5_the_preset_takes_the_present_step_alone() {
     let world = World::with(TwoFactorPolicy::asvs()).await;
     world.import("phone", SEED).await;
-    for (offset, told) in [(-30_i64, Told::Charged(1)), (30, Told::Charged(2)), (0, Told::Granted(0))] {
+    for (offset, outcome) in [(-30_i64, Outcome::Charged(1)), (30, Outcome::Charged(2)), (0, Outcome::Granted(0))] {
         let at = START.checked_add_signed(offset).unwrap();
-        assert_eq!(world.totp(&code(SEED, at)).await, told, "{offset}");
+        assert_eq!(world.totp(&code(SEED, at)).await, outcome, "{offset}");
     }
 }
 
@@ -250,7 +250,7 @@ async fn once_per_purpose_is_a_policy() {
     let now = code(SEED, START);
     for purpose in [&Purpose::new("login"), &Purpose::new("delete")] {
         assert!(world.totp_for(&now, purpose, UNKNOWN).await.granted());
-        assert_eq!(world.totp_for(&now, purpose, UNKNOWN).await, Told::Replayed);
+        assert_eq!(world.totp_for(&now, purpose, UNKNOWN).await, Outcome::Replayed);
     }
     // There are more purposes than are remembered separately: the oldest are merged, which refuses
     // more, never less.
@@ -264,7 +264,7 @@ async fn once_per_purpose_is_a_policy() {
     for nth in 0..40 {
         assert_eq!(
             world.totp_for(&now, &Purpose::parse(format!("purpose-{nth}")).unwrap(), UNKNOWN).await,
-            Told::Replayed
+            Outcome::Replayed
         );
     }
 }
@@ -275,7 +275,7 @@ async fn once_is_account_wide_by_default() {
     let world = World::new().await;
     world.import("phone", SEED).await;
     assert!(world.totp_for(&code(SEED, START), &Purpose::new("login"), UNKNOWN).await.granted());
-    assert_eq!(world.totp_for(&code(SEED, START), &Purpose::new("delete"), UNKNOWN).await, Told::Replayed);
+    assert_eq!(world.totp_for(&code(SEED, START), &Purpose::new("delete"), UNKNOWN).await, Outcome::Replayed);
 }
 
 #[tokio::test]
@@ -284,9 +284,9 @@ async fn a_known_client_is_not_held_up_by_others() {
     world.import("phone", SEED).await;
     assert!(world.totp_for(&code(SEED, START), &Purpose::new("login"), client(1)).await.granted());
     for streak in 1..=5 {
-        assert_eq!(world.totp(&wrong(&[SEED], START)).await, Told::Charged(streak));
+        assert_eq!(world.totp(&wrong(&[SEED], START)).await, Outcome::Charged(streak));
     }
-    assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Refused(30));
+    assert_eq!(world.totp(&code(SEED, START + 30)).await, Outcome::Refused(30));
     let service = &world.service;
     assert!(service.totp_refusal(&world.account, UNKNOWN).await.unwrap().is_some());
     assert!(service.totp_refusal(&world.account, client(1)).await.unwrap().is_none());
@@ -300,8 +300,8 @@ async fn the_drivers_ledger_policy_is_the_one_that_counts() {
     let ledger = LedgerPolicy::builder().free_tries(1).base_wait(60).build().unwrap();
     let world = World::guarded(Arc::new(MemoryStore::new()), TwoFactorPolicy::default(), ledger).await;
     world.import("phone", SEED).await;
-    assert_eq!(world.totp(&wrong(&[SEED], START)).await, Told::Charged(1));
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::Refused(60));
+    assert_eq!(world.totp(&wrong(&[SEED], START)).await, Outcome::Charged(1));
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::Refused(60));
 
     let weak = TwoFactorPolicy::builder().window(Window::new(2, 2)).build().unwrap();
     let error = TwoFactor::new(world.driver.clone(), weak).unwrap_err();
@@ -405,7 +405,7 @@ async fn the_operator_removes_every_factor() {
     assert!(world.service.disable(&world.account).await.unwrap());
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert_eq!((enrolled.has_totp(), enrolled.recovery, enrolled.email), (false, None, false));
-    assert_eq!(world.totp(&code(SEED, START)).await, Told::NotEnrolled);
+    assert_eq!(world.totp(&code(SEED, START)).await, Outcome::NotEnrolled);
 }
 
 /// Findings C6: by default a change of factors ends the logins before it.
@@ -449,7 +449,7 @@ async fn rfc_6238_6_drift_is_told_and_never_learned() {
     world.import("phone", SEED).await;
     for nth in 0..5 {
         world.set(START + nth * 90);
-        assert_eq!(world.totp(&code(SEED, world.now() - 60)).await, Told::Granted(-2));
-        assert!(matches!(world.totp(&code(SEED, world.now() - 90)).await, Told::Charged(_) | Told::Replayed));
+        assert_eq!(world.totp(&code(SEED, world.now() - 60)).await, Outcome::Granted(-2));
+        assert!(matches!(world.totp(&code(SEED, world.now() - 90)).await, Outcome::Charged(_) | Outcome::Replayed));
     }
 }

@@ -15,7 +15,7 @@ use keywright_twofactor::{
     TwoFactorPolicy, VerifyOutcome,
 };
 
-use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
+use crate::support::{Outcome, SEED, SESSION, START, UNKNOWN, World, client, code, tag, unlike, wrong};
 
 /// The owner's phone, which is known for `totp`, and the laptop, which never was.
 const PHONE: u8 = 1;
@@ -30,20 +30,20 @@ async fn shut_out() -> (World, Vec<String>) {
     let mut charged = 0;
     while charged < 50 {
         match world.totp(&wrong(&[SEED], world.now())).await {
-            Told::Charged(streak) => charged = streak,
-            Told::Refused(wait) => world.advance(wait),
+            Outcome::Charged(streak) => charged = streak,
+            Outcome::Refused(wait) => world.advance(wait),
             other => panic!("{other:?}"),
         }
     }
     world.advance(10 * 365 * 86_400);
     assert_eq!(world.denials_of(&GUESSES_SHUT).await.len(), 1);
-    assert_eq!(world.totp(&code(SEED, world.now())).await, Told::Refused(86_400), "no time opens it");
-    assert_eq!(by(&world, LAPTOP).await, Told::Refused(86_400));
+    assert_eq!(world.totp(&code(SEED, world.now())).await, Outcome::Refused(86_400), "no time opens it");
+    assert_eq!(by(&world, LAPTOP).await, Outcome::Refused(86_400));
     (world, codes)
 }
 
 /// A client types the correct code.
-async fn by(world: &World, name: u8) -> Told {
+async fn by(world: &World, name: u8) -> Outcome {
     world.totp_for(&code(SEED, world.now()), &Purpose::new("login"), client(name)).await
 }
 
@@ -76,7 +76,7 @@ async fn a_recovery_code_lets_its_client_in() {
     let admitted: Vec<_> = changes.iter().filter(|event| event.is(&CLIENT_ADMITTED)).collect();
     assert_eq!(admitted.len(), 1);
     assert_eq!(admitted[0].text("secret"), Some("totp"));
-    assert!(matches!(world.totp(&code(SEED, world.now())).await, Told::Refused(_)), "nobody else");
+    assert!(matches!(world.totp(&code(SEED, world.now())).await, Outcome::Refused(_)), "nobody else");
     assert!(by(&world, LAPTOP).await.granted());
     world.advance(7_200);
     assert!(by(&world, LAPTOP).await.granted(), "it is known now");
@@ -105,15 +105,15 @@ async fn an_admission_is_no_open_door() {
     recover(0, LAPTOP).await;
     let bad = unlike(&[SEED], world.now(), 3);
     for tries in 1..=10 {
-        assert_eq!(world.totp_for(&bad, &Purpose::new("login"), client(LAPTOP)).await, Told::Charged(tries));
+        assert_eq!(world.totp_for(&bad, &Purpose::new("login"), client(LAPTOP)).await, Outcome::Charged(tries));
     }
-    assert!(matches!(by(&world, LAPTOP).await, Told::Refused(_)));
+    assert!(matches!(by(&world, LAPTOP).await, Outcome::Refused(_)));
     for (nth, name) in [(1, 10), (2, 11)] {
         recover(nth, name).await;
         assert!(world.service.totp_refusal(&world.account, client(name)).await.unwrap().is_none());
     }
     recover(3, 12).await;
-    assert!(matches!(by(&world, 12).await, Told::Refused(_)), "the fourth today");
+    assert!(matches!(by(&world, 12).await, Outcome::Refused(_)), "the fourth today");
     world.advance(86_400);
     recover(4, 12).await;
     assert!(by(&world, 12).await.granted());
@@ -139,7 +139,10 @@ async fn a_session_with_a_fresh_proof_lets_another_client_in() {
     world.set_email(true).await.unwrap();
     refused(&world, old).await;
     let rule = Rule::any_enrolled_of(&[Method::Totp, Method::Mailed, Method::Password]);
-    let weak = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
+    let weak = TwoFactorPolicy::builder()
+        .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+        .build()
+        .unwrap();
     let world = World::with(weak).await;
     world.import("phone", SEED).await;
     world.set_email(true).await.unwrap();
@@ -187,7 +190,8 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
 async fn short_recovery_codes_have_their_own_ways_in() {
     for by_operator in [false, true] {
         let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat);
-        let builder = builder.step_up(StepUpPolicy::new(Rule::strongest_of(&[Method::Totp])));
+        let builder =
+            builder.step_up(StepUpPolicy::builder().default_rule(Rule::strongest_of(&[Method::Totp])).build().unwrap());
         let world = World::with(builder.build().unwrap()).await;
         world.import("phone", SEED).await;
         let codes = world.make_recovery(Liveness::Now).await.unwrap();

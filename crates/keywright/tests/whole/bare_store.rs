@@ -8,7 +8,6 @@ use keywright::twofactor::{Attested, CHANGE_FACTORS, EnrolmentOutcome, Enrolment
 use keywright::{
     AccountId, Erasure, Keyring, Keywright, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds,
 };
-use keywright_testing::WithoutVault;
 use std::sync::Arc;
 
 use crate::world::{DeleteVault, START, code_of, salts, secret};
@@ -16,8 +15,7 @@ use crate::world::{DeleteVault, START, code_of, salts, secret};
 #[tokio::test]
 async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-    let builder =
-        Keywright::builder(NoVault(WithoutVault::new(Arc::new(MemoryStore::new())))).clock(Arc::clone(&clock) as _);
+    let builder = Keywright::builder(NoVault(MemoryStore::new())).clock(Arc::clone(&clock) as _);
     let keywright = builder.keyring(Keyring::generate(&SystemEntropy).unwrap()).open().await.unwrap();
     let alice = AccountId::new("alice").unwrap();
     keywright.ensure_account(&alice).await.unwrap();
@@ -33,12 +31,12 @@ async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     assert!(matches!(verify(1).await, Verification::Granted(_)));
 
     let confirmations = keywright.confirmations();
-    let shown = confirmations.ask_code(&alice, &DeleteVault(1), SessionId::new(session)).await.unwrap();
+    let shown = confirmations.begin_code(&alice, &DeleteVault(1), SessionId::new(session)).await.unwrap();
     let typed =
         confirmations.confirm_code(&alice, DeleteVault(1), SessionId::new(session), shown.expose()).await.unwrap();
     assert!(matches!(typed, Confirmation::Granted(_)));
     let SendOutcome::Send(code) =
-        confirmations.ask_mailed(&alice, &DeleteVault(2), SessionId::new(session)).await.unwrap()
+        confirmations.begin_mailed(&alice, &DeleteVault(2), SessionId::new(session)).await.unwrap()
     else {
         panic!("no code")
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Extensions;
 use keywright::librepass::{self, Mail};
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{self, AppToken, AppTokenId, UnlockMail};
 use keywright::rocketchat::{self, EndLogins, Login, LoginTokenId, MailError, Named, Permission, User};
 use keywright::{AccountId, SecretString};
@@ -66,7 +66,7 @@ impl nextcloud::Host for House {
         &self,
         of: Option<&AccountId>,
         password: &SecretString,
-        _: &Asker,
+        _: &Requester,
     ) -> Result<bool, nextcloud::HostError> {
         Ok(of == Some(&account(ALICE)) && password.expose() == ALICES_PASSWORD)
     }
@@ -117,7 +117,7 @@ impl rocketchat::Host for House {
         &self,
         _: &AccountId,
         digest: &SecretString,
-        _: &Asker,
+        _: &Requester,
     ) -> Result<bool, rocketchat::HostError> {
         Ok(digest.expose() == "5e".repeat(32))
     }
@@ -145,7 +145,7 @@ impl rocketchat::Host for House {
 impl librepass::Host for House {
     async fn mail(&self, mail: Mail<'_>) -> Result<(), librepass::HostError> {
         if self.is_mail_down.load(Ordering::Relaxed) {
-            return Err(librepass::HostError::new("told to fail"));
+            return Err(librepass::HostError::new("made to fail"));
         }
         if let Some(link) = mail.message.text().lines().find(|line| line.starts_with("https://")) {
             self.keep(mail.to, link);

@@ -83,8 +83,11 @@ impl World {
         let policy = LibrePassPolicy::builder(PUBLIC).privacy(Privacy::Uniform).build().unwrap();
         let librepass = keywright.librepass(Arc::clone(&self.house), policy).await?;
         // A proof is remembered, so that step-ups leave rows.
-        let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]).remembered(900).unwrap();
-        let policy = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
+        let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]).remembered(900);
+        let policy = TwoFactorPolicy::builder()
+            .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+            .build()
+            .unwrap();
         let two_factor = TwoFactor::new(keywright.driver().clone(), policy).unwrap();
         let house = Arc::clone(&self.house);
         let clock = Arc::clone(&self.clock);

@@ -119,11 +119,11 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     let confirmations = server.keywright.confirmations();
     for n in 0..3 {
         confirmations
-            .ask_code(&dora, &DeleteVault(n), SessionId::new(format!("session {day}").as_bytes()))
+            .begin_code(&dora, &DeleteVault(n), SessionId::new(format!("session {day}").as_bytes()))
             .await
             .unwrap();
         let _ = confirmations
-            .ask_mailed(&dora, &DeleteVault(n), SessionId::new(format!("session {n}").as_bytes()))
+            .begin_mailed(&dora, &DeleteVault(n), SessionId::new(format!("session {n}").as_bytes()))
             .await
             .unwrap();
     }

@@ -1,7 +1,7 @@
 //! Looking up accounts, and operations on all of them.
 
 use keywright::core::random_bytes;
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{AppToken, AppTokenId};
 use keywright::store::{Draft, Partition, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
@@ -68,14 +68,14 @@ impl Accounts {
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, AccountsError> {
         let profile = match account {
             Some(account) => self.profile(account).await?,
             None => None,
         };
         let stored = profile.as_ref().and_then(|profile| profile.password.as_ref());
-        Ok(self.passwords.check(asker, password, stored).await?)
+        Ok(self.passwords.check(requester, password, stored).await?)
     }
 
     /// Returns the account of an app password and the password's id, which is its index value in
@@ -164,18 +164,18 @@ mod tests {
         assert!(!accounts.is_known("alice").await.unwrap());
         assert_eq!(accounts.seed(&new_account("Alice", &["one"])).await.unwrap(), Seeding::Made);
         let alice = accounts.find("aLICE").await.unwrap().unwrap();
-        let asker = Asker::known(&alice);
+        let requester = Requester::known(&alice);
         assert_eq!(accounts.find("alicia").await.unwrap(), None);
         assert_eq!(accounts.profile(&alice).await.unwrap().unwrap().name, "Alice");
-        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
-        assert!(!accounts.check_password(Some(&alice), &secret("one"), &asker).await.unwrap());
-        assert!(!accounts.check_password(None, &secret("login"), &asker).await.unwrap());
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &requester).await.unwrap());
+        assert!(!accounts.check_password(Some(&alice), &secret("one"), &requester).await.unwrap());
+        assert!(!accounts.check_password(None, &secret("login"), &requester).await.unwrap());
 
         let mut changed = new_account("alice", &["one", "two"]);
         changed.login_password = Some(secret("other"));
         assert_eq!(accounts.seed(&changed).await.unwrap(), Seeding::Kept);
         assert!(accounts.app_password(&secret("two")).await.unwrap().is_none());
-        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &requester).await.unwrap());
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use keywright::core::EntropyError;
-use keywright::nextcloud::queue::{Asker, Busy, Limits, WorkQueue};
+use keywright::nextcloud::queue::{Busy, Limits, Requester, WorkQueue};
 use keywright::store::secret_field;
 use keywright::{Entropy, SecretBytes, SecretString};
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,12 @@ impl Passwords {
     /// A [`PasswordError`] if the password cannot be hashed.
     pub(crate) async fn hash(
         &self,
-        asker: &Asker,
+        requester: &Requester,
         password: &SecretString,
         entropy: &(impl Entropy + ?Sized),
     ) -> Result<PasswordHash, PasswordError> {
         let salt = keywright::core::random_bytes(entropy)?;
-        Ok(PasswordHash { cost: COST, salt, hash: self.run(asker, password, salt, COST).await? })
+        Ok(PasswordHash { cost: COST, salt, hash: self.run(requester, password, salt, COST).await? })
     }
 
     /// Whether this is the password. Without a hash, the same work is done, and the answer is no.
@@ -62,23 +62,23 @@ impl Passwords {
     /// A [`PasswordError`] if the password cannot be hashed.
     pub(crate) async fn check(
         &self,
-        asker: &Asker,
+        requester: &Requester,
         password: &SecretString,
         stored: Option<&PasswordHash>,
     ) -> Result<bool, PasswordError> {
         let against = stored.unwrap_or(&self.dummy);
-        let hash = self.run(asker, password, against.salt, against.cost).await?;
+        let hash = self.run(requester, password, against.salt, against.cost).await?;
         Ok(hash.ct_eq(against.hash.expose()) & stored.is_some())
     }
 
     async fn run(
         &self,
-        asker: &Asker,
+        requester: &Requester,
         password: &SecretString,
         salt: [u8; 16],
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
-        let turn = self.queue.enter(asker).await?;
+        let turn = self.queue.acquire(requester).await?;
         let password = SecretString::new(password.expose().to_owned());
         let work = move || {
             // The work continues if the request is dropped, so its place must be held as long.
@@ -131,12 +131,12 @@ mod tests {
     #[tokio::test]
     async fn right_wrong_and_nobody() {
         let passwords = Passwords::new(&SystemEntropy).unwrap();
-        let asker = Asker::known(&AccountId::new("acc-00").unwrap());
+        let requester = Requester::known(&AccountId::new("acc-00").unwrap());
         let password = secret("Grüße: aus Köln");
-        let stored = passwords.hash(&asker, &password, &SystemEntropy).await.unwrap();
-        assert!(passwords.check(&asker, &password, Some(&stored)).await.unwrap());
-        assert!(!passwords.check(&asker, &secret("Grüße"), Some(&stored)).await.unwrap());
-        assert!(!passwords.check(&asker, &password, None).await.unwrap());
+        let stored = passwords.hash(&requester, &password, &SystemEntropy).await.unwrap();
+        assert!(passwords.check(&requester, &password, Some(&stored)).await.unwrap());
+        assert!(!passwords.check(&requester, &secret("Grüße"), Some(&stored)).await.unwrap());
+        assert!(!passwords.check(&requester, &password, None).await.unwrap());
     }
 
     /// Unknown clients that guess at many names at once are answered "busy", alike for names that
@@ -146,13 +146,13 @@ mod tests {
     async fn a_crowd_is_told_busy_whoever_it_asks_for_and_known_clients_come_first() {
         let queue = WorkQueue::new(Limits::default().at_once(1).waiting(4, 2));
         let owner = AccountId::new("acc-00").unwrap();
-        let stranger = |number: u8| Asker::new(Partition::name(&[number; 32]), Standing::Unknown);
+        let stranger = |number: u8| Requester::new(Partition::name(&[number; 32]), Standing::Unknown);
         let passwords = Passwords { queue: queue.clone(), ..Passwords::new(&SystemEntropy).unwrap() };
         let password = secret("login");
-        let stored = passwords.hash(&Asker::known(&owner), &password, &SystemEntropy).await.unwrap();
-        let at_work = queue.enter(&stranger(0)).await.unwrap();
+        let stored = passwords.hash(&Requester::known(&owner), &password, &SystemEntropy).await.unwrap();
+        let at_work = queue.acquire(&stranger(0)).await.unwrap();
         let (first, second, third) =
-            (stranger(1), stranger(2), Asker::new(Partition::account(&owner), Standing::Unknown));
+            (stranger(1), stranger(2), Requester::new(Partition::account(&owner), Standing::Unknown));
         let mut waiting = pin!(passwords.check(&first, &password, None));
         let mut others = pin!(passwords.check(&second, &password, Some(&stored)));
         let mut context = Context::from_waker(Waker::noop());
@@ -163,7 +163,7 @@ mod tests {
             let told = pin!(passwords.check(&third, &password, stored)).poll(&mut context);
             assert!(matches!(told, Poll::Ready(Err(PasswordError::Busy(_)))), "{told:?}");
         }
-        let known = Asker::known(&owner);
+        let known = Requester::known(&owner);
         let mut owners = pin!(passwords.check(&known, &password, Some(&stored)));
         assert!(owners.as_mut().poll(&mut context).is_pending());
         drop(at_work);

@@ -4,7 +4,7 @@
 //! ids and addresses lead to it through records under index values of their own. So does a login
 //! token, which is stored like an app password.
 
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::rocketchat::{EndLogins, Login, LoginTokenId, Named, Permission, User};
 use keywright::store::{Draft, Partition};
 use keywright::{AccountId, SecretString};
@@ -91,11 +91,11 @@ impl Accounts {
         &self,
         account: &AccountId,
         digest: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, AccountsError> {
         let profile = self.rocketchat_profile(account).await?;
         let stored = profile.as_ref().and_then(|(_, profile)| profile.password_digest.as_ref());
-        Ok(self.passwords.check(asker, digest, stored).await?)
+        Ok(self.passwords.check(requester, digest, stored).await?)
     }
 
     /// Ends login tokens permanently. Called again, it ends those that remain.
@@ -175,8 +175,10 @@ mod tests {
         assert!(accounts.is_permitted(&account, Permission::EditOtherUserTotp).await.unwrap());
         assert!(!accounts.is_permitted(&account, Permission::EditOtherUserE2ee).await.unwrap());
         let digest = secret("428821350e9691491f616b754cd8315fb86d797ab35d843479e732ef90665324");
-        assert!(accounts.check_password_digest(&account, &digest, &Asker::known(&account)).await.unwrap());
-        assert!(!accounts.check_password_digest(&account, &secret("login"), &Asker::known(&account)).await.unwrap());
+        assert!(accounts.check_password_digest(&account, &digest, &Requester::known(&account)).await.unwrap());
+        assert!(
+            !accounts.check_password_digest(&account, &secret("login"), &Requester::known(&account)).await.unwrap()
+        );
     }
 
     /// `vectors/two-factor.json`, `password_method`: what a client sends for a password. The wire crate lower-cases it.
@@ -192,7 +194,7 @@ mod tests {
             let account = accounts.id("alice").unwrap();
             for other in cases {
                 let right = accounts
-                    .check_password_digest(&account, &text(other, "x_2fa_code"), &Asker::known(&account))
+                    .check_password_digest(&account, &text(other, "x_2fa_code"), &Requester::known(&account))
                     .await
                     .unwrap();
                 assert_eq!(right, case == other, "{case} {other}");

@@ -1,6 +1,6 @@
 //! Creates accounts, from the accounts file or for a demo.
 
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::store::{Draft, Partition, StepError};
 use keywright::twofactor::recovery::ImportError;
 use keywright::twofactor::{DeviceImport, ImportedDevice, SLOTS as FACTORS, TwoFactorSteps};
@@ -49,7 +49,7 @@ impl Accounts {
         }
         let entropy = &**self.driver.entropy();
         let password = match &new.login_password {
-            Some(password) => Some(self.passwords.hash(&Asker::known(&account), password, entropy).await?),
+            Some(password) => Some(self.passwords.hash(&Requester::known(&account), password, entropy).await?),
             None => None,
         };
         let rocketchat = match &new.rocketchat {
@@ -109,7 +109,7 @@ impl Accounts {
         let password_digest = match password {
             Some(password) => {
                 let digest = SecretString::new(hex::encode(Sha256::digest(password.expose())));
-                Some(self.passwords.hash(&Asker::known(account), &digest, &**self.driver.entropy()).await?)
+                Some(self.passwords.hash(&Requester::known(account), &digest, &**self.driver.entropy()).await?)
             }
             None => None,
         };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
 };
@@ -42,9 +42,9 @@ impl Host for NextcloudHost {
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, HostError> {
-        self.server.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
+        self.server.accounts.check_password(account, password, requester).await.map_err(AccountsError::into_host_error)
     }
 
     /// The notice becomes due before the app password has ended, so that no crash in between loses

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keywright::core::Clock;
-use keywright::rocketchat::queue::Asker;
+use keywright::rocketchat::queue::Requester;
 use keywright::rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
 };
@@ -85,9 +85,9 @@ impl Host for RocketChatHost {
         &self,
         account: &AccountId,
         digest: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, HostError> {
-        let checked = self.server.accounts.check_password_digest(account, digest, asker).await;
+        let checked = self.server.accounts.check_password_digest(account, digest, requester).await;
         checked.map_err(AccountsError::into_host_error)
     }
 

@@ -9,10 +9,10 @@ use http::Method;
 use keywright_wire::Network;
 use keywright_wire::Reply;
 
-use crate::account::admission;
+use crate::protocol::error::ApiError;
+use crate::wire::admission;
 use crate::wire::answer::Failure;
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 

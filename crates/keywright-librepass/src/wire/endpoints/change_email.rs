@@ -16,8 +16,7 @@ use keywright_store::names::{self, NameIndex};
 use keywright_store::{Draft, Plain, TransactError};
 use keywright_wire::Reply;
 
-use crate::account::change::{self, Changer};
-use crate::account::claim::{self, TRIES, Taking};
+use crate::account::claim::{Taking, move_in};
 use crate::account::credential::Credential;
 use crate::account::mails::{self, Kind};
 use crate::account::pending::{self, Asked, PENDING};
@@ -25,9 +24,11 @@ use crate::account::tokens::{self, Login};
 use crate::events::ADDRESS_CHANGE_ASKED;
 use crate::policy::LINK_SECONDS;
 use crate::protocol::change::ChangeOfAddress;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Answered, Failure, empty};
+use crate::wire::change::{self, Changer};
+use crate::wire::claim::{self, TRIES};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
@@ -74,6 +75,7 @@ async fn ask<H: Host>(
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
         let replaced = cx.vaults.steps().staged_in(draft)?;
+        let Some(head) = cx.vaults.steps().revision_in(draft) else { return Ok(Err(ApiError::MISSING_CIPHER)) };
         let HoldOutcome::Held = cx.vaults.steps().hold_in(draft, &staged)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
@@ -84,7 +86,7 @@ async fn ask<H: Host>(
             public_key: &body.keys.new_public,
             code: pending::code_hash(&cx.links, &login.user, code.expose()),
             until,
-            head: cx.vaults.steps().revision_in(draft),
+            head,
             asked_by: changer.tags(draft, login),
         };
         pending::ask_in(draft, asked)?;
@@ -133,7 +135,7 @@ async fn move_at_once<H: Host>(
             };
             let changed_by = changer.tags(draft, login);
             let new_public = &body.keys.new_public;
-            let released = change::move_in(draft, credential, &body.address, new_public, &changed_by)?;
+            let released = move_in(draft, credential, &body.address, new_public, &changed_by)?;
             Ok(Ok(Some((released, Plain(dropped)))))
         };
         if let Some((released, dropped)) = change::commit_change(cx, changer, &body.keys, act).await? {

@@ -4,16 +4,16 @@ use keywright_rekey::SwapOutcome;
 use keywright_store::{Draft, Plain};
 use keywright_wire::Reply;
 
-use crate::account::change::{self, Changer};
 use crate::account::credential::Credential;
 use crate::account::mails::{self, Kind};
 use crate::account::pending;
 use crate::account::tokens::{self, Login};
 use crate::events::CREDENTIAL_CHANGED;
 use crate::protocol::change::ChangeOfPassword;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Failure, empty};
+use crate::wire::change::{self, Changer};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 

@@ -6,12 +6,12 @@ use keywright_rekey::parse_id;
 use keywright_store::Which;
 use keywright_wire::Reply;
 
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Failure, empty, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
 use crate::wire::endpoints::cipher_sync::{Change, note_of};
 use crate::wire::endpoints::ciphers;
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 

@@ -3,16 +3,16 @@
 
 use http::Method;
 use keywright_core::UnixSeconds;
-use keywright_rekey::{Contents, Edit, EditOutcome, Existing, Limits, Put, VAULT_SLOT};
+use keywright_rekey::{Contents, Edit, EditOutcome, Existing, Put, VAULT_SLOT};
 use keywright_store::{CipherId, Draft, StepError, Which, released_as_is};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::account::tokens::{self, Login};
 use crate::protocol::cipher::{Bounded, Incoming, Note, Sent, SentId, Shown};
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Answered, Failure, ok};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
@@ -94,17 +94,12 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
         }
         let delete: Option<Vec<_>> = body.deleted.entries.into_iter().map(|SentId(id)| id).collect();
         let delete = delete.ok_or(ApiError::NOT_READABLE)?;
-        let limits = cipher_limits(cx)?;
-        let put = body.updated.entries.into_iter().map(|cipher| cipher.check(&caller.login.user, &limits));
+        let limits = &cx.policy.limits;
+        let put = body.updated.entries.into_iter().map(|cipher| cipher.check(&caller.login.user, limits));
         (body.last_sync_timestamp, Change::new(put.collect::<Result<_, _>>()?, delete)?)
     };
     let changed = apply(cx, caller, &change, Which::All, stamp <= 0).await?;
     show(caller, &change, &changed, stamp)
-}
-
-/// Returns the limits of one cipher.
-pub(crate) fn cipher_limits<H: Host>(cx: &Context<H>) -> Result<Limits, Failure> {
-    Ok(Limits::new(1, cx.policy.data_ceiling).map_err(|_| StepError::Misuse("a policy beyond the limits"))?)
 }
 
 /// Reads the vault, or the requested part of it, all of one head, and changes it: one commit, on

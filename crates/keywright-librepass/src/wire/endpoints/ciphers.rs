@@ -8,11 +8,11 @@ use keywright_wire::Reply;
 use serde_json::json;
 
 use crate::protocol::cipher::Sent;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Answered, Failure, encode, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
 use crate::wire::endpoints::cipher_sync::{Change, note_of};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
@@ -36,7 +36,7 @@ pub(crate) async fn put<H: Host>(
     named: Option<CipherId>,
 ) -> Answered {
     let sent: Sent<'_> = input.json()?;
-    let cipher = sent.check(&caller.login.user, &cipher_sync::cipher_limits(cx)?)?;
+    let cipher = sent.check(&caller.login.user, &cx.policy.limits)?;
     let id = cipher.id;
     if named.is_some_and(|named| named != id) {
         return Err(ApiError::CIPHER.into());

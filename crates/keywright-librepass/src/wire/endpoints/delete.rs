@@ -12,15 +12,15 @@ use keywright_wire::Network;
 use keywright_wire::Reply;
 use serde::Deserialize;
 
-use crate::account::claim;
 use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::guard::{KeyCheck, Proof, Sender};
 use crate::account::mails::{self, Kind};
 use crate::account::tokens::{self, Login};
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::SharedKey;
 use crate::wire::answer::{Failure, empty};
+use crate::wire::claim;
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 

@@ -17,8 +17,7 @@ mod setup_two_factor;
 mod verify_email;
 mod verify_new_email;
 
-use keywright_store::StepError;
-
+use crate::protocol::error::ApiError;
 use crate::wire::answer::Answered;
 use crate::wire::context::{Caller, Context};
 use crate::wire::host::{Endpoint, Host};
@@ -43,6 +42,6 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: Option<&Caller>, input
         (Endpoint::ChangePassword, Some(caller)) => change_password::run(cx, caller, input).await,
         (Endpoint::SetupTwoFactor, Some(caller)) => setup_two_factor::run(cx, caller, input).await,
         (Endpoint::Delete, Some(caller)) => delete::run(cx, caller, input).await,
-        (_, None) => Err(StepError::Misuse("an endpoint that needs a login was run without one").into()),
+        (_, None) => Err(ApiError::INVALID_TOKEN.into()),
     }
 }

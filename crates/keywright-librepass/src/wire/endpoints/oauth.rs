@@ -20,12 +20,12 @@ use crate::account::guard::{KeyCheck, Proof, Sender, best_known, decoy_attempt};
 use crate::account::tokens::{self, Login, SecondFactor, TOKEN, TOKENS};
 use crate::account::unlock;
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::SharedKey;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
 use crate::wire::answer::{Answered, Failure, empty, ok};
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::{self, Input};
 

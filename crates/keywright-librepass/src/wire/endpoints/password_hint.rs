@@ -9,9 +9,9 @@ use keywright_wire::Reply;
 use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::mails::{self, Kind};
 use crate::policy::LINK_SECONDS;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::Failure;
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 

@@ -20,18 +20,20 @@ use keywright_wire::Network;
 use keywright_wire::Reply;
 use serde::Deserialize;
 
-use crate::account::claim;
-use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY, Verification, hint};
+use crate::account::claim::erase_if_nameless;
+use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY, Verification};
 use crate::account::mails::{self, Kind};
 use crate::account::waiting::{self, WAITING};
 use crate::policy::LINK_SECONDS;
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
+use crate::protocol::hint;
 use crate::protocol::keys::{PublicKey, SharedKey};
 use crate::protocol::parameters::ArgonParameters;
 use crate::protocol::user::UserId;
 use crate::wire::answer::{Failure, created};
+use crate::wire::claim;
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
@@ -67,7 +69,7 @@ const SLOTS: [SlotName; 5] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), VA
 pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
     let body: Body = input.json()?;
     let address = Address::parse(&body.email).ok_or(ApiError::VALIDATION)?;
-    let hint = hint(body.password_hint)?;
+    let hint = hint::parse(body.password_hint)?;
     let parameters = ArgonParameters::new(body.parallelism, body.memory, body.iterations);
     let parameters = parameters.map_err(|_| ApiError::VALIDATION)?;
     cx.admit(input, Subject::Address(address.as_str()))?;
@@ -188,7 +190,7 @@ fn create_in<H: Host>(
 /// Erases an account that lost its name before it had it; the account that took the name may have
 /// done so already. If this fails, an account is left that nobody can find, until it is swept.
 async fn abandon<H: Host>(cx: &Context<H>, account: &AccountId) {
-    match cx.driver.transact(&Partition::account(account), &SLOTS, claim::erase_if_nameless).await {
+    match cx.driver.transact(&Partition::account(account), &SLOTS, erase_if_nameless).await {
         Ok(()) | Err(TransactError::Step(StepError::NoAccount)) => {}
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a registration that lost its name is left behind")

@@ -12,10 +12,10 @@ use crate::account::credential::{CREDENTIAL, Credential, Verification};
 use crate::account::mails::{self, Kind};
 use crate::account::waiting::{self, WAITING};
 use crate::policy::LINK_SECONDS;
+use crate::protocol::error::ApiError;
 use crate::protocol::user::UserId;
 use crate::wire::answer::Failure;
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
@@ -56,5 +56,5 @@ async fn send_anew<H: Host>(cx: &Context<H>, account: &AccountId) -> Result<Resu
         mails::asked_in(draft, &credential.address()?, Kind::VerifyAddress { link, origin }, until)?;
         Ok(Ok(()))
     };
-    cx.step(account, &[CREDENTIAL.name(), DUE.name()], step).await
+    Ok(cx.step(account, &[CREDENTIAL.name(), DUE.name()], step).await?)
 }

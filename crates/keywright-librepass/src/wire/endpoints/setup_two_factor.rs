@@ -17,10 +17,10 @@ use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::guard::{KeyCheck, Proof, Sender};
 use crate::account::mails::{self, Kind};
 use crate::account::tokens::{self, Login, TOKENS};
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::SharedKey;
 use crate::wire::answer::{Failure, ok};
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
@@ -72,7 +72,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
         enrol(cx, draft, check, login, &set_up, &sender)
     };
     let codes = cx.with_shared_key(caller.account(), &slots, step).await??;
-    let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
+    // The preset has one code.
+    let recovery_code = codes.iter().next().ok_or(ApiError::FAILED)?;
     ok(&Answer { recovery_code })
 }
 

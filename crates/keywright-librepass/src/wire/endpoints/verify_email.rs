@@ -9,15 +9,16 @@ use keywright_store::names::{NAMES, NameIndex};
 use keywright_store::{Draft, Partition, StepError, released_as_is};
 use keywright_wire::Reply;
 
-use crate::account::claim::{self, TRIES, Taking};
+use crate::account::claim::Taking;
 use crate::account::credential::{CREDENTIAL, Credential, Verification};
 use crate::account::waiting::{self, WAITING};
 use crate::events::{ADDRESS_VERIFIED, REGISTRATION_SUPERSEDED};
 use crate::protocol::address::Address;
+use crate::protocol::error::ApiError;
 use crate::protocol::user::UserId;
 use crate::wire::answer::{Answered, Failure, verified};
+use crate::wire::claim::{self, TRIES};
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
@@ -119,7 +120,7 @@ async fn verify<H: Host>(
         draft.event(&ADDRESS_VERIFIED);
         Ok(Verifying::Done)
     };
-    cx.step(account, &[CREDENTIAL.name(), NAMES.name()], step).await
+    Ok(cx.step(account, &[CREDENTIAL.name(), NAMES.name()], step).await?)
 }
 
 /// Drops a registration whose address another account has by now. Returns whether it still waited.

@@ -15,13 +15,14 @@ use keywright_store::names::{NameIndex, Released};
 use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, WrongReceipt};
 use keywright_wire::Reply;
 
-use crate::account::change::{self, SLOTS};
-use crate::account::claim::{self, TRIES, Taking};
+use crate::account::claim::{Taking, move_in};
 use crate::account::credential::Credential;
 use crate::account::pending;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::{Failure, verified};
+use crate::wire::change::SLOTS;
+use crate::wire::claim::{self, TRIES};
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
@@ -114,7 +115,7 @@ async fn open<H: Host>(
             Opening::Refused(error) => Ok(Opening::Refused(*error)),
         }
     };
-    cx.step(account, &SLOTS, step).await
+    Ok(cx.step(account, &SLOTS, step).await?)
 }
 
 fn open_in<H: Host>(
@@ -142,7 +143,7 @@ fn open_in<H: Host>(
     }
     match cx.vaults.steps().promote_in(draft, checked)? {
         Promotion::Done { .. } => {
-            let moved = change::move_in(draft, credential, &address, &change.public_key, &change.asked_by);
+            let moved = move_in(draft, credential, &address, &change.public_key, &change.asked_by);
             moved.map(Opening::Moved)
         }
         Promotion::Other => Ok(Opening::Overtaken),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, SecretString};
-use keywright_nextcloud::queue::{Asker, WorkQueue};
+use keywright_nextcloud::queue::{Requester, WorkQueue};
 use keywright_nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Login, Peer, UnlockMail,
     Unproven,
@@ -176,11 +176,11 @@ impl Host for TestHost {
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, HostError> {
         let queue = self.state().queue.clone();
         let _turn = match queue {
-            Some(queue) => Some(queue.enter(asker).await?),
+            Some(queue) => Some(queue.acquire(requester).await?),
             None => None,
         };
         // A real hash takes a while: others run meanwhile.

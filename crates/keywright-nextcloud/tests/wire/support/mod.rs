@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub(crate) use client::{Answer, Auth, Client};
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{AccountId, Told};
+use keywright_core::{AccountId, DenialKind};
 use keywright_nextcloud::{Nextcloud, NextcloudPolicy, ResetStyle};
 use keywright_store::{Draft, MemoryStore, Partition, StepError};
 pub(crate) use keywright_testing::Row;
@@ -213,7 +213,7 @@ impl World {
 
     /// How many wrong guesses at one of Alice's secrets were counted.
     pub(crate) async fn charged(&self, secret: &str) -> u64 {
-        self.denied(secret, Told::Wrong).await
+        self.denied(secret, DenialKind::Wrong).await
     }
 
     /// How many of Alice's events are of a kind.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, Clock, EventKind, ManualClock, SecretString, Severity};
-use keywright_rocketchat::queue::{Asker, WorkQueue};
+use keywright_rocketchat::queue::{Requester, WorkQueue};
 use keywright_rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
     Quota, User,
@@ -289,11 +289,11 @@ impl Host for TestHost {
         &self,
         account: &AccountId,
         digest: &SecretString,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<bool, HostError> {
         let queue = self.state().queue.clone();
         let _turn = match queue {
-            Some(queue) => Some(queue.enter(asker).await?),
+            Some(queue) => Some(queue.acquire(requester).await?),
             None => None,
         };
         // A real hash takes a while: others run meanwhile.

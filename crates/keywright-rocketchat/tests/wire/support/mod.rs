@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{AccountId, ClientTag, Told};
+use keywright_core::{AccountId, ClientTag, DenialKind};
 use keywright_rocketchat::{LoginTokenId, Permission, RocketChat, RocketChatPolicy, User};
 use keywright_store::{Draft, MemoryStore, Partition, StepError};
 pub(crate) use keywright_testing::Row;
@@ -252,12 +252,12 @@ impl World {
 
     /// How many wrong guesses at one of a person's secrets were charged.
     pub(crate) async fn charged(&self, person: Person, secret: &str) -> u64 {
-        self.of(person.account()).denied(secret, Told::Wrong).await
+        self.of(person.account()).denied(secret, DenialKind::Wrong).await
     }
 
     /// How many replays at one of a person's secrets were denied.
     pub(crate) async fn replayed(&self, person: Person, secret: &str) -> u64 {
-        self.of(person.account()).denied(secret, Told::Replayed).await
+        self.of(person.account()).denied(secret, DenialKind::Replayed).await
     }
 
     /// How many of a person's events are of a kind.

@@ -179,13 +179,13 @@ impl Scene {
             snap();
             let confirmations = server.keywright.confirmations();
             known.typed = confirmations
-                .ask_code(&member, &DeleteVault(1), SessionId::new(SESSION))
+                .begin_code(&member, &DeleteVault(1), SessionId::new(SESSION))
                 .await
                 .unwrap()
                 .expose()
                 .to_owned();
             snap();
-            let sent = confirmations.ask_mailed(&member, &DeleteVault(2), SessionId::new(SESSION)).await.unwrap();
+            let sent = confirmations.begin_mailed(&member, &DeleteVault(2), SessionId::new(SESSION)).await.unwrap();
             let SendOutcome::Send(code) = sent else { panic!("{sent:?}") };
             known.mailed = code.expose().to_owned();
             snap();

@@ -1,4 +1,5 @@
-//! The entry point itself: the services, and the few operations that belong to none of them.
+//! [`Keywright`] itself: access to the services, and the few operations that belong to none of
+//! them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -7,8 +8,9 @@ use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, U
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
-use crate::housekeeping::{Housekeeping, Pace};
-use crate::port::Store;
+use crate::housekeeping::Housekeeping;
+use crate::pace::Pace;
+use keywright_store::Store;
 
 /// A store, opened with its keyring. It is cheap to clone; a server needs one.
 #[derive(Clone)]
@@ -24,9 +26,9 @@ impl Keywright {
         Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
     }
 
-    /// Creates an account's records. Call it at sign-up, and at the first request of accounts that
-    /// are older than Keywright. The services never do this by themselves, because to them a
-    /// missing account is lost data. Calling it again is harmless.
+    /// Creates the security records of an account. Call it at sign-up, and at the first request of
+    /// an account that existed before the server used Keywright. The services never do this by
+    /// themselves, because they treat a missing account as lost data. Calling it again is harmless.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account could not be created.
@@ -34,8 +36,8 @@ impl Keywright {
         self.driver.ensure_account(account).await
     }
 
-    /// Erases everything about an account except its security log, and voids whatever was made for
-    /// it.
+    /// Erases everything about an account except its security log and its due work, and makes its
+    /// sessions and tokens void.
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
@@ -44,23 +46,24 @@ impl Keywright {
         self.driver.erase_account(account).await
     }
 
-    /// Returns the client that presents `credential`, for the services that judge its guesses.
-    /// `credential` is the bytes of its app token or login token. If a request carries none, it is
-    /// those of its network (an IPv4 address or an IPv6 /64). Once the client has passed a secret,
-    /// it is known for it, and the failures of unknown clients do not hold it up.
+    /// Returns the sender of a request as the services take it, to count its wrong guesses.
+    /// `credential` is the bytes of the app token or login token of the request, or, if it has
+    /// none, of the network from which it comes (an IPv4 address or an IPv6 /64). Once a client has
+    /// entered a secret correctly, it is known for this secret, and the wrong guesses of unknown
+    /// clients do not delay it.
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
         Client::credential(self.driver.client_tag(account, credential))
     }
 
-    /// Returns the password challenge.
+    /// Returns the service for password challenges.
     #[cfg(feature = "challenge")]
     #[must_use]
     pub fn challenges(&self) -> keywright_challenge::Challenges {
         keywright_challenge::Challenges::new(self.driver.clone())
     }
 
-    /// Returns the confirmation of destructive actions, with the default policy.
+    /// Returns the service for confirming destructive actions, with the default policy.
     #[cfg(feature = "confirm")]
     #[must_use]
     pub fn confirmations(&self) -> keywright_confirm::Confirmations {
@@ -88,7 +91,8 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns time-based codes, recovery codes and step-up, with the default policy.
+    /// Returns the two-factor service (time-based codes, recovery codes and step-up), with the
+    /// default policy.
     ///
     /// # Errors
     /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
@@ -102,8 +106,8 @@ impl Keywright {
     /// Returns the two-factor service with the server's own policy.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's ledger policy lets too many
-    /// guesses at codes of the policy's digits, window and devices through.
+    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
+    /// ledger policy allows too many guesses at codes with the policy's digits, window and devices.
     #[cfg(feature = "twofactor")]
     pub fn two_factor_with(
         &self,
@@ -126,15 +130,14 @@ impl Keywright {
         keywright_rocketchat::RocketChat::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns the vaults of ciphers, which are read, edited and re-encrypted as a whole, with the
-    /// default policy.
+    /// Returns the service for password vaults, with the default policy.
     #[cfg(feature = "rekey")]
     #[must_use]
     pub fn vaults(&self) -> keywright_rekey::Vaults {
         self.vaults_with(keywright_rekey::VaultPolicy::default())
     }
 
-    /// Returns the service for vaults of ciphers, with the server's own policy.
+    /// Returns the service for password vaults, with the server's own policy.
     #[cfg(feature = "rekey")]
     #[must_use]
     pub fn vaults_with(&self, policy: keywright_rekey::VaultPolicy) -> keywright_rekey::Vaults {
@@ -180,16 +183,17 @@ impl Keywright {
         self.driver.recent_events(account, limit).await
     }
 
-    /// Lifts waits and limits of all secrets of an account. This is an **operator's** act, after
-    /// verifying that it is the owner who asks. Returns the secrets that had anything to lift.
+    /// Clears the waits and limits of all secrets of an account. Only an **operator** may do this,
+    /// after verifying that the owner has requested it. Returns the secrets for which there was
+    /// anything to clear.
     ///
     /// # Errors
-    /// Returns [`TransactError`] if nothing was lifted, or if that is unknown.
+    /// Returns [`TransactError`] if nothing was cleared, or if that is unknown.
     pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
         self.driver.transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
-    /// Returns the upkeep that runs apart from requests.
+    /// Returns the maintenance of the store.
     #[must_use]
     pub fn housekeeping(&self) -> Housekeeping {
         Housekeeping::new(self.driver.clone(), self.store.clone(), Arc::clone(&self.pace))

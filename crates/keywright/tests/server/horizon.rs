@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use keywright::core::UnixSeconds;
 use keywright::store::{CommitError, LoadError, Partition};
-use keywright::{HousekeepingError, Keywright, ManualClock, NoVault, Store};
-use keywright_testing::{Call, HookedStore, Reply, WithoutVault};
+use keywright::{HousekeepingError, Keywright, ManualClock, Store};
+use keywright_testing::{Call, Reply};
 
-use crate::{NOTE, Note, account, keyring, memory};
+use crate::{NOTE, Note, account, bare, keyring, memory};
 
 const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 const DAY: u64 = 86_400;
@@ -71,7 +71,7 @@ async fn start(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Keywright {
 
 fn moody() -> (Arc<Moody>, Arc<dyn Store>, Arc<ManualClock>) {
     let moody = Arc::new(Moody { shown: Mutex::new(Shown::Its), failures: 0.into(), moves: 0.into() });
-    let (store, writes, shows) = (HookedStore::memory(), Arc::clone(&moody), Arc::clone(&moody));
+    let (store, writes, shows) = (bare(), Arc::clone(&moody), Arc::clone(&moody));
     store.before_writes(move |call| std::future::ready(writes.write(call)));
     store.after(move |reply| {
         if let Reply::Horizon(answer) = reply {
@@ -82,7 +82,7 @@ fn moody() -> (Arc<Moody>, Arc<dyn Store>, Arc<ManualClock>) {
             }
         }
     });
-    (moody, Arc::new(NoVault(WithoutVault::new(store))), Arc::new(ManualClock::new(START)))
+    (moody, store, Arc::new(ManualClock::new(START)))
 }
 
 #[tokio::test]

@@ -5,17 +5,17 @@ use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, SlotName};
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, VerifyOutcome};
-use keywright_wire::Network;
+use keywright_wire::{DueError, Network};
 
 use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY};
 use crate::account::guard::{Proof, Sender};
 use crate::account::tokens::{self, Login};
+use crate::protocol::error::ApiError;
 use crate::protocol::keys::SharedKey;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
 use crate::wire::answer::Failure;
 use crate::wire::context::Context;
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 
 /// Whether a network was admitted.
@@ -74,7 +74,7 @@ pub(crate) async fn admit_by_session<H: Host>(
     token: &Token,
     sent: &SharedKey,
     network: Network,
-) -> Result<NetworkAdmission, Failure> {
+) -> Result<NetworkAdmission, DueError> {
     let account: &AccountId = token.user().account();
     let slots = [tokens::TOKEN.at(token.slot()).name(), CREDENTIAL.name(), LEDGER.name()];
     cx.with_shared_key(account, &slots, |draft, check| {
@@ -103,7 +103,7 @@ pub(crate) async fn admit_by_code<H: Host>(
     code: &str,
     kind: CodeKind,
     network: Network,
-) -> Result<NetworkAdmission, Failure> {
+) -> Result<NetworkAdmission, DueError> {
     let account: &AccountId = token.user().account();
     let session = SessionId::new(token.slot());
     let own = [tokens::TOKEN.at(token.slot()).name(), StepUps::slot(session)];

@@ -10,24 +10,18 @@
 use keywright_core::{AccountId, ClientTag};
 use keywright_rekey::{Difference, Fault, PlanOutcome, SealedSwap, Submission, VAULT_SLOTS};
 use keywright_store::guess::LEDGER;
-use keywright_store::names::{self, NAMES, Released};
-use keywright_store::{
-    Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, Tentative, WrongReceipt,
-};
+use keywright_store::names::NAMES;
+use keywright_store::{Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, WrongReceipt};
 use keywright_wire::Network;
 
-use crate::account::credential::{CREDENTIAL, Credential, Verification};
+use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::guard::{KeyCheck, Proof, Sender};
-use crate::account::mails::{self, Kind};
-use crate::account::pending::{self, PENDING};
+use crate::account::pending::PENDING;
 use crate::account::tokens::{self, Login, TOKENS};
-use crate::events::ADDRESS_CHANGED;
-use crate::protocol::address::Address;
 use crate::protocol::change::Keys;
-use crate::protocol::keys::PublicKey;
+use crate::protocol::error::ApiError;
 use crate::wire::answer::Failure;
 use crate::wire::context::{Caller, Context};
-use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 
 /// The slots that a change touches, except for the token itself.
@@ -182,30 +176,6 @@ impl<T> Guarded<T> {
             Self::Denied(error) | Self::Refused(error) => Err(error.into()),
         }
     }
-}
-
-/// Moves an account to an address that it owns by now, in the draft that swaps or promotes the
-/// vault. All logins end. Returns the old name, to be dropped.
-pub(crate) fn move_in(
-    draft: &mut Draft<'_>,
-    mut credential: Credential,
-    address: &Address,
-    public_key: &PublicKey,
-    changed_by: &[ClientTag],
-) -> Result<Option<Tentative<Released>>, StepError> {
-    let old = credential.address()?;
-    credential.set_address(address);
-    credential.replace_key(draft, public_key, changed_by)?;
-    credential.verification = Verification::Verified;
-    credential.put(draft)?;
-    tokens::end_all_in(draft)?;
-    pending::drop_in(draft)?;
-    draft.event(&ADDRESS_CHANGED);
-    if old == *address {
-        return Ok(None);
-    }
-    mails::notice_in(draft, &old, Kind::AddressChanged)?;
-    names::release(draft, &old.index(draft.keyring()))
 }
 
 /// Whether a plan still fits what the token knows: the token may have read or written since.

@@ -99,6 +99,12 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
     }
 
+    /// Returns the answer to a malformed body. The parser's own message quotes the input, so it is
+    /// dropped.
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
+        if error.is_syntax() || error.is_eof() { Self::SYNTAX } else { Self::NOT_READABLE }
+    }
+
     /// Returns the reply.
     pub(crate) fn reply(&self) -> Reply {
         let reply = Reply::json(self.status, self.body());

@@ -27,7 +27,7 @@ use keywright::{
     AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Retirement, StartError, Store,
     SystemEntropy, TransactError, UnixSeconds,
 };
-use keywright_testing::{Call, Heard, HookedStore, WithoutVault};
+use keywright_testing::{Call, Heard, HookedStore};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -304,7 +304,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
         assert_eq!(housekeeping.due_at_start(None, 10).await.unwrap().accounts.len(), listed);
         let (mut found, mut place) = (Vec::new(), None);
         loop {
-            let stretch = housekeeping.owed(place, 1).await.unwrap();
+            let stretch = housekeeping.scan_due(place, 1).await.unwrap();
             assert!(stretch.unreadable.is_empty());
             found.extend(stretch.accounts);
             match stretch.next {
@@ -315,7 +315,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
         assert_eq!(found, std::slice::from_ref(&owed));
     }
     database.execute("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE '%owed'", []).unwrap();
-    let pass = housekeeping.owed(None, 10).await.unwrap();
+    let pass = housekeeping.scan_due(None, 10).await.unwrap();
     assert_eq!((pass.accounts, pass.unreadable), (vec![], vec![owed]));
 }
 
@@ -387,7 +387,7 @@ async fn services_take_a_policy_of_the_servers_own() {
     let two_factor = TwoFactorPolicy::builder().pending_seconds(300).build().unwrap();
     assert_ne!(keywright.two_factor().unwrap().steps().policy(), &two_factor);
     assert_eq!(keywright.two_factor_with(two_factor.clone()).unwrap().steps().policy(), &two_factor);
-    let vault = VaultPolicy::default().with_most_ciphers(7).unwrap();
+    let vault = VaultPolicy::builder().most_ciphers(7).build().unwrap();
     assert_ne!(keywright.vaults().steps().policy(), &vault);
     assert_eq!(keywright.vaults_with(vault).steps().policy(), &vault);
 }
@@ -421,16 +421,21 @@ impl Timer for Impatient {
     }
 }
 
+/// Returns a store that keeps no vault.
+fn bare() -> Arc<HookedStore<NoVault<MemoryStore>>> {
+    HookedStore::new(Arc::new(NoVault(MemoryStore::new())))
+}
+
 #[tokio::test]
 async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
     // A store of which one commit never answers.
-    let (store, next) = (HookedStore::memory(), Arc::new(AtomicBool::new(false)));
+    let (store, next) = (bare(), Arc::new(AtomicBool::new(false)));
     let hangs = Arc::clone(&next);
     store.before_writes(move |call| {
         let hangs = matches!(call, Call::Commit(_)) && hangs.swap(false, Ordering::SeqCst);
         async move { if hangs { std::future::pending().await } else { Ok(()) } }
     });
-    let (store, timer) = (Arc::new(NoVault(WithoutVault::new(store))), Arc::new(Impatient::default()));
+    let timer = Arc::new(Impatient::default());
     let limit = Duration::from_secs(COMMIT_SECONDS);
     let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).commit_limit(timer.clone(), limit);
     let keywright = builder.open().await.unwrap();
@@ -444,13 +449,13 @@ async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
 #[tokio::test]
 async fn a_load_that_hangs_is_answered_as_busy_when_the_limit_is_over() {
     // A store of which one load never answers.
-    let (store, next) = (HookedStore::memory(), Arc::new(AtomicBool::new(false)));
+    let (store, next) = (bare(), Arc::new(AtomicBool::new(false)));
     let hangs = Arc::clone(&next);
     store.before_reads(move |call| {
         let hangs = matches!(call, Call::Load(..)) && hangs.swap(false, Ordering::SeqCst);
         async move { if hangs { std::future::pending().await } else { Ok(()) } }
     });
-    let (store, timer) = (Arc::new(NoVault(WithoutVault::new(store))), Arc::new(Impatient::default()));
+    let timer = Arc::new(Impatient::default());
     let limit = Duration::from_secs(LOAD_SECONDS);
     let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).load_limit(timer.clone(), limit);
     let keywright = builder.open().await.unwrap();

@@ -5,7 +5,7 @@ use keywright_core::{ActionName, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 use crate::events::Reason;
-use crate::policy::TELL_SECONDS;
+use crate::policy::REPEAT_SECONDS;
 
 /// The maximum number of tallies of an account, which bounds the stored form. A server has a few
 /// actions, and one tally for each and each reason. If there are more, the oldest is dropped, and
@@ -36,16 +36,16 @@ struct Tally {
 impl Tallies {
     /// Decides whether an event is emitted now. If so, returns the number of events that were only
     /// counted before it; otherwise counts it and returns `None`.
-    pub(crate) fn tell(&mut self, action: &str, what: Repeated, now: UnixSeconds) -> Option<u32> {
+    pub(crate) fn report(&mut self, action: &str, what: Repeated, now: UnixSeconds) -> Option<u32> {
         // After the clock went back, an event from the future counts as emitted now
         // (`docs/security.md` § 12).
         for tally in self.0.iter_mut().filter(|tally| tally.at > now) {
             tally.at = now;
         }
-        self.0.retain(|tally| tally.times > 0 || now.since(tally.at) < TELL_SECONDS);
+        self.0.retain(|tally| tally.times > 0 || now.since(tally.at) < REPEAT_SECONDS);
         let known = self.0.iter().position(|tally| tally.what == what && tally.action == action);
         if let Some(tally) = known.and_then(|at| self.0.get_mut(at))
-            && now.since(tally.at) < TELL_SECONDS
+            && now.since(tally.at) < REPEAT_SECONDS
         {
             tally.times = tally.times.saturating_add(1);
             return None;
@@ -58,9 +58,10 @@ impl Tallies {
         Some(earlier)
     }
 
-    /// Takes the events that were only counted and whose hour is over, and how often each happened.
-    pub(crate) fn take_untold(&mut self, now: UnixSeconds) -> Vec<(String, Repeated, u32)> {
-        let is_over = |tally: &&mut Tally| tally.times > 0 && now.since(tally.at) >= TELL_SECONDS;
+    /// Removes and returns the events that were only counted and whose hour is over, with the
+    /// number of times that each happened.
+    pub(crate) fn take_unreported(&mut self, now: UnixSeconds) -> Vec<(String, Repeated, u32)> {
+        let is_over = |tally: &&mut Tally| tally.times > 0 && now.since(tally.at) >= REPEAT_SECONDS;
         let over = self.0.iter_mut().filter(is_over);
         over.map(|tally| (tally.action.clone(), tally.what, std::mem::take(&mut tally.times))).collect()
     }
@@ -83,45 +84,45 @@ mod tests {
     #[test]
     fn one_event_an_hour_for_each_action_and_reason() {
         let mut tallies = Tallies::default();
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(0)), Some(0));
-        assert_eq!(tallies.tell("b", Repeated::Asked, at(0)), Some(0));
-        assert_eq!(tallies.tell("a", Repeated::Denied(Reason::Wrong), at(0)), Some(0));
-        assert_eq!(tallies.tell("a", Repeated::Denied(Reason::Expired), at(0)), Some(0));
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(1)), None);
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_599)), None);
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(2));
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(7_200)), Some(0));
+        assert_eq!(tallies.report("a", Repeated::Asked, at(0)), Some(0));
+        assert_eq!(tallies.report("b", Repeated::Asked, at(0)), Some(0));
+        assert_eq!(tallies.report("a", Repeated::Denied(Reason::Wrong), at(0)), Some(0));
+        assert_eq!(tallies.report("a", Repeated::Denied(Reason::Expired), at(0)), Some(0));
+        assert_eq!(tallies.report("a", Repeated::Asked, at(1)), None);
+        assert_eq!(tallies.report("a", Repeated::Asked, at(3_599)), None);
+        assert_eq!(tallies.report("a", Repeated::Asked, at(3_600)), Some(2));
+        assert_eq!(tallies.report("a", Repeated::Asked, at(7_200)), Some(0));
     }
 
     #[test]
     fn what_was_counted_is_taken_once_when_its_hour_is_over() {
         let mut tallies = Tallies::default();
         for nth in 0..3 {
-            tallies.tell("a", Repeated::Asked, at(nth));
+            tallies.report("a", Repeated::Asked, at(nth));
         }
-        tallies.tell("b", Repeated::Asked, at(3));
-        assert_eq!(tallies.take_untold(at(3_599)), []);
-        assert_eq!(tallies.take_untold(at(3_600)), [("a".to_owned(), Repeated::Asked, 2)]);
-        assert_eq!(tallies.take_untold(at(3_600)), []);
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(0));
+        tallies.report("b", Repeated::Asked, at(3));
+        assert_eq!(tallies.take_unreported(at(3_599)), []);
+        assert_eq!(tallies.take_unreported(at(3_600)), [("a".to_owned(), Repeated::Asked, 2)]);
+        assert_eq!(tallies.take_unreported(at(3_600)), []);
+        assert_eq!(tallies.report("a", Repeated::Asked, at(3_600)), Some(0));
     }
 
     #[test]
     fn a_clock_that_goes_back_silences_for_an_hour_at_most() {
         let mut tallies = Tallies::default();
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(400_000_000)), Some(0));
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(0)), None);
-        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(1));
+        assert_eq!(tallies.report("a", Repeated::Asked, at(400_000_000)), Some(0));
+        assert_eq!(tallies.report("a", Repeated::Asked, at(0)), None);
+        assert_eq!(tallies.report("a", Repeated::Asked, at(3_600)), Some(1));
     }
 
     #[test]
     fn there_is_room_for_sixteen() {
         let mut tallies = Tallies::default();
         for nth in 0..40_u64 {
-            assert_eq!(tallies.tell(&format!("action-{nth}"), Repeated::Asked, at(nth)), Some(0));
+            assert_eq!(tallies.report(&format!("action-{nth}"), Repeated::Asked, at(nth)), Some(0));
             assert!(tallies.is_bounded());
         }
-        assert_eq!(tallies.tell("action-39", Repeated::Asked, at(41)), None);
-        assert_eq!(tallies.tell("action-0", Repeated::Asked, at(41)), Some(0), "the oldest was dropped");
+        assert_eq!(tallies.report("action-39", Repeated::Asked, at(41)), None);
+        assert_eq!(tallies.report("action-0", Repeated::Asked, at(41)), Some(0), "the oldest was dropped");
     }
 }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Tell, Told};
-use super::policy::TELL_SECONDS;
+use super::outcome::{DenialKind, DenialReport};
+use super::policy::DENIAL_REPORT_SECONDS;
 use crate::time::UnixSeconds;
 
 /// The count of one kind of denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// When the last event was written; 1970, which is long ago, if there was none.
+    /// When the last event was written, or 1970 if none was written.
     pub(super) at: UnixSeconds,
     /// The number of denials since then.
     pub(super) times: u32,
@@ -19,7 +19,7 @@ impl Tally {
     const NONE: Self = Self { at: UnixSeconds::EPOCH, times: 0 };
 
     fn is_due(&self, now: UnixSeconds) -> bool {
-        now.since(self.at) >= TELL_SECONDS
+        now.since(self.at) >= DENIAL_REPORT_SECONDS
     }
 }
 
@@ -38,32 +38,32 @@ impl Tallies {
         self.replayed.at = self.replayed.at.min(now);
     }
 
-    fn of(&mut self, what: Told) -> &mut Tally {
+    fn of(&mut self, what: DenialKind) -> &mut Tally {
         match what {
-            Told::Wrong => &mut self.wrong,
-            Told::Replayed => &mut self.replayed,
+            DenialKind::Wrong => &mut self.wrong,
+            DenialKind::Replayed => &mut self.replayed,
         }
     }
 
-    pub(super) fn tell(&mut self, what: Told, now: UnixSeconds) -> Tell {
+    pub(super) fn report_denial(&mut self, what: DenialKind, now: UnixSeconds) -> DenialReport {
         let tally = self.of(what);
         if tally.is_due(now) {
             let earlier = std::mem::replace(tally, Tally { at: now, times: 0 }).times;
-            return Tell::Now { earlier };
+            return DenialReport::Now { earlier };
         }
         tally.times = tally.times.saturating_add(1);
-        Tell::Counted
+        DenialReport::Counted
     }
 
     /// Removes and returns the counts whose hour is over.
-    pub(super) fn take_untold(&mut self, now: UnixSeconds) -> Vec<(Told, u32)> {
-        let mut untold = Vec::new();
-        for what in [Told::Wrong, Told::Replayed] {
+    pub(super) fn take_unreported(&mut self, now: UnixSeconds) -> Vec<(DenialKind, u32)> {
+        let mut unreported = Vec::new();
+        for what in [DenialKind::Wrong, DenialKind::Replayed] {
             let tally = self.of(what);
             if tally.times > 0 && tally.is_due(now) {
-                untold.push((what, std::mem::take(&mut tally.times)));
+                unreported.push((what, std::mem::take(&mut tally.times)));
             }
         }
-        untold
+        unreported
     }
 }

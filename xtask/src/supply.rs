@@ -1,0 +1,50 @@
+//! What comes in through dependencies: licences, duplicate versions, sources and known
+//! vulnerabilities, checked by `cargo-deny`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::count::Counts;
+use crate::error::Error;
+use crate::{process, tools};
+
+/// The words of `cargo-deny` when it has no database of advisories: the only failure of that check
+/// that is not one of the dependencies.
+const NO_DATABASE: &str = "failed to fetch advisory database";
+
+/// # Errors
+/// An error if `cargo-deny` cannot be installed, or finds something.
+pub(crate) fn check(root: &Path) -> Result<(), Error> {
+    let mut command = tools::installed_subcommand(root, "deny")?;
+    command.args(["check", "--show-stats", "bans", "licenses", "sources"]);
+    process::stream(&mut command, &mut Counts::default())?;
+    advisories(root)
+}
+
+/// Checks for known vulnerabilities where the database can be fetched, or was fetched before.
+/// Without a network the result is "not checked", which is printed, and is no failure.
+fn advisories(root: &Path) -> Result<(), Error> {
+    let mut command = tools::installed_subcommand(root, "deny")?;
+    command.args(["check", "advisories"]);
+    let (status, text) = process::both(&mut command)?;
+    if status.success() {
+        println!("advisories: no known vulnerability");
+        return Ok(());
+    }
+    if text.contains(NO_DATABASE) {
+        println!("advisories: NOT CHECKED, because their database could not be fetched from here");
+        return Ok(());
+    }
+    eprintln!("{text}");
+    Err(Error::Command { command: process::shown(&command), outcome: format!("failed: {status}") })
+}
+
+/// Checks that the features of the entry point work alone and in pairs.
+///
+/// # Errors
+/// An error if `cargo-hack` cannot be installed, or a combination does not build.
+pub(crate) fn features(root: &Path) -> Result<(), Error> {
+    let mut hack: Command = tools::installed_subcommand(root, "hack")?;
+    hack.args(["check", "--package", "keywright", "--feature-powerset", "--depth", "2", "--quiet"]);
+    process::stream(&mut hack, &mut Counts::default())
+}
