@@ -37,6 +37,7 @@
 //!   that can be held up.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
+//! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
 //! - `tower`: calls a `tower::Service` with bodies that misbehave (feature `tower`).
 //! - [`process`]: runs a program in its own folder, and a server on a free port.
 #![forbid(unsafe_code)]
@@ -49,6 +50,8 @@ mod hooked;
 #[cfg(feature = "log")]
 mod log;
 mod outbox;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod process;
 mod secrets;
 #[cfg(feature = "tower")]
