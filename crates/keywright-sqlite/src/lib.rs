@@ -50,11 +50,11 @@
 //!   is refused and left unchanged ([`OpenError`]).
 //! - **A file that is deleted or replaced stops the store.** Every transaction and every load
 //!   checks whether the file at the path is still the one that was opened. Every transaction also
-//!   checks this for the write-ahead log and its index. If a file is another one, nothing more is
-//!   committed or loaded ([`FaultKind::FileReplaced`]); the result of a commit at that moment is
-//!   unknown. Call [`check_files`](SqliteStore::check_files) in a health check. Another process
-//!   that writes to the same file does not count as a replacement. On a system without inodes, only
-//!   the presence of the files is checked.
+//!   checks this for the write-ahead log and its index. If one of them was deleted or replaced,
+//!   nothing more is committed or loaded ([`FaultKind::FileReplaced`]); the result of a commit at
+//!   that moment is unknown. Call [`check_files`](SqliteStore::check_files) in a health check.
+//!   Another process that writes to the same file does not count as a replacement. On a system
+//!   without inodes, only the presence of the files is checked.
 //! - **The content of the file is not trusted.** This crate's connections fire no trigger and read
 //!   no view. If a table, index, trigger or view has one of this crate's names but differs from
 //!   what this crate creates, the file is refused: when it is opened or restored, and in a host's
