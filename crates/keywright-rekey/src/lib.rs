@@ -69,8 +69,8 @@
 //!   its nonces with those of the current vault.
 //! - [`SealedSwap`], [`VaultSteps`] and [`Vaults`] encrypt the new texts once more (*seal* them)
 //!   and commit them. A new vault can be committed immediately. It can also be stored as a stage,
-//!   held until it is confirmed or uploaded in parts, and then be *promoted*: it replaces the
-//!   current vault.
+//!   either as a whole, to be held until it is confirmed, or in parts (an *upload*). The stage is
+//!   then *promoted*: it replaces the current vault.
 //! - [`Vaults::accept_damaged`] is for an operator, to restore access to a vault that is denied
 //!   because its rows were tampered with.
 //! - [`events`] are the entries about the vault in an account's security log.
