@@ -197,11 +197,12 @@
 //! # Clients that disconnect
 //! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does,
 //! and so do the frameworks on top of it. A commit that is already under way still takes effect,
-//! but what should follow it is not done: observers are not notified of the event; the due work of
-//! the commit is done later, because the dropped request has reserved it for some time; and a guess
-//! that the host was still checking counts as wrong even if it was right. No security guarantee is
-//! broken by that, but a client could cause it on purpose. So run every request as a task of its
-//! own, which is not cancelled. With axum that is one line in a middleware around these services:
+//! but what should follow it is missing or late: observers are not notified of the event; the due
+//! work of the commit is done later, because the dropped request has reserved it for some time; and
+//! a guess that the host was still checking counts as wrong even if it was right. No security
+//! guarantee is broken by that, but a client could cause it on purpose. So run every request as a
+//! task of its own, which is not cancelled. With axum that is one line in a middleware around these
+//! services:
 //!
 //! ```
 //! # // axum is not a dependency of this crate; this is a substitute for its `Next`.
