@@ -91,7 +91,7 @@
 //! | 13, 14, 20 | any text is accepted as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
 //! | 15 | a change is several writes | one commit; of two changes one wins, the other is checked against the new challenge |
 //! | 16, 17 | a database dump allows guessing the old and the new passphrase | the old record is erased; all records are encrypted under a key that is not in the database |
-//! | 18 | a reset marks rows | it deletes every record but the second factor, changes the account's epochs (numbers to which sessions and proofs are bound), and then calls [`Host::erase_data`], again after a crash |
+//! | 18 | a reset marks rows | it deletes every record but the second factor, changes the account's epochs (numbers to which sessions and proofs are bound), and then calls [`Host::erase_data`], which is repeated after a crash |
 //! | 19 | every request writes a session row | a row is written only if something must be stored |
 //! | 21 | no absolute lifetime | 24 hours |
 //! | 22 | challenge and keychain can get out of step | the old keychain stays readable until the new one arrives |
@@ -111,10 +111,10 @@
 //! - if the host does not report networks, the session id of such a log-in. If the answer replaces
 //!   the id, the new id is known from then on.
 //!
-//! A client is *known* for a secret if it has entered it correctly or changed it before. The wrong
-//! guesses of other clients never delay a known client. They can lock out all unknown clients, and
-//! an owner with an unknown client then gets in as follows. The tests named here are those of
-//! `tests/wire`.
+//! A client is *known* for a secret after it has entered that secret correctly or changed it. The
+//! wrong guesses of other clients never delay a known client, but they can lock out all unknown
+//! clients. The following list states what still works for the owner then. The tests named in it
+//! are those of `tests/wire`.
 //!
 //! - **Login password** ([`LOGIN_PASSWORD`]), locked by 50 wrong log-ins of unknown clients. What
 //!   still works:
@@ -145,10 +145,10 @@
 //!
 //!   A mail never admits a client here. Tests: `two_factor::a_recovery_code_lets_its_client_in_…`,
 //!   `two_factor::every_way_in_at_time_based_codes`, `ways_in_proofs::at_time_based_codes_…`.
-//! - **Recovery codes** are never locked, because they are too long to be guessed. Guesses must
-//!   wait an hour at most. A known client and the client that made the codes need not wait. A
-//!   session and the operator can help as for time-based codes, a mail cannot. Tests:
-//!   `ways_in_proofs::recovery_codes_…`.
+//! - **Recovery codes** are never locked, because they are too long to be guessed. Unknown clients
+//!   must wait an hour at most. The guesses of others do not delay a known client or the client
+//!   that made the codes. A session and the operator can help as for time-based codes, a mail
+//!   cannot. Tests: `ways_in_proofs::recovery_codes_…`.
 //!
 //! This wire protocol has no mailed codes. A recovery code admits a client only for time-based
 //! codes, not for the password or the challenge. An owner who logs in by password *from the
@@ -161,10 +161,10 @@
 //! so do not exist: limit requests per network in front of this crate.
 //!
 //! The fifth wrong proof of one app token since its last right one is answered with 403 `b927b225`
-//! and ends that token. Every guess that is not checked (because the client must wait or is locked
-//! out) is answered with 429 and `Retry-After`, because applications forget their login on 403.
-//! Where the client can be admitted only by someone's action, `Retry-After` is a day and the
-//! message states that.
+//! and ends that token. A guess that is not checked, because the client must wait or is locked out,
+//! is answered with 429 and `Retry-After`. On 403, applications would forget their login. Where the
+//! client can be admitted only by someone's action, `Retry-After` is a day and the message states
+//! that.
 //!
 //! # Two-factor tokens
 //! An account with a time-based device ([`keywright_twofactor`]) requires a token: `totp`, or
@@ -173,7 +173,7 @@
 //! - If the token is wrong, the wrong guess is counted for the token's secret, and the passphrase
 //!   is not checked.
 //! - An absent token, a malformed one and one that was used before are not counted as guesses.
-//! - A right token with a wrong passphrase is spent, and its session remembers that: for
+//! - A right token with a wrong passphrase is used up, and its session remembers that: for
 //!   [`CREDIT_TRIES`] further passphrases within [`CREDIT_SECONDS`], at `session/open` only, no
 //!   token is required or checked. So a user who mistypes the passphrase needs no second code, and
 //!   the first code cannot be used elsewhere.
