@@ -147,11 +147,11 @@
 //! done, requests for the account fail here.
 //!
 //! A login is looked up before the commit that acts, and another request may end it in between. So
-//! the commit compares the account's epochs (counters that void logins and proofs when they move)
-//! with those from before the look-up. If they moved, the login is looked up again; of two resets
-//! with two right codes, the second is answered with 401. Both resets move the credential epoch, as
-//! a recovery does. All logins end, together with what they have begun or proven, on the account's
-//! other protocols too (a Nextcloud session must be authorized again).
+//! the commit compares the account's epochs with those from before the look-up. If they changed,
+//! the login is looked up again; of two resets with two right codes, the second is answered with
+//! 401. Both resets change the credential epoch, as a recovery does. All logins end, together with
+//! what they have begun or proven, on the account's other protocols too (a Nextcloud session must
+//! be authorized again).
 //!
 //! # Safer than the original, with the same requests and answers
 //! The first column has the numbers of the protocol page's list of weaknesses, *upstream* is
@@ -180,8 +180,8 @@
 //!
 //! - 503 with `Retry-After` while an account is busy (its logins are being ended, too many requests
 //!   wait for it, or four passwords of a client are not checked yet), while the host is busy
-//!   ([`HostError::busy`]: a password that the host did not check is not charged), and while the
-//!   store takes too long to read.
+//!   ([`HostError::busy`]; a password that the host did not check is not counted as a guess), and
+//!   while the store takes too long to read.
 //! - 500 when a store or a host fails (a reset may have happened then).
 //! - 404 and 405 as JSON.
 //! - `error-unauthorized` for a login without a username.
@@ -196,14 +196,15 @@
 //!
 //! # Guess limits, and how a locked-out owner gets in
 //! Wrong guesses are limited by the account's guess ledger ([`keywright_core::ledger`]), under the
-//! driver's policy. A login is *known* for a secret if it has entered it correctly or changed it
-//! before. Any other login of the account, for instance a stolen one, is an unknown client. The
+//! driver's policy. A login is *known* for a secret after it has entered that secret correctly or
+//! changed it. Any other login of the account, for instance a stolen one, is an unknown client. The
 //! wrong guesses of other clients never delay a known login. A change of factors by `totp.disable`,
 //! `totp.validate` or `regenerateCodes` restarts the counts for the secrets that it changes, and
 //! the login that made the change is known for them.
 //!
-//! Wrong guesses can lock out all unknown clients. An owner with an unknown client then gets in as
-//! follows. The tests named here are in `tests/wire`, and in its file `ways_in` if none is named.
+//! Wrong guesses can lock out all unknown clients. The following list states what still works for
+//! the owner then. The tests named in it are in `tests/wire`, and in its file `ways_in` if none is
+//! named.
 //!
 //! - **Login password** ([`LOGIN_PASSWORD`]), locked by 50 wrong digests of unknown clients, over
 //!   all protocols of the account. What still works:
@@ -243,13 +244,13 @@
 //!
 //! A recovery code admits a login for time-based codes only.
 //!
-//! The mail is sent when a login is first refused for more than 15 minutes. That is usually the
-//! attacker's login. The page behind the link should therefore offer to admit the network from
-//! which the link was opened ([`MailAdmits::Address`]), which requires a host that reports its
-//! clients' addresses ([`Host::client_address`]). An owner who comes *from the attackers' network*
-//! has to click the link, and then shares its ten tries with the attackers. Where a login can be
-//! admitted only by someone's action, `Retry-After` is a day; the protocol's answer has no place
-//! for the reason.
+//! The mail with the link is sent when a login is first refused for more than 15 minutes. That is
+//! usually the attacker's login. The page behind the link should therefore offer to admit the
+//! network from which the link was opened ([`MailAdmits::Address`]), which requires a host that
+//! reports its clients' addresses ([`Host::client_address`]). An owner who comes *from the
+//! attackers' network* has to click the link, and then shares its ten tries with the attackers.
+//! Where a login can be admitted only by someone's action, `Retry-After` is a day; the protocol's
+//! answer has no place for the reason.
 //!
 //! # What the host must know
 //! - No code of the host runs inside a commit: its methods may use a driver on the same account,
