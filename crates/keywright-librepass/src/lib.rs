@@ -127,7 +127,7 @@
 //! | 1 | a token works before its second factor | 401 everywhere except at `grantType=2fa` |
 //! | 2 | a cipher belongs to the user its `owner` field names | it belongs to the account it is stored in; other accounts' ids are never found |
 //! | 3, 4 | a change accepts a part of the vault, duplicates and bad data, and takes n + 1 commits | a change must have each cipher of the vault exactly once, and is one commit |
-//! | 5 | a waiting change of address overwrites newer ciphers | it is void once the vault, the password or a factor changed |
+//! | 5 | a change of address that waits for its verification overwrites newer ciphers | it is void once the vault, the password or a factor changed |
 //! | 6 | the recovery code works for ever, codes for 90 s, with any number of guesses | each works once, under the guess ledger |
 //! | 7 | the password alone suffices to replace a second factor | this also requires that the token has proven the present second factor within 15 minutes |
 //! | 8 | a new address is not lower-cased, not checked, and put into an HTML mail; whoever registers it first keeps it; the old address gets no notice | it is lower-cased and must be a single mailbox, and mails are plain text; it belongs to whoever verifies it first; the old address gets a notice |
@@ -135,8 +135,8 @@
 //! | 10 | a low-order public key lets anybody in | an all-zero product proves nothing |
 //! | 11 | one server key for as long as the process runs | a new key pair every day, stored encrypted and shared by all servers on the store |
 //! | 12 | secrets are compared byte by byte, and stored in clear | they are compared in constant time; they are hashed, or stored in encrypted records |
-//! | 13 | sessions outlive a change of address | all sessions end, in its commit |
-//! | 14 | guesses at mailed codes, and mail scanners that open links | 128 or 256 random bits; HEAD, OPTIONS and prefetches do not act |
+//! | 13 | sessions outlive a change of address | all sessions end, in the commit of the change |
+//! | 14 | mailed codes can be guessed, and mail scanners that open links trigger them | links contain 128 or 256 random bits; HEAD, OPTIONS and prefetches have no effect |
 //! | 15 | the limit of ciphers counts updated ciphers instead of new ones | new ciphers are counted, in the commit that adds them |
 //! | 17 | log-in, hint and mail reveal who has an account | the same by default; with [`Privacy::Uniform`] they do not |
 //! | 19 | 500 for bad hex, missing and null members | 400 with a code |
@@ -177,7 +177,7 @@
 //! policy requires no verification, an address is claimed immediately.
 //!
 //! # Mails
-//! Mails are due work: the commit that causes a mail makes it due, and it is sent after that
+//! Mails are *due work*: the commit that causes a mail records it as a task. It is sent after that
 //! commit, and again after a failure, with pauses that grow from seconds to an hour. By default
 //! mails are sent before the request is answered. [`Host::mails_due`] lets the host send them in
 //! the background instead, so that no answer waits for a mail server.
@@ -193,15 +193,16 @@
 //! account counts as that token, and so does a log-in that comes with one. Any other log-in counts
 //! as its network ([`Host::client_address`]): an IPv4 address or the upper half of an IPv6 address.
 //!
-//! A client is *known* for a secret if it was right before. A token is known from its log-in on. At
-//! the second factor, a fresh token counts as the client that logged in. A client that changes the
-//! password or the address is known for the new key, by token and network. The wrong guesses of
-//! other clients never delay a known client; even those from the network where a token was issued
-//! do not delay that token. There are at most five known clients, tokens and networks together. A
-//! new one replaces the one that was right longest ago.
+//! A client is *known* for a secret after it has sent that secret correctly. A token is known from
+//! its log-in on. At the second factor, a fresh token counts as the client that logged in. A client
+//! that changes the password or the address is known for the new key, by token and network. The
+//! wrong guesses of other clients never delay a known client; even those from the network where a
+//! token was issued do not delay that token. There are at most five known clients, tokens and
+//! networks together. A new one replaces the one that was right longest ago.
 //!
-//! Wrong guesses can lock out all unknown clients. What then still works for the owner is the
-//! following. The tests named here are in `tests/wire`, and in its file `ways_in` if none is named.
+//! Wrong guesses can lock out all unknown clients. The following list states what still works for
+//! the owner then. The tests named in it are in `tests/wire`, and in its file `ways_in` if none is
+//! named.
 //!
 //! - **The shared key** ([`SHARED_KEY`]), locked by 50 wrong guesses of unknown clients, or for one
 //!   known client by 10 of its own. What still works:
@@ -217,8 +218,8 @@
 //!     [`LibrePass::admit_network`] (`by_a_session_with_a_fresh_proof`);
 //!   - the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all), which is `unlock`
 //!     of the `keywright` crate (`by_the_operator`; `librepass` in the tests of `keywright`).
-//! - **Time-based codes** ([`TOTP`](keywright_twofactor::TOTP)), locked in the same way. Only who
-//!   has the password can guess them. What still works:
+//! - **Time-based codes** ([`TOTP`](keywright_twofactor::TOTP)), locked in the same way. Guessing
+//!   them requires the password. What still works:
 //!   - a known client, or the client that set the device up;
 //!   - the recovery code;
 //!   - a login with a fresh code, which admits a network: [`LibrePass::admit_network_at_codes`];
@@ -227,11 +228,11 @@
 //!   The link in a mail never admits a client here. Tests:
 //!   `at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in`,
 //!   `ways_in_changes::a_set_up_…`, `ways_in_codes::a_session_…`.
-//! - **The recovery code** ([`RECOVERY`](keywright_twofactor::RECOVERY)) is never locked, because it
-//!   has 122 random bits. Guesses must wait an hour at most. A known client and the client that set
-//!   the code up need not wait. A login with a fresh code and the operator can help as for
-//!   time-based codes, a mail cannot. Tests: `a_recovery_code_is_never_shut`,
-//!   `ways_in_codes::at_the_recovery_code_…`.
+//! - **The recovery code** ([`RECOVERY`](keywright_twofactor::RECOVERY)) is never locked, because
+//!   it has 122 random bits. Unknown clients must wait an hour at most. The guesses of others do
+//!   not delay a known client or the client that set the code up. A login with a fresh code and the
+//!   operator can help as for time-based codes, a mail cannot. Tests:
+//!   `a_recovery_code_is_never_shut`, `ways_in_codes::at_the_recovery_code_…`.
 //!
 //! This wire protocol has no mailed codes, and the recovery code admits a client for time-based
 //! codes only. An owner who logs in **from the attackers' network** shares that network's tries
@@ -247,8 +248,8 @@
 //! - Build the driver with [`SLOT_KINDS`] and those of `keywright-rekey` and `keywright-twofactor`.
 //!   The guess ledger's policy is the driver's.
 //! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
-//! - [`Host::client_address`] returns where a request comes from; without it an owner has fewer
-//!   ways in.
+//! - [`Host::client_address`] returns where a request comes from; without it, a locked-out owner
+//!   has fewer ways to get in.
 //! - By default a mail is sent while the client waits, and the time it takes shows that there was
 //!   one: implement [`Host::mails_due`], or queue mails on the same machine. Under
 //!   [`Privacy::Uniform`], a request whose mail is not sent makes the same commits as one whose
