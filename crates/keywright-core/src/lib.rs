@@ -31,8 +31,8 @@
 //! - [`redacted_debug!`] implements `Debug` for a type that holds a secret.
 //! - [`Keyring`] encrypts and authenticates the contents of records, which the documentation calls
 //!   *sealing* them. It also derives the keys of index values, by which a record is looked up
-//!   without storing the name or secret that it belongs to; these stay the same when the sealing
-//!   keys are replaced. `docs/security.md` §§ 1–2 define the formats.
+//!   without storing the name or secret that it belongs to. Index keys stay the same when the
+//!   sealing keys are replaced. `docs/security.md` §§ 1–2 define the formats.
 //! - [`SecurityEvent`] records what happened to an account. It is typed and contains no secrets.
 //! - [`ledger`] limits how many wrong guesses are checked against a secret.
 //! - [`typed`] removes white space and hyphens from text that people type, such as codes.
