@@ -96,14 +96,16 @@
 //!   counted, and the record is not overwritten.
 //!
 //! # Lockout
-//! - **Unknown clients** are locked out by 50 wrong proofs in a row from unknown clients, which
-//!   take at least 39 hours. A *known* client, which has sent a correct proof before, still works,
-//!   even after a change that it made. An unknown client can be *admitted*, which allows it ten
-//!   tries within an hour: - [`admit_client`](Challenges::admit_client) requires a fresh proof from
-//!   a client that is not locked out. - [`admit_by_mail`](Challenges::admit_by_mail) requires a
-//!   click on the link in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)). -
-//!   If the account has other factors, a caller can check one of them and admit the client in the
-//!   same draft ([`attempt_in`](ChallengeSteps::attempt_in)).
+//! - **Unknown clients** are locked out by 50 wrong proofs in a row from unknown clients, which take
+//!   at least 39 hours. A *known* client, which has sent a correct proof before, still works, even
+//!   after a change that it made. An unknown client can be *admitted*, which allows it ten tries
+//!   within an hour:
+//!   - [`admit_client`](Challenges::admit_client) requires a fresh proof from a client that is not
+//!     locked out.
+//!   - [`admit_by_mail`](Challenges::admit_by_mail) requires a click on the link in a mail
+//!     ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)).
+//!   - If the account has other factors, a caller can check one of them and admit the client in the
+//!     same draft ([`attempt_in`](ChallengeSteps::attempt_in)).
 //!
 //!   The operator can [`unlock`](Challenges::unlock) the secret for all clients.
 //! - **A known client** is locked out by 10 wrong proofs in a row of its own. Other clients are not
