@@ -65,8 +65,8 @@
 //!   without being decoded, and stays in the body.
 //! - [`Submission::against`] checks it against a [`VaultManifest`] and returns a [`SwapPlan`], or a
 //!   [`Difference`] that counts every [`Fault`] and lists the ids of the first hundred of each. A
-//!   new vault can also be stored beside the current one, as a *stage*; [`check_nonces`] compares
-//!   its nonces with those of the current vault.
+//!   new vault can also be stored beside the current one, as a *stage*; [`check_nonces`] checks a
+//!   stage against the manifest in the same way, by its ids and nonces.
 //! - [`SealedSwap`], [`VaultSteps`] and [`Vaults`] encrypt the new texts once more (*seal* them)
 //!   and commit them. A new vault can be committed immediately. It can also be stored as a stage,
 //!   either as a whole, to be held until it is confirmed, or in parts (an *upload*). The stage is
@@ -108,7 +108,7 @@
 //! An attacker who can write to the database but lacks the keyring can still do the following. The
 //! whole account can be replaced by an earlier state of it, or deleted. In an **upload** that is
 //! not finished, a part can be replaced by what the client had sent before for the same ciphers,
-//! because a part is stored without comparing the revision of the head. The client's nonces are not
+//! because a part is stored without comparing any revision. The client's nonces are not
 //! authenticated: altered ones can make a check refuse, or miss that a text was left unchanged. A
 //! **swap** compares all rows with the head, but does not decrypt the texts that it replaces,
 //! because that would cost more than the rest of the swap. The client has read every text before,
