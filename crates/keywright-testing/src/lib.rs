@@ -21,7 +21,7 @@
 //! assert!(world.driver.ensure_account(&World::id("user-2")).await.is_err());
 //! store.clear();
 //!
-//! // No key is stored in the clear.
+//! // Registers a secret, and checks that the stored data does not contain it.
 //! let secrets = Secrets::new();
 //! secrets.plant([1; 32]);
 //! secrets.are_absent_from("the store", &world.dump().await);
