@@ -228,11 +228,10 @@ impl<'b> Submission<'b> {
 
     /// Returns a text beyond the limit that the next entry has, if it is well-formed and lies in
     /// the body as it is. It is never copied.
-    fn long_text(&self, text: &Cow<'b, str>) -> Option<LongText> {
-        let Cow::Borrowed(within) = text else { return None };
-        let nonce = self.format.check(within.as_bytes()).ok()?;
-        let start = u32::try_from(self.place_of(within)?).ok().filter(|&start| start != NO_TEXT)?;
-        Some(LongText { entry: self.entries.len(), start, length: within.len(), print: fingerprint(nonce) })
+    fn long_text(&self, text: &str) -> Option<LongText> {
+        let start = u32::try_from(self.place_of(text)?).ok().filter(|&start| start != NO_TEXT)?;
+        let nonce = self.format.check(text.as_bytes()).ok()?;
+        Some(LongText { entry: self.entries.len(), start, length: text.len(), print: fingerprint(nonce) })
     }
 
     /// Returns the position of a text, or `None` beyond 4 GiB. A text that is not enclosed in
