@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn head_has_the_headers_of_get_and_no_body() {
         let response = Reply::page("<p>").with_status(StatusCode::NOT_FOUND).without_body().into_response();
-        assert_eq!((response.status(), response.headers()[CONTENT_LENGTH].as_bytes()), (StatusCode::NOT_FOUND, &b"3"[..]));
+        assert_eq!(
+            (response.status(), response.headers()[CONTENT_LENGTH].as_bytes()),
+            (StatusCode::NOT_FOUND, &b"3"[..])
+        );
         assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(response.body().is_empty());
     }
