@@ -107,7 +107,9 @@
 //! | `POST auth/register`, `GET auth/verifyEmail`, `auth/resendVerificationEmail`, `auth/passwordHint` | registration, its mails, and the password hint |
 //! | `POST auth/oauth?grantType=login` | returns a token for a shared key |
 //! | `POST auth/oauth?grantType=2fa` | proves the second factor for a token, by a time-based code or the recovery code |
+//! | `GET`, `POST auth/confirmLogin` | this crate's addition: the page on which owners confirm the log-in of an application that cannot ask for the code |
 //! | `POST cipher/sync`; `GET`, `PUT`, `PATCH`, `DELETE cipher…` | the vault |
+//! | `GET`, `PUT collection`; `GET`, `DELETE collection/{id}` | the names of collections |
 //! | `GET`, `POST auth/admitClient` | an addition of this crate: the page behind the link in the mail to an owner whom other clients have locked out; it admits a network |
 //! | `PATCH user/email`, `GET user/verifyNewEmail`, `PATCH user/password` | changes address or password, with the whole vault re-encrypted |
 //! | `POST user/setup/2fa`, `DELETE user/delete` | sets up the second factor, deletes the account |
@@ -143,17 +145,20 @@
 //!
 //! # Answers without an upstream equivalent
 //! - 429 `LP-RateLimit` with `Retry-After`, before anything is checked, for a wait or a limit of
-//!   the guess ledger, and for an account that too many requests wait for.
+//!   the guess ledger.
 //! - 500 `LP-Database-Error` for a store that failed, and for a vault whose rows do not match the
 //!   digest in its head. A change may have happened then, so the code is never that of a refusal.
-//! - 503 `LP-Database-Error` with `Retry-After` for a store that takes too long to read. Nothing
-//!   was decided then.
+//! - 503 `LP-Database-Error` with `Retry-After` for an account that too many requests wait for, and
+//!   for a store that takes too long to read. Nothing was decided then.
 //! - 503 for a prefetch of a mailed link.
 //!
 //! Further choices:
 //!
 //! - If a second factor is set up with a device whose clock is off by more than a step, the answer
 //!   states by how much.
+//! - The message of a refused batch names up to ten ciphers for each fault.
+//! - Browsers that open a link (`Accept: text/html`) get pages. For a day, another click on a link
+//!   that has worked has the same answer.
 //! - The media type is never checked: there is no cookie, so a form on another site can do nothing
 //!   that its author could not do alone.
 //! - A space in an e-mail parameter is read as a `+`. A parameter that comes twice is refused.
@@ -254,6 +259,12 @@
 //!   one: implement [`Host::mails_due`], or queue mails on the same machine. Under
 //!   [`Privacy::Uniform`], a request whose mail is not sent makes the same commits as one whose
 //!   mail is sent.
+//! - Vaults are parsed and sealed on the thread that polls the request, unless [`Host::compute`]
+//!   moves the other requests of that thread elsewhere.
+//! - Bodies of up to [`MAX_VAULT_BODY`] are read from whoever is logged in. How many are held at
+//!   once, in all and for one account, must be limited by what reads them.
+//! - [`CONFIRM_PATH`] is for users with a second factor whose application cannot ask for the code;
+//!   tell them of it. It works only where [`Host::client_address`] returns an address.
 //! - Call [`LibrePass::finish_due`] in a sweep over the accounts with due work, and
 //!   [`LibrePass::finish_due_at_start`] at the start of a server that is the only one on its store.
 //!   A mail may be sent twice.
@@ -304,8 +315,9 @@ pub use client::{
 };
 pub use keywright_wire::{DueError, HostError, Peer};
 pub use policy::{
-    BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
-    MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
+    BASE_PATH, CONFIRM_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder,
+    LibrePassPolicyError, MAILS_PER_DAY, MAX_BODY, MAX_COLLECTION_NAME, MAX_COLLECTIONS, MAX_HINT, MAX_VAULT_BODY,
+    MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
 };
 pub use protocol::address::account_of;
 pub use protocol::handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
@@ -323,6 +335,7 @@ use keywright_store::SlotKind;
 /// registrations wait, and of the server. Add those of `keywright-rekey` and `keywright-twofactor`.
 pub const SLOT_KINDS: &[SlotKind] = &[
     account::credential::CREDENTIAL.kind(),
+    account::collections::COLLECTIONS.kind(),
     account::tokens::TOKEN.kind(),
     account::tokens::TOKENS.kind(),
     account::pending::PENDING.kind(),
