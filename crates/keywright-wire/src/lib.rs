@@ -226,6 +226,7 @@
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`is_json`]: whether a request states that its body is JSON.
 //! - [`Peer`], [`Network`]: where a request comes from.
+//! - [`Decoys`]: where guesses are counted at names that have no account.
 //! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
 //! - [`frame`]: what runs around every endpoint: due work (tasks for the host that a commit has
 //!   recorded), the step and its commit, and the work that this commit made due.
@@ -237,6 +238,7 @@
 
 mod answer;
 mod busy;
+mod decoy;
 mod error;
 pub mod frame;
 mod host;
@@ -250,6 +252,7 @@ mod route;
 mod tower;
 
 pub use answer::Reply;
+pub use decoy::Decoys;
 pub use error::{DueError, HostError};
 pub use host::Peer;
 pub use json::parse_json;
