@@ -186,8 +186,9 @@ pub use housekeeping::{
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
-    Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,
-    SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
+    KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind,
+    SecretString, SecretVec, SecurityEvent, SessionId, SharedRng, StoreId, StoreIdError, SystemClock, SystemEntropy,
+    UnixSeconds,
 };
 pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
