@@ -4,9 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, StoreId, UnixSeconds};
-use keywright_store::guess::LEDGER;
-use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
+use keywright_core::{AccountId, Client, EventChain, SecurityEvent, StoreId, UnixSeconds};
+use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
 use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
@@ -182,16 +181,6 @@ impl Keywright {
     /// Returns the errors of [`events`](Self::events).
     pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
         self.driver.recent_events(account, limit).await
-    }
-
-    /// Clears the waits and limits of all secrets of an account. Only an **operator** may do this,
-    /// after verifying that the owner has requested it. Returns the secrets for which there was
-    /// anything to clear.
-    ///
-    /// # Errors
-    /// Returns [`TransactError`] if nothing was cleared, or if that is unknown.
-    pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
-        self.driver.transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
     /// Returns the maintenance of the store.

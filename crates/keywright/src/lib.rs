@@ -154,6 +154,7 @@ mod housekeeping;
 mod key_note;
 mod keywright;
 mod no_vault;
+mod operator;
 mod pace;
 mod slots;
 
@@ -194,5 +195,6 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
+pub use operator::SESSIONS_ENDED_BY_OPERATOR;
 pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

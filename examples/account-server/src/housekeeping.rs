@@ -114,10 +114,21 @@ impl Housekeeper {
                 _ = rounds.tick() => {}
                 () = self.server.wake.notified() => {}
             }
+            self.read_keyring();
             // The next round need not wait for this one's work, because claimed work is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
                 warn(&error);
             }
+        }
+    }
+
+    /// Takes over keys that were added to the keyring since, so that a key is not used any more soon
+    /// after a newer one was added.
+    fn read_keyring(&self) {
+        match self.keywright.driver().keyring().refresh() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("the keyring has a new key"),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "the keyring was not read again"),
         }
     }
 

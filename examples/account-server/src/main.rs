@@ -4,8 +4,8 @@
 //! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
-//! - [`options`]: the command line. [`start`]: puts the parts together. [`demo`]: the account of a
-//!   first start.
+//! - [`options`]: the command line. [`start`]: puts the parts together. [`keyring`]: where the keys
+//!   come from. [`demo`]: the account of a first start.
 //! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
 //!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
 //!   declares what is stored about them.
@@ -25,6 +25,7 @@ mod demo;
 mod hosts;
 mod housekeeping;
 mod http;
+mod keyring;
 mod limits;
 mod mail;
 mod notices;

@@ -28,10 +28,12 @@ pub(crate) struct Profile {
     pub(crate) name: String,
     pub(crate) email: Option<String>,
     pub(super) password: Option<PasswordHash>,
+    /// The index values of the account's app passwords, including those that have ended.
+    pub(super) app_passwords: Vec<[u8; 32]>,
 }
 
 impl Record for Profile {
-    const SCHEMA: u16 = 1;
+    const SCHEMA: u16 = 2;
 }
 
 /// An app password's record: found by its index value, so it need not be compared.

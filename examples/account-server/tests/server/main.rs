@@ -7,13 +7,17 @@ mod client;
 mod program;
 
 mod accounts;
+mod commands;
+mod copies;
 mod demo;
 mod files;
 mod http;
+mod keys;
 mod librepass;
 mod limits;
 mod mail;
 mod operator;
+mod pairs;
 mod rocketchat;
 mod smtp;
 mod stop;
