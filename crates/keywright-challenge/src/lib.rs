@@ -28,8 +28,8 @@
 //! let challenges = Challenges::new(driver.clone());
 //!
 //! // The sender of the request, identified by the credential that it presents, such as an app
-//! // token. Once it has passed, nobody else's wrong guesses hold it up. A log-in without a
-//! // credential is identified by its network.
+//! // token. Once it has sent a right secret, the wrong guesses of others do not delay it. A
+//! // log-in without a credential is identified by its network.
 //! let client = Client::credential(driver.client_tag(&account, b"the id of the app token"));
 //!
 //! let (secret, salts) = (ChallengeSecret::from_client(&sent_secret)?, Salts::parse(&sent_salts)?);
@@ -96,7 +96,7 @@
 //! # Lockout
 //! | what locks it | who is refused | what still works for the owner |
 //! |---|---|---|
-//! | 50 wrong proofs by unknown clients in a row, which take at least 39 hours | unknown clients | any known client, even after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof of the challenge from a client that is still admitted; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one, in a draft of the wire adapter ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
+//! | 50 wrong proofs by unknown clients in a row, which take at least 39 hours | unknown clients | any known client, even after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof from a client that is not locked out; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one of them, which the caller checks in the same draft ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
 //! | 10 wrong proofs by a known client in a row | that client | an admission; an unlock; any other client |
 //!
 //! An owner who presents no credential and uses the same network as the attacker counts as the same

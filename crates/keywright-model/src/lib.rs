@@ -2,8 +2,20 @@
 //!
 //! Everything that Keywright promises about races and lost replies rests on one construction: load
 //! one snapshot, run a pure step, commit by one compare-and-set of the partition's root, and only
-//! then release the outcome. This crate searches every history of that construction, within
-//! bounds, for one that breaks a promise.
+//! then release the outcome. This crate models that construction and searches every sequence of
+//! events (a *history*), within bounds, for one that breaks a promise. It is for tests: no other
+//! crate depends on it, and it never accesses a real store.
+//!
+//! ```
+//! use keywright_model::{model::Config, run::run, step::Act};
+//!
+//! // Two drivers redeem a one-time code. One reply may be lost.
+//! let config = Config { name: "codes", acts: vec![(Act::Redeem, 2)], losses: 1, ..Config::default() };
+//! let report = run(config, 1);
+//! assert!(report.broken.is_empty() && report.unique > 10, "{report}");
+//! ```
+//!
+//! On the command line, `model` searches the configurations of [`configs`]:
 //!
 //! ```text
 //! cargo run --release -p keywright-model            # the small configurations

@@ -1,5 +1,5 @@
-//! The account protocol of Nextcloud Passwords: sessions, challenge, account reset and keychain, as
-//! real clients expect it.
+//! The account protocol of Nextcloud Passwords: sessions, challenge, account reset, keychain and
+//! settings, as real clients expect it.
 //!
 //! This crate is for a server that wants the clients of Nextcloud Passwords to reach its accounts.
 //! It takes an `http::Request` with its whole body and returns an `http::Response`; with the
@@ -96,8 +96,34 @@
 //! | 23 | a remote list switches tokens off | [`NextcloudPolicy::require_token`] decides; a code works once, in every protocol |
 //!
 //! Item 5 (any app token can set the first challenge of an account that has none, or reset it) is
-//! the host's choice: [`Host::permit`]. POST accepts JSON only, because any web page can send a
-//! form. Uploads over [`NextcloudPolicy::max_body`] are answered with 413.
+//! the host's choice: [`Host::permit`]. A form or an absent body is accepted only if no header of the
+//! browser names another site, because any web page can send those. An object that names a member
+//! twice is refused. Uploads over [`NextcloudPolicy::max_body`] are answered with 413.
+//!
+//! # What the host must bring
+//! This crate has the fourteen endpoints of [`Endpoint`]. A stock application calls more of a
+//! server, and the host serves it beside this crate:
+//!
+//! | part | paths | who needs it |
+//! |---|---|---|
+//! | login flow, version 1 | `index.php/login/flow`, a web page | Android |
+//! | login flow, version 2 | `index.php/login/v2` and its poll | iOS, the crate and the Python package if they have no app password yet |
+//! | OCS | `ocs/v2.php/…`; `DELETE ocs/v2.php/core/apppassword` ends the app password | iOS on logout, Python |
+//! | passwords, folders, tags, shares | `…/api/1.0/password/*`, `folder/*`, `tag/*`, `share/*` | every application after its session is open; Android and iOS stop without them |
+//! | services | `…/api/1.0/service/*` (avatars, favicons, previews, hashes) | shown where present |
+//! | PassLink | `…/api/1.0/link/connect/*` | the extension, to connect by a link |
+//! | WebDAV | `remote.php/webdav` | file pickers; its address is in the settings |
+//! | settings that users change | [`Host::set_settings`], [`Host::reset_settings`] | nobody at first contact; 404 without |
+//! | the server's address and theme | [`Host::settings`] | give at least [`Settings::with_base_url`] |
+//!
+//! The host's own endpoints below `…/api/1.0/` follow the protocol's rules: every answer has
+//! `X-API-SESSION`, an unknown path is 404 with the protocol's body (route what you do not serve to
+//! [`Nextcloud`]), and an account with a challenge needs an authorized session. An application that
+//! has an app password from somewhere else (typed in, or a QR code of the host's) needs no login
+//! flow.
+//!
+//! Route everything below [`APP_PATH`] here, in the form that [`canonical_path`] gives it: stock
+//! clients call `/index.php/apps/passwords/api//1.0/session/open`, or leave `index.php` out.
 //!
 //! # Guesses, and the ways in
 //! Wrong guesses are limited by the account's one ledger ([`keywright_core::ledger`]), under the
@@ -153,7 +179,8 @@
 //!   host did not check is not charged).
 //! - 429 with an empty list while a login password is not checked, and with the error `64a6cf1f`
 //!   while a proof or a token is not.
-//! - 415 for a POST that is not JSON.
+//! - 415 for a POST that is neither JSON nor a form, or whose form may come from another site's page.
+//! - 404 for `settings/set` and `settings/reset` where the host stores no settings.
 //! - 500 with the protocol's generic body when a store or a host fails.
 //! - `challenge/set` may answer 500 `114cbe8d` for a change that **did** happen, if the store's
 //!   reply was lost. A client should then try both passphrases.
@@ -182,6 +209,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod body;
 mod client;
 mod context;
 mod endpoints;
@@ -193,10 +221,12 @@ mod host;
 mod keychain;
 mod login;
 mod open_checks;
+mod path;
 mod policy;
 mod request;
 mod service;
 mod session;
+mod settings;
 mod token;
 mod unlock;
 
@@ -204,11 +234,13 @@ use keywright_store::SlotKind;
 
 pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
 pub use keywright_wire::{DueError, HostError, Peer, queue};
+pub use path::{APP_PATH, canonical_path};
 pub use policy::{
-    BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
-    SESSION_LIFETIME, TOKEN_TRIES,
+    APP_VERSION, BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy,
+    NextcloudPolicyBuilder, NextcloudPolicyError, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
+pub use settings::Settings;
 pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
 
 /// The kinds of slots that this crate declares, for the driver's builder.

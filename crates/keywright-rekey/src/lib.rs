@@ -5,16 +5,17 @@
 //! manager. When a password changes, a client decrypts every cipher, encrypts it under the new key,
 //! and sends all of them as a *submission*. This crate parses the submission in one pass over the
 //! body and compares it with the vault. It then replaces everything in one commit, together with
-//! the new credential, or replaces nothing. Only a complete check yields a [`SwapPlan`], and a swap
-//! accepts nothing else.
+//! the new credential, or replaces nothing. A submission *covers* the vault if it has exactly one
+//! text for every cipher of the vault and no others. Only a submission that covers the vault yields
+//! a [`SwapPlan`], and a swap accepts nothing else.
 //!
 //! # What a server cannot verify
 //! **The server cannot verify that the client encrypted under the right key, that a text can be
 //! decrypted at all, or that it contains what the old one contained.** By design, it has no key. It
-//! can verify that every cipher was sent once, in a form that could be an envelope, that no text
-//! was left unchanged, and that no nonce occurs twice. A faulty client can still replace a vault
-//! with noise, so it should decrypt its new texts before it sends them. A host that needs a way
-//! back must keep the old rows elsewhere.
+//! can verify that every cipher was sent once, that each text has the form of an encrypted envelope
+//! (nonce, ciphertext and tag), that no text was left unchanged, and that no nonce occurs twice. A
+//! faulty client can still replace a vault with noise, so it should decrypt its new texts before it
+//! sends them. A host that needs a way back must keep the old rows elsewhere.
 //!
 //! This crate never decrypts a client's cipher and reads no clock itself. It logs nothing but
 //! damage to stored data. It draws randomness only from the [`Entropy`](keywright_core::Entropy)
@@ -98,9 +99,9 @@
 //!   were held. A held or uploaded vault is promoted only after each of its texts was opened,
 //!   because the texts that it replaces are then lost.
 //!
-//! An attacker who can write the database but lacks the keyring has these possibilities. The whole
-//! account can be replaced by an earlier state of it, or deleted. In an **upload** that is not
-//! finished, a part can be replaced by what the client had sent before for the same ciphers,
+//! An attacker who can write to the database but lacks the keyring can still do the following. The
+//! whole account can be replaced by an earlier state of it, or deleted. In an **upload** that is
+//! not finished, a part can be replaced by what the client had sent before for the same ciphers,
 //! because parts are not guarded. The client's nonces are not authenticated: altered ones can make
 //! a check refuse, or miss that a text was left unchanged. A **swap** compares all rows with the
 //! head, but does not open the texts that it replaces, because reading and opening a whole vault

@@ -1,10 +1,11 @@
 //! The test suite that every Keywright storage backend runs, and deliberately broken stores that
 //! prove that the suite finds faults.
 //!
-//! A backend promises little: one guard holds, a batch applies whole or not at all, and a read is
-//! one snapshot that includes everything acknowledged. All that Keywright promises about races and
-//! lost replies rests on these few promises. The suite tests each of them with a case, which has a
-//! name and reports a typed [`Violation`] that names the broken promise.
+//! A backend implements the traits of `keywright-store`. It must promise only a few things: a batch
+//! applies if and only if the root has the expected revision, it applies as a whole or not at all,
+//! and a read is one snapshot that includes every acknowledged commit. All guarantees of Keywright
+//! about races and lost replies rest on these promises. The suite tests each of them with cases. A
+//! case has a name, and returns a typed [`Violation`] that states which promise was broken.
 //!
 //! This crate is for tests. A running server must never depend on it.
 //!
@@ -23,7 +24,7 @@
 //! });
 //! let report = suite.run()?;
 //! println!("{report}");
-//! // Without hooks, these parts are not proven: nobody may say yet that this store passes.
+//! // Without hooks, these parts are not tested, so the store has not passed the whole suite yet.
 //! let not_proven = [
 //!     Part::LostReplies, Part::FailedCommits, Part::LateCommits,
 //!     Part::LostRoots, Part::HostTransactions, Part::Durability,

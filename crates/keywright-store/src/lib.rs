@@ -64,6 +64,8 @@
 //!   as soon as the number changes, or "the epoch moves".
 //! - The *horizon* of a store is the time before which expired rows may be deleted. Deleting them
 //!   is called a *sweep*.
+//! - An account's security *events* form two *chains*, one of changes and one of denials, in which
+//!   each event is linked to the one before it by a hash.
 //! - *Due work* is what the host must still do after a commit, such as sending a mail.
 //! - The *host* is the server program that uses this crate.
 //!

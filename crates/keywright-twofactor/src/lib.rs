@@ -45,7 +45,7 @@
 //! let login = Purpose::new("login");
 //! match two_factor.verify_totp(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
-//!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
+//!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
 //! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_))); // once
@@ -92,7 +92,7 @@
 //! | secret | what locks it | what still works for the owner |
 //! |---|---|---|
 //! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a proof from another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
-//! | [`RECOVERY`], 64 bits and more | nothing; guesses wait at most an hour | time |
+//! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
 //! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a proof from another session; the operator |
 //!
 //! The tests in `tests/twofactor/ways_in.rs` exercise each of them. An owner who presents no

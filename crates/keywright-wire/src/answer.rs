@@ -1,7 +1,9 @@
 //! The one answer type: what an endpoint returns, and what every refusal is turned into.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use http::{HeaderMap, Method, Response, StatusCode};
 use zeroize::Zeroizing;
 
@@ -78,6 +80,13 @@ impl Reply {
         }
     }
 
+    /// Returns the answer to `HEAD`: the status and headers that this answer has, the length of its
+    /// body included, and no body.
+    pub fn without_body(self) -> Self {
+        let length = HeaderValue::from(self.body.len());
+        Self { body: Zeroizing::default(), ..self.with(CONTENT_LENGTH, length) }
+    }
+
     /// Returns the status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -114,6 +123,14 @@ mod tests {
         assert_eq!((reply.status().as_u16(), &reply.headers()[ALLOW]), (204, &"GET, POST, OPTIONS".parse().unwrap()));
         assert!(reply.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
         assert!(reply.into_response().body().is_empty());
+    }
+
+    #[test]
+    fn head_is_answered_with_the_length_of_a_body_that_is_not_sent() {
+        let response = Reply::json(StatusCode::NOT_FOUND, "[1]").without_body().into_response();
+        assert_eq!((response.status().as_u16(), &response.headers()[CONTENT_LENGTH]), (404, &HeaderValue::from(3)));
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert!(response.body().is_empty());
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) struct Options {
     pub(crate) rate_limits: Switch,
 
     /// The largest request body in bytes, where a protocol accepts large ones. Elsewhere it is 1
-    /// MiB.
+    /// MiB. At least 1 KiB is accepted.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     pub(crate) max_body: usize,
 

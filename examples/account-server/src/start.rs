@@ -10,9 +10,9 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::core::KeyringError;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
-use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::nextcloud::{MAX_BODY, NextcloudPolicy, NextcloudPolicyError};
 use keywright::rekey::VaultError;
-use keywright::rocketchat::{self, RocketChatPolicy};
+use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::{HousekeepingError, Keywright, MemoryStore, StartError, Store, StoreId, TransactError};
@@ -47,10 +47,10 @@ use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
-/// The smallest body that the policy accepts, in bytes.
-const LEAST_VAULT_BODY: usize = 1024;
 /// How many accounts are seeded at the same time.
 const SEEDED_AT_ONCE: usize = 16;
+/// The smallest limit of a body that the policies accept, in bytes.
+const LEAST_BODY: usize = 1024;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -138,10 +138,11 @@ pub(crate) async fn assemble(
     refuse_plain_http: bool,
     public_url: PublicUrl,
 ) -> Result<Housekeeper, Failure> {
-    let mut policy = NextcloudPolicy::default();
-    policy.reset = options.reset_style.into();
-    policy.refuse_plain_http = refuse_plain_http;
-    policy.max_body = MAX_BODY.min(options.max_body);
+    let policy = NextcloudPolicy::builder()
+        .reset(options.reset_style.into())
+        .refuse_plain_http(refuse_plain_http)
+        .max_body(options.max_body.clamp(LEAST_BODY, MAX_BODY))
+        .build()?;
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
     let running = Running::default();
@@ -153,8 +154,8 @@ pub(crate) async fn assemble(
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
-    let mut policy = RocketChatPolicy::default();
-    policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
+    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
+    let policy = RocketChatPolicy::builder().max_body(max_body).build()?;
     let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
@@ -314,7 +315,7 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
     LibrePassPolicy::builder(public_url.to_string())
         .verify_email(verify)
         .vault_limit(options.vault_limit)
-        .max_vault_body(options.max_body.clamp(LEAST_VAULT_BODY, MOST_VAULT_BODY))
+        .max_vault_body(options.max_body.clamp(LEAST_BODY, MOST_VAULT_BODY))
         .build()
 }
 
@@ -353,6 +354,10 @@ pub(crate) enum Failure {
     Outbox(#[source] io::Error),
     #[error(transparent)]
     Smtp(#[from] SmtpUrlError),
+    #[error("Nextcloud Passwords cannot be served as the options say")]
+    NextcloudPolicy(#[from] NextcloudPolicyError),
+    #[error("Rocket.Chat cannot be served as the options say")]
+    RocketChatPolicy(#[from] RocketChatPolicyError),
     #[error("LibrePass cannot be served")]
     LibrePass(#[from] OpenError),
     #[error("LibrePass cannot be served as the options say")]

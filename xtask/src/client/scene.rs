@@ -1,6 +1,7 @@
 //! The files that a server is started on, and the search for secrets that must not be left in them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
