@@ -26,7 +26,7 @@ use crate::running::Running;
 const DUE_EVERY: Duration = Duration::from_secs(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How long the start waits for due work. The rest is done later.
-const START_WITHIN: Duration = Duration::from_secs(10);
+const START_WITHIN: Duration = Duration::from_secs(3);
 /// How many records are read or dropped at once. In between, the store's writer can do other work.
 const LIMIT: u32 = 500;
 /// How many accounts' work is done at the same time. A mail server that does not respond holds up

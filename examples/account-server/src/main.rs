@@ -17,7 +17,8 @@
 //!   `serve` and `tls` listen, and `peer` identifies the client.
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
-//!   must run to their end. [`operator`]: an operator's commands. [`output`]: what is printed.
+//!   must run to their end. [`readiness`]: whether the server can work. [`operator`]: an operator's
+//!   commands. [`output`]: what is printed, and [`logging`]: what is logged.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -27,11 +28,13 @@ mod housekeeping;
 mod http;
 mod keyring;
 mod limits;
+mod logging;
 mod mail;
 mod notices;
 mod operator;
 mod options;
 mod output;
+mod readiness;
 mod running;
 mod security_log;
 mod start;
@@ -41,14 +44,11 @@ mod store_watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = options::Options::parse();
-    log_to_stderr();
+    logging::set_up(std::io::stderr, options.log_level, options.log_format);
     let outcome = match &options.command {
         Some(command) => operator::run(&options, command).await,
         None => start::run(&options).await,
@@ -60,13 +60,4 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Our own crates log at `info`, others only at `warn`, because we cannot vouch for what they log
-/// about requests.
-fn log_to_stderr() {
-    let ours = ["account_server", "keywright"].map(|target| (target, LevelFilter::INFO));
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    tracing_subscriber::registry().with(format).with(filter).init();
 }

@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
+use crate::logging::{LogFormat, LogLevel};
+
 /// Keywright's reference server: account protocols of real clients, on an embedded SQLite file.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -40,6 +42,14 @@ pub(crate) struct Options {
     /// Reads the keyring from this file descriptor instead.
     #[arg(long, global = true, value_name = "N", conflicts_with = "keyring")]
     pub(crate) keyring_fd: Option<u32>,
+
+    /// How much is logged to standard error.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// The form of the log's lines.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 
     /// Appends mail to a text file.
     #[arg(long, value_name = "FILE", conflicts_with = "smtp")]
@@ -149,6 +159,8 @@ pub(crate) enum Command {
 /// An operator's command for the keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(crate) enum KeysCommand {
+    /// Creates a keyring file and an empty store that belong together, without starting a server.
+    New,
     /// Prints the ids of the keys, the newest first, and the store they belong to.
     List,
     /// Adds a fresh key to the keyring file. Running servers learn of it.

@@ -13,7 +13,9 @@ use keywright::{AccountId, Driver, SecretString, TransactError};
 use crate::accounts::error::AccountsError;
 use crate::accounts::keys::{IndexKeys, account_id, decode, profile_partition};
 use crate::accounts::password::Passwords;
-use crate::accounts::slots::{APP_PASSWORD, AppPassword, PROFILE, Profile, ROCKETCHAT_PROFILE};
+use crate::accounts::slots::{
+    APP_PASSWORD, AppPassword, ISSUED_TOKENS, PROFILE, Profile, ROCKETCHAT_KEYS, ROCKETCHAT_PROFILE,
+};
 
 /// The accounts.
 pub(crate) struct Accounts {
@@ -147,15 +149,12 @@ impl Accounts {
     pub(crate) async fn forget(&self, account: &AccountId) -> Result<(), AccountsError> {
         let Some(partition) = profile_partition(account) else { return Ok(()) };
         let step = |draft: &mut Draft<'_>| {
-            if draft.read(PROFILE)?.is_some() {
-                draft.delete(PROFILE)?;
-            }
-            if draft.read(ROCKETCHAT_PROFILE)?.is_some() {
-                draft.delete(ROCKETCHAT_PROFILE)?;
-            }
-            Ok(())
+            draft.delete(PROFILE)?;
+            draft.delete(ROCKETCHAT_PROFILE)?;
+            draft.delete(ROCKETCHAT_KEYS)?;
+            draft.delete(ISSUED_TOKENS)
         };
-        let slots = [PROFILE.name(), ROCKETCHAT_PROFILE.name()];
+        let slots = [PROFILE.name(), ROCKETCHAT_PROFILE.name(), ROCKETCHAT_KEYS.name(), ISSUED_TOKENS.name()];
         Ok(self.driver.transact(&partition, &slots, step).await?)
     }
 

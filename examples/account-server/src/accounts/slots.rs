@@ -6,6 +6,7 @@ use keywright::{AccountId, SlotKind, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::password::PasswordHash;
+use crate::readiness;
 
 /// The profile, under the index value of the login name.
 pub(super) const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
@@ -36,6 +37,7 @@ pub(crate) const SLOT_KINDS: &[SlotKind] = &[
     ISSUED_TOKEN.kind(),
     ISSUED_TOKENS.kind(),
     ROCKETCHAT_KEYS.kind(),
+    readiness::TEST.kind(),
 ];
 
 /// What the server knows about an account.

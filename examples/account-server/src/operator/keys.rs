@@ -29,10 +29,14 @@ pub(super) async fn run(options: &Options, command: KeysCommand) -> Result<(), F
         _ if matches!(command, KeysCommand::List | KeysCommand::Reseal) => PathBuf::new(),
         _ => return Err(Failed::NoFile.into()),
     };
+    if command == KeysCommand::New && path.exists() {
+        return Err(Failed::Exists { path }.into());
+    }
     // First, with the keyring as it is: a wrong pair is refused before anything is changed.
     let keywright = start::open(options).await?.keywright;
     let said = match command {
-        KeysCommand::List => list(&keywright),
+        // Opening an empty store has made both.
+        KeysCommand::New | KeysCommand::List => list(&keywright),
         KeysCommand::Rotate => {
             drop(keywright);
             rotate(options, &path).await?

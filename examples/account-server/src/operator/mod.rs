@@ -16,7 +16,7 @@ use keywright::Keywright;
 
 use crate::operator::failure::Failed;
 use crate::operator::progress::Progress;
-use crate::options::{Command, Options, StoreChoice};
+use crate::options::{Command, KeysCommand, Options, StoreChoice};
 use crate::output;
 use crate::start::{self, Failure};
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
             if let Command::Restore { backup } = command {
                 return copies::restore(options, backup, path).await;
             }
-            if !path.exists() {
+            if !path.exists() && !matches!(command, Command::Keys { command: KeysCommand::New }) {
                 return Err(Failure::NoStore { path: path.clone() });
             }
             if let Command::Backup { path: copy } = command {

@@ -66,7 +66,10 @@ fn a_backup_with_another_keyring_or_none_is_not_restored() {
     let keys = folder.read("keys");
     folder.write("keys", &other.read("keys"));
     let complaint = folder.refuse_command(&command(&["restore", "copy"]));
-    assert!(complaint.contains("the backup and the keyring do not belong together; nothing was restored"), "{complaint}");
+    assert!(
+        complaint.contains("the backup and the keyring do not belong together; nothing was restored"),
+        "{complaint}"
+    );
     assert!(!folder.path("db").exists() && !folder.path("db.part").exists());
     assert_eq!(folder.read("keys"), other.read("keys"), "its fence is as it was");
     fs::remove_file(folder.path("keys")).unwrap();

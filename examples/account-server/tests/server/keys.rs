@@ -57,6 +57,36 @@ fn a_key_is_replaced_while_the_server_runs() {
 }
 
 #[test]
+fn a_keyring_and_an_empty_store_can_be_made_without_a_server() {
+    let folder = new_folder();
+    let made = folder.run(&keys("new"));
+    assert!(made.contains("the newest: seals what is written\nstore: "), "{made}");
+    assert!(folder.path("db").exists() && folder.read("keys").contains("store = "));
+    assert!(folder.refuse_command(&keys("new")).contains("there is a file at keys already"));
+    let server = folder.start(&FILES[2..]);
+    assert!(server.printed.contains("demo account, shown this once"), "{}", server.printed);
+    server.stop();
+}
+
+/// What root owns and the server's group may only read.
+#[cfg(unix)]
+#[test]
+fn a_keyring_that_its_group_reads_is_taken_from_root_alone() {
+    use std::fs::{Permissions, metadata, set_permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = new_folder();
+    folder.run(&keys("new"));
+    set_permissions(folder.path("keys"), Permissions::from_mode(0o440)).unwrap();
+    if metadata(folder.path("keys")).unwrap().uid() == 0 {
+        folder.start(&FILES[2..]).stop();
+    } else {
+        assert!(folder.refuse(&FILES[2..]).contains("set its mode to 0600, or to 0440 if root owns it"));
+    }
+    set_permissions(folder.path("keys"), Permissions::from_mode(0o444)).unwrap();
+    assert!(folder.refuse(&FILES[2..]).contains("can be read by others"));
+}
+
+#[test]
 fn no_key_is_removed_that_a_server_may_still_use() {
     let folder = new_folder();
     folder.start(&FILES[2..]).stop();

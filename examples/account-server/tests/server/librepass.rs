@@ -6,4 +6,4 @@ mod life;
 mod limits;
 mod links;
 mod races;
-mod scene;
+pub(crate) mod scene;

@@ -7,6 +7,8 @@ mod client;
 mod program;
 
 mod accounts;
+#[cfg(unix)]
+mod clock;
 mod commands;
 mod copies;
 mod demo;
@@ -15,9 +17,13 @@ mod http;
 mod keys;
 mod librepass;
 mod limits;
+mod log;
 mod mail;
 mod operator;
 mod pairs;
+mod ready;
+#[cfg(unix)]
+mod restart;
 mod rocketchat;
 mod smtp;
 mod stop;

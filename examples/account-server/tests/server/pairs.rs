@@ -83,8 +83,16 @@ fn half_a_copy_of_a_store_is_refused() {
 fn what_looks_like_a_store_is_refused_before_anything_is_made() {
     let folder = new_folder();
     for store in [
-        "sqlite://db", "sqlite:///tmp/db", "sqlite3:db", "db", "/tmp/db", "sqlite:db?mode=rwc", "file:db",
-        "sqlite:file:db", "SQLITE:db", "sqlite:folder/",
+        "sqlite://db",
+        "sqlite:///tmp/db",
+        "sqlite3:db",
+        "db",
+        "/tmp/db",
+        "sqlite:db?mode=rwc",
+        "file:db",
+        "sqlite:file:db",
+        "SQLITE:db",
+        "sqlite:folder/",
     ] {
         assert_eq!(folder.usage(&["--store", store]), Some(2), "{store}");
     }
