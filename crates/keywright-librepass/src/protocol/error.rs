@@ -72,6 +72,8 @@ impl ApiError {
     /// The store failed. Where a change may have happened the outcome is unknown, so this is not
     /// the code of a refusal.
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
+    /// The store has no room. Nothing was changed.
+    pub(crate) const NO_ROOM: Self = Self::new(StatusCode::INSUFFICIENT_STORAGE, "LP-Database-Error");
     /// The store took too long to read. Nothing was decided.
     pub(crate) const UNAVAILABLE: Self =
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };

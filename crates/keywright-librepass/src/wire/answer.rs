@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
 use keywright_rekey::VaultError;
-use keywright_store::{StepError, TransactError};
+use keywright_store::{Shortage, StepError, TransactError};
 use keywright_wire::{DueError, Reply};
 use serde::Serialize;
 
@@ -28,10 +28,19 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Whether the store took too long to read: nothing was decided.
-    pub(crate) const fn is_unavailable(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         match self {
             Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
             Self::Refused(_) | Self::Due(_) | Self::Vault(_) => false,
+        }
+    }
+
+    /// Whether the store has no room: nothing was decided.
+    pub(crate) fn lacks_room(&self) -> bool {
+        match self {
+            Self::Due(error) => error.lacks_room(),
+            Self::Vault(VaultError::Transact(error)) => error.shortage() == Some(Shortage::Room),
+            Self::Refused(_) | Self::Vault(_) => false,
         }
     }
 

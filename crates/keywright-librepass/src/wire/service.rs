@@ -247,6 +247,7 @@ fn refuse(endpoint: Endpoint, failure: &Failure) -> Reply {
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     match failure {
         Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL.reply(),
+        failure if failure.lacks_room() => ApiError::NO_ROOM.reply(),
         _ => ApiError::FAILED.reply(),
     }
 }
@@ -285,3 +286,22 @@ impl<H: Host> Protocol for LibrePass<H> {
 
 #[cfg(feature = "tower")]
 keywright_wire::tower_service!(LibrePass: Host);
+
+#[cfg(test)]
+mod tests {
+    use keywright_store::Shortage;
+
+    use super::*;
+
+    #[test]
+    fn a_store_without_room_or_in_use_by_others_is_no_fault_of_the_server() {
+        let answer = |shortage: Shortage| {
+            let failure = DueError::Transact(TransactError::Rejected(shortage.into()));
+            refuse(Endpoint::ALL[0], &Failure::Due(failure))
+        };
+        let (room, busy) = (answer(Shortage::Room), answer(Shortage::Busy));
+        assert_eq!((room.status().as_u16(), room.headers().get("retry-after")), (507, None));
+        assert_eq!((busy.status().as_u16(), &busy.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+        assert_eq!(room.into_response().body().as_ref(), br#"{"error":"LP-Database-Error","status":507}"#);
+    }
+}

@@ -25,14 +25,18 @@ struct Shifted {
 
 impl Shifted {
     fn new() -> Self {
-        let found = Command::new("faketime").arg("--version").output();
-        assert!(found.is_ok(), "faketime is missing: on Debian, `apt-get install faketime`");
+        // `faketime` runs a program as its child, which would not get our signals. What it sets up
+        // is set up here instead.
+        let library = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo \"$LD_PRELOAD\""]).output();
+        let Ok(library) = library else { panic!("faketime is missing: on Debian, `apt-get install faketime`") };
+        let library = String::from_utf8(library.stdout).unwrap();
         let place = tempfile::tempdir().unwrap();
         let (script, program) = (place.path().join("server"), env!("CARGO_BIN_EXE_account-server"));
         let text = format!(
-            "#!/bin/sh\nexport FAKETIME_DONT_FAKE_MONOTONIC=1\n\
-             exec faketime -f \"$(cat '{}')\" '{program}' \"$@\"\n",
-            place.path().join("shift").display()
+            "#!/bin/sh\nFAKETIME=\"$(cat '{}')\"\nLD_PRELOAD='{}'\nFAKETIME_DONT_FAKE_MONOTONIC=1\n\
+             export FAKETIME LD_PRELOAD FAKETIME_DONT_FAKE_MONOTONIC\nexec '{program}' \"$@\"\n",
+            place.path().join("shift").display(),
+            library.trim(),
         );
         std::fs::write(&script, text).unwrap();
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();

@@ -2,7 +2,7 @@
 
 use keywright::sqlite::rusqlite::Connection;
 
-use crate::client::{get, raw, text};
+use crate::client::{Client, get, raw, text};
 use crate::program::new_folder;
 
 #[test]
@@ -35,5 +35,22 @@ fn a_store_in_memory_is_ready_too() {
     let folder = new_folder();
     let server = folder.start(&["--store", "memory:"]);
     assert!((0..100).all(|_| get(&server, "/ready").status == 200));
+    server.stop();
+}
+
+/// SQLite's lock in the hands of another program: nothing is decided, and the client may try again.
+#[test]
+fn a_store_that_another_program_holds_is_answered_with_503() {
+    let folder = new_folder();
+    folder.write("accounts.toml", "[[account]]\nname = \"alice\"\napp_passwords = [\"alice-app-password-1234\"]\n");
+    let server = folder.start(&["--store", "sqlite:db", "--accounts", "accounts.toml"]);
+    let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
+    assert_eq!(alice.set_challenge("a").status, 200);
+    let other = Connection::open(folder.path("db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = alice.open("a");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(alice.open("a").status, 200, "it was not counted");
     server.stop();
 }
