@@ -26,7 +26,7 @@ pub(crate) enum KeyringPlace {
     Descriptor(u32),
     /// In the environment.
     Environment,
-    /// Nowhere: for a store in memory.
+    /// Nowhere: for a store in memory. Refused for one in a database.
     Memory,
 }
 
@@ -46,6 +46,7 @@ impl KeyringPlace {
             (None, None) => Ok(match (&options.store, env::var_os(FOLDER)) {
                 (StoreChoice::Memory, _) => Self::Memory,
                 (_, Some(folder)) => Self::File(PathBuf::from(folder).join(FILE)),
+                (StoreChoice::Postgres(_), None) => Self::Memory,
                 (StoreChoice::Sqlite(path), None) => Self::File(path.with_extension("keyring.toml")),
             }),
         }
@@ -70,6 +71,11 @@ impl KeyringPlace {
             Self::Environment => builder.key_source(Arc::new(Environment)),
             Self::Memory => builder.keyring(Keyring::generate(&SystemEntropy).map_err(Failure::Generate)?),
         })
+    }
+
+    /// Whether the keyring outlives this process.
+    pub(crate) const fn is_named(&self) -> bool {
+        !matches!(self, Self::Memory)
     }
 
     fn unreadable(&self, source: KeySourceError) -> Failure {

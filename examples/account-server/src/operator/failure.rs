@@ -21,6 +21,10 @@ pub(crate) enum Failed {
     Name { name: String },
     #[error("nothing is erased without --yes")]
     NotConfirmed,
+    #[error(
+        "a PostgreSQL database is backed up and restored with its own tools; afterwards, set the fence in the keyring"
+    )]
+    NoSqlite,
     #[error("the store cannot be copied")]
     Backup(#[source] BackupError),
     #[error("there is a file at {} already", path.display())]

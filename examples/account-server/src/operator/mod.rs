@@ -30,6 +30,10 @@ const SWEEP: u32 = 500;
 pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Failure> {
     match &options.store {
         StoreChoice::Memory => return Err(Failure::NothingStored),
+        StoreChoice::Postgres(_) if matches!(command, Command::Backup { .. } | Command::Restore { .. }) => {
+            return Err(Failed::NoSqlite.into());
+        }
+        StoreChoice::Postgres(_) => {}
         StoreChoice::Sqlite(path) => {
             if let Command::Restore { backup } = command {
                 return copies::restore(options, backup, path).await;

@@ -7,3 +7,4 @@ mod limits;
 mod links;
 mod races;
 pub(crate) mod scene;
+mod stock;

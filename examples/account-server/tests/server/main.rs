@@ -21,6 +21,7 @@ mod log;
 mod mail;
 mod operator;
 mod pairs;
+mod postgres;
 mod ready;
 #[cfg(unix)]
 mod restart;
