@@ -41,6 +41,7 @@ fn its_accounts_are_answered_within_five_seconds_and_its_work_is_done() {
     // The mail server is as silent after the restart: the start does not wait for it.
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &smtp]);
     let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
+    assert_eq!(alice.open("b").status, 200);
     let asked = alice.get("account/reset");
     let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
     assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
