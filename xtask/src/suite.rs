@@ -44,6 +44,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
         tools::require_node()?;
+        tools::require_faketime()?;
         tools::require_python()?;
         tools::require_openssl()?;
         tools::require_authenticators()?;

@@ -196,6 +196,22 @@ fn install_on_debian(missing: &str, packages: &[&str]) {
     }
 }
 
+/// Requires faketime, which shifts the clock of the reference server in its tests. If it is missing,
+/// installs it where that is easy, as [`require_node`] does.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_faketime() -> Result<(), Error> {
+    let is_there = || runs(Command::new("faketime").arg("--version"));
+    let missing = "faketime is missing";
+    if !is_there() {
+        install_on_debian(missing, &["faketime"]);
+    }
+    let advice = "The tests of the reference server's clock need it: install it (Debian: `apt-get install faketime`) \
+                  and put it on the PATH";
+    if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
+}
+
 fn missing_for_node() -> Option<String> {
     let Ok(version) = process::read(Command::new("node").arg("--version")) else {
         return Some("Node is missing".to_owned());

@@ -7,6 +7,8 @@
 //! the id is derived from the key, a renamed or exchanged key is noticed.
 
 use core::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::vec::Vec;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,10 +20,15 @@ use crate::key_id::KeyId;
 use crate::plain::PlainBytes;
 use crate::seal::{self, OpenError, SealBuffer, SealContext, SealError, append_lp};
 use crate::secret::SecretBytes;
+use crate::store_id::StoreId;
 use crate::time::UnixSeconds;
 
 mod file;
-pub use file::{KeyringFileError, Opened};
+mod source;
+mod text;
+pub use file::Opened;
+pub use source::{KeySource, KeySourceError};
+pub use text::KeyringFileError;
 
 const SALT: &[u8] = b"keywright/v1";
 
@@ -39,9 +46,12 @@ struct SealKey {
 /// Keep it outside the database and outside the database's backups. Without it, nothing in a dump
 /// of the database can be used to verify a guess.
 pub struct Keyring {
-    keys: Vec<SealKey>,
+    /// Never empty. Replaced when a source has more keys.
+    keys: RwLock<Arc<[SealKey]>>,
     index: SecretBytes<32>,
     fence: UnixSeconds,
+    store: Option<StoreId>,
+    source: Option<source::Reread>,
 }
 
 impl Keyring {
@@ -71,13 +81,36 @@ impl Keyring {
         if keys.is_empty() {
             return Err(KeyringError::Empty);
         }
-        Ok(Self { keys, index: index.duplicate(), fence: UnixSeconds::EPOCH })
+        let keys = RwLock::new(keys.into());
+        Ok(Self { keys, index: index.duplicate(), fence: UnixSeconds::EPOCH, store: None, source: None })
+    }
+
+    /// Returns the keyring with a fresh seal key before all others. What is written next is sealed
+    /// under it, and the older keys still open what they sealed.
+    ///
+    /// # Errors
+    /// Returns [`KeyringError::Entropy`] if the source fails.
+    pub fn rotated(self, entropy: &(impl Entropy + ?Sized)) -> Result<Self, KeyringError> {
+        let mut roots = std::vec![SecretBytes::random(entropy)?];
+        roots.extend(self.current().iter().map(|key| key.root.duplicate()));
+        let rotated = Self::from_keys(&roots, &self.index)?;
+        Ok(Self { fence: self.fence, store: self.store, source: self.source, ..rotated })
+    }
+
+    /// Returns the keyring without these seal keys. The newest is never removed. First make sure
+    /// that nothing is sealed under them.
+    #[must_use]
+    pub fn without(self, retired: &[KeyId]) -> Self {
+        let keys = self.current();
+        let kept = keys.iter().enumerate().filter(|(place, key)| *place == 0 || !retired.contains(&key.kid));
+        let kept: Arc<[SealKey]> = kept.map(|(_, key)| key.duplicate()).collect();
+        Self { keys: RwLock::new(kept), ..self }
     }
 
     /// Returns the keyring with a fence. Sessions, tokens and pending confirmations that were made
     /// before the fence are void. Set it to the present after restoring a backup.
     #[must_use]
-    pub const fn with_fence(mut self, fence: UnixSeconds) -> Self {
+    pub fn with_fence(mut self, fence: UnixSeconds) -> Self {
         self.fence = fence;
         self
     }
@@ -88,9 +121,30 @@ impl Keyring {
         self.fence
     }
 
+    /// Returns the keyring with the id of its store. From then on it is refused beside any other
+    /// store, and beside an empty one.
+    #[must_use]
+    pub fn with_store(mut self, store: StoreId) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Returns the id of the keyring's store, or `None` if it was not used with a store yet.
+    #[must_use]
+    pub const fn store(&self) -> Option<StoreId> {
+        self.store
+    }
+
     /// Returns the ids of all seal keys, the newest first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
-        self.keys.iter().map(|key| key.kid)
+        let keys: Vec<KeyId> = self.current().iter().map(|key| key.kid).collect();
+        keys.into_iter()
+    }
+
+    /// The seal keys of this moment.
+    fn current(&self) -> Arc<[SealKey]> {
+        // Nothing panics while the lock is held, and the keys are replaced as a whole.
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns the id of the index key. It is recorded in the store, because with a different index
@@ -106,7 +160,7 @@ impl Keyring {
     /// newest one when its record is next written.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
-        self.keys.first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
+        self.current().first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
     }
 
     /// Seals a body under the newest key. The result is [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD)
@@ -148,18 +202,27 @@ impl Keyring {
         body: SealBuffer,
     ) -> Result<Vec<u8>, SealError> {
         // A keyring has at least one key, because `from_keys` is the only way to create one.
-        let key = self.keys.first().ok_or(SealError::TooLong)?;
+        let keys = self.current();
+        let key = keys.first().ok_or(SealError::TooLong)?;
         seal::seal_with(&key.seal, key.kid, nonce, context, schema, body)
     }
 
     /// Opens a body with the key whose id it contains, and returns its schema and its plain text.
-    /// No other key or schema is tried.
+    /// No other key or schema is tried. If the keyring has a [source](Self::with_source), a key id
+    /// that it does not know makes it read that once more.
     ///
     /// # Errors
     /// Returns [`OpenError`], which has the slot and the key id. The caller must deny the request:
     /// a record that does not open must not be treated as an absent one.
     pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, PlainBytes), OpenError> {
-        seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
+        let open = || {
+            let keys = self.current();
+            seal::open_with(|kid| keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
+        };
+        match open() {
+            Err(error) if error.is_unknown_key() && self.read_again() => open(),
+            opened => opened,
+        }
     }
 
     /// Returns the key for the index values of one purpose (`address`, `device`, `decoy`, …):
@@ -180,6 +243,10 @@ impl SealKey {
         let mut seal = SecretBytes::zeroed();
         expand(root.expose(), b"seal", seal.expose_mut());
         Self { kid: KeyId::from_bytes(kid), root: root.duplicate(), seal }
+    }
+
+    fn duplicate(&self) -> Self {
+        Self { kid: self.kid, root: self.root.duplicate(), seal: self.seal.duplicate() }
     }
 }
 

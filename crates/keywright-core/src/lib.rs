@@ -51,6 +51,7 @@ mod redact;
 mod seal;
 mod secret;
 mod session;
+mod store_id;
 mod time;
 pub mod typed;
 mod wrap;
@@ -61,7 +62,7 @@ pub use event::{
     Event, EventChain, EventFormatError, EventKind, EventValue, MAX_FIELD_BYTES, SecurityEvent, Severity, chain_head,
 };
 pub use key_id::KeyId;
-pub use keyring::{IndexKey, Keyring, KeyringError, KeyringFileError, Opened};
+pub use keyring::{IndexKey, KeySource, KeySourceError, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
     Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, DenialKind, DenialReport,
     Generation, GuessLedger, GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, LockoutSummary,
@@ -73,5 +74,6 @@ pub use rand_core;
 pub use seal::{OpenError, SEAL_OVERHEAD, SealBuffer, SealContext, SealError, append_lp};
 pub use secret::{SecretBytes, SecretString, SecretVec, WrongLength};
 pub use session::SessionId;
+pub use store_id::{StoreId, StoreIdError};
 pub use time::{Clock, ClockError, ManualClock, SystemClock, TimeError, UnixSeconds};
 pub use wrap::{WrapError, WrapKey};

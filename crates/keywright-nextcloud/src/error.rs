@@ -55,6 +55,8 @@ impl ApiError {
     /// The generic error, whose id is the number 0.
     pub(crate) const BAD_REQUEST: Self = Self::new(StatusCode::BAD_REQUEST, GENERIC);
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, GENERIC);
+    /// The store has no room. Nothing was changed.
+    pub(crate) const NO_ROOM: Self = Self::new(StatusCode::INSUFFICIENT_STORAGE, GENERIC);
     pub(crate) const BUSY: Self =
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message: GENERIC, retry_after: Some(1) };
 

@@ -234,6 +234,7 @@ fn failed(endpoint: Endpoint, failure: &DueError) -> ApiError {
         return busy;
     }
     let error = match failure {
+        failure if failure.lacks_room() => ApiError::NO_ROOM,
         DueError::Transact(TransactError::Unknown(_)) if endpoint == Endpoint::ChallengeSet => ApiError::UPDATE_FAILED,
         DueError::Transact(TransactError::Step(unreadable)) if unreadable.is_damage() => match endpoint {
             Endpoint::SessionRequest | Endpoint::ChallengeGet => ApiError::LOADING_FAILED,
@@ -279,3 +280,22 @@ impl<H: Host> Protocol for Nextcloud<H> {
 
 #[cfg(feature = "tower")]
 keywright_wire::tower_service!(Nextcloud: Host);
+
+#[cfg(test)]
+mod tests {
+    use keywright_store::Shortage;
+
+    use super::*;
+
+    #[test]
+    fn a_store_without_room_or_in_use_by_others_is_no_fault_of_the_server() {
+        let answer = |shortage: Shortage| {
+            failed(Endpoint::SessionOpen, &DueError::Transact(TransactError::Rejected(shortage.into()))).reply()
+        };
+        let (room, busy) = (answer(Shortage::Room), answer(Shortage::Busy));
+        assert_eq!((room.status().as_u16(), room.headers().get("retry-after")), (507, None));
+        assert_eq!((busy.status().as_u16(), &busy.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+        let body = br#"{"status":"error","id":0,"message":"Unable to complete request"}"#;
+        assert_eq!(room.into_response().body().as_ref(), body);
+    }
+}

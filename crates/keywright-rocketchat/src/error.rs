@@ -253,6 +253,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, json!({"success": false, "error": "Internal server error"}))
     }
 
+    /// Returns the answer where the store has no room: nothing was changed.
+    pub(crate) fn no_room() -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, json!({"success": false, "error": "Internal server error"}))
+    }
+
     /// Returns the answer for a busy account: nothing was checked.
     pub(crate) fn busy(now: UnixSeconds) -> Self {
         let body = json!({"success": false, "error": "The account is busy, try again"});
@@ -292,6 +297,9 @@ mod tests {
         assert_eq!(wait.wait, Some(Wait { seconds: 42, reset: 1_800_000_042_000 }));
         assert_eq!(body(wait).as_object().unwrap().len(), 2, "no errorType, no details");
         assert_eq!(ApiError::too_large().status, 413);
+        let no_room = ApiError::no_room();
+        assert_eq!((no_room.status.as_u16(), no_room.wait), (507, None));
+        assert_eq!(body(no_room), json!({"success": false, "error": "Internal server error"}));
         assert_eq!(body(ApiError::too_large())["errorType"], "invalid-params");
     }
 

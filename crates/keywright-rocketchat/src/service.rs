@@ -232,7 +232,7 @@ fn failed<H: Host>(cx: &Context<H>, endpoint: Endpoint, failure: &DueError) -> A
     // These errors contain no input and no secret; their sources are the messages of the store and
     // the host.
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
-    ApiError::failed()
+    if failure.lacks_room() { ApiError::no_room() } else { ApiError::failed() }
 }
 
 /// Runs the checks in order (protocol § 2): login, shape, limits; then the endpoint.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use keywright_store::{CommitError, LoadError};
+use keywright_store::{CommitError, LoadError, Shortage};
 use rusqlite::ErrorCode;
 
 /// The kind of a fault, which determines what an operator should do about it.
@@ -160,8 +160,13 @@ impl fmt::Debug for Fault {
 }
 
 impl std::error::Error for Fault {
+    /// For a lock and for a full disk, the [`Shortage`]; then SQLite's own error adds nothing.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|error| error as _)
+        match self.kind {
+            FaultKind::Locked => Some(&Shortage::Busy),
+            FaultKind::Full => Some(&Shortage::Room),
+            _ => self.source.as_deref().map(|error| error as _),
+        }
     }
 }
 
@@ -225,6 +230,8 @@ mod tests {
         let fault = Fault::from(full);
         assert_eq!(fault.kind(), FaultKind::Full);
         assert!(fault.sqlite_error().is_some());
+        let shortage = std::error::Error::source(&fault).and_then(|source| source.downcast_ref::<Shortage>());
+        assert_eq!(shortage, Some(&Shortage::Room));
         assert_eq!(fault.to_string(), "the disk or the store's size limit is full");
         assert!(matches!(fault.into_load_error(), LoadError::Failed(_)));
         assert!(matches!(Fault::new(FaultKind::UnknownForm).into_load_error(), LoadError::Corrupt(_)));

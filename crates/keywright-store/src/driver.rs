@@ -17,7 +17,7 @@ use crate::due::list::DUE;
 use crate::loaded::Loaded;
 use crate::locks::PartitionLocks;
 use crate::partition::{Partition, client_tag};
-use crate::port::{BoxError, BoxFuture, LoadError, RecordStore};
+use crate::port::{BoxError, BoxFuture, LoadError, RecordStore, Shortage};
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
@@ -381,11 +381,21 @@ pub enum TransactError {
 
 impl TransactError {
     /// Whether nothing was counted or written because something took too long, so that the same
-    /// request may well succeed in a moment: [`Busy`](Self::Busy), or a load that was given up.
-    /// Answer it with 503 and `Retry-After`.
+    /// request may well succeed in a moment: [`Busy`](Self::Busy), a load that was given up, or a
+    /// store that is [in use by others](Shortage::Busy). Answer it with 503 and `Retry-After`.
     #[must_use]
-    pub const fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy | Self::Load(LoadError::TimedOut))
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy | Self::Load(LoadError::TimedOut)) || self.shortage() == Some(Shortage::Busy)
+    }
+
+    /// Returns what the store lacks, if nothing was counted or written because it lacks something.
+    /// Answer [`Shortage::Room`] with 507.
+    #[must_use]
+    pub fn shortage(&self) -> Option<Shortage> {
+        match self {
+            Self::Rejected(source) | Self::Load(LoadError::Failed(source)) => Shortage::of(&**source),
+            _ => None,
+        }
     }
 
     /// Whether the error means that stored data is damaged, lost or altered, so that an operator

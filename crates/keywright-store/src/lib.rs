@@ -131,8 +131,8 @@ pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, Store, StoredEvents,
-    StoredSlots, Upkeep, VaultStore,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Shortage, Snapshot, Store,
+    StoredEvents, StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};
 pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};

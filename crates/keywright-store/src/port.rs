@@ -269,6 +269,35 @@ pub struct StoredEvents {
     pub events: Vec<StoredEvent>,
 }
 
+/// What a store lacks at the moment. A backend puts it among the sources of its error, at any depth,
+/// and [`TransactError::shortage`](crate::TransactError::shortage) finds it there, so that a
+/// request is answered with what helps: to try again, or to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Shortage {
+    /// Others hold a lock, or every connection. Nothing was written; the same request may well
+    /// succeed in a moment.
+    #[error("the store is in use by others")]
+    Busy,
+    /// There is no room. Nothing was written, and nothing is lost.
+    #[error("the store has no room")]
+    Room,
+}
+
+impl Shortage {
+    /// Returns the shortage that an error reports, or one of its sources.
+    pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(shortage) = error.downcast_ref::<Self>() {
+                return Some(*shortage);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
 /// A load failed. The caller must deny the request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@
 //! line. Its log goes to `log.txt` in its folder.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
@@ -31,9 +31,13 @@ impl Folder {
         self.files.path().join(name)
     }
 
-    /// Writes a file.
+    /// Writes a file. A new one is accessible only to its owner, as files with secrets must be.
     pub fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(self.path(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads a file.

@@ -1,6 +1,6 @@
 //! The errors of the host.
 
-use keywright_store::{BoxError, StepError, TransactError};
+use keywright_store::{BoxError, Shortage, StepError, TransactError};
 
 use crate::busy::{BUSY_SECONDS, Busy};
 
@@ -67,12 +67,18 @@ impl DueError {
     /// nothing was decided: too many requests wait for the account, the store took too long to
     /// read, or the host is [busy](HostError::busy).
     #[must_use]
-    pub const fn retry_after(&self) -> Option<u64> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Transact(error) if error.is_busy() => Some(1),
             Self::Transact(_) => None,
             Self::Host(error) => error.retry_after(),
         }
+    }
+
+    /// Whether nothing was decided because the store has no room. Answer it with 507.
+    #[must_use]
+    pub fn lacks_room(&self) -> bool {
+        matches!(self, Self::Transact(error) if error.shortage() == Some(Shortage::Room))
     }
 
     /// Whether too many requests are waiting for the account. Nothing was checked, and the same
@@ -101,4 +107,34 @@ macro_rules! due_failure {
             }
         }
     )+};
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_store::LoadError;
+
+    use super::*;
+
+    /// What a store reports, at any depth among the sources, decides the answer.
+    #[test]
+    fn what_a_store_lacks_is_found_among_the_sources() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the store's own error")]
+        struct Own(#[source] Shortage);
+
+        type Make = fn(BoxError) -> TransactError;
+        let makes: [Make; 2] = [TransactError::Rejected, |source| TransactError::Load(LoadError::Failed(source))];
+        for make in makes {
+            let (busy, room) = (make(Own(Shortage::Busy).into()), make(Own(Shortage::Room).into()));
+            assert!(busy.is_busy() && !room.is_busy());
+            let (busy, room) = (DueError::from(busy), DueError::from(room));
+            assert_eq!((busy.retry_after(), busy.lacks_room()), (Some(1), false));
+            assert_eq!((room.retry_after(), room.lacks_room()), (None, true));
+        }
+        let other = DueError::from(TransactError::Rejected("no reason".into()));
+        assert_eq!((other.retry_after(), other.lacks_room()), (None, false));
+        // A change that may have happened is never "try again".
+        let unknown = DueError::from(TransactError::Unknown(Own(Shortage::Busy).into()));
+        assert_eq!((unknown.retry_after(), unknown.lacks_room()), (None, false));
+    }
 }

@@ -1,11 +1,14 @@
 //! Opening a store with its keyring, after checking that the keyring is the one with which the
 //! store was written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
+use keywright_core::{
+    Clock, Entropy, KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, StoreId, SystemClock,
+    SystemEntropy,
+};
 use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
 
 use crate::error::StartError;
@@ -21,7 +24,18 @@ const FENCE_SKEW: u64 = 60;
 enum Source {
     None,
     File(PathBuf),
+    From(Arc<dyn KeySource>),
     Given(Keyring),
+}
+
+/// A keyring file as a source to read again.
+#[derive(Debug)]
+struct KeyFile(PathBuf);
+
+impl KeySource for KeyFile {
+    fn read(&self) -> Result<Keyring, KeySourceError> {
+        Keyring::load(&self.0).map_err(KeySourceError::new)
+    }
 }
 
 /// Opens a [`Keywright`].
@@ -66,14 +80,24 @@ impl Builder {
     }
 
     /// Sets the path of the keyring file. The file is created, with mode 0600, if it is absent
-    /// **and** the store is empty. Do not store it in the database's backups: without it, nothing
+    /// **and** the store is empty, and the id of the store is added to it at the first use. A key id
+    /// that the keyring lacks makes the server read the file once more. Do not store it in the database's backups: without it, nothing
     /// in a dump of the database can be used to verify a guess.
     pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::File(path.into());
         self
     }
 
-    /// Sets a keyring that was not read from a file, for example one from a secret manager.
+    /// Sets a source of the keyring, such as a secret manager. It is read by [`open`](Self::open),
+    /// and once more when a key id turns up that the keyring lacks. Nothing is written to it: once
+    /// the store was opened, add its [id](Keywright::store_id) to the keyring there, so that an
+    /// empty store beside a used keyring is refused.
+    pub fn key_source(mut self, source: Arc<dyn KeySource>) -> Self {
+        self.source = Source::From(source);
+        self
+    }
+
+    /// Sets a keyring that is never read again, from a test for example.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.source = Source::Given(keyring);
         self
@@ -170,12 +194,24 @@ impl Builder {
     /// Returns [`StartError`] if the store cannot be used with this keyring. Nothing is
     /// overwritten; an operator must act.
     pub async fn open(self) -> Result<Keywright, StartError> {
-        let empty = self.store.partitions(None, 1).await.map_err(StartError::Store)?.is_empty();
-        let keyring = match self.source {
+        let empty = is_empty(&*self.store).await?;
+        let (keyring, file) = match self.source {
             Source::None => return Err(StartError::NoKeyring),
-            Source::File(path) => Keyring::open_or_create(&path, &*self.entropy, empty)?.0,
-            Source::Given(keyring) => keyring,
+            Source::File(path) => {
+                let (keyring, _) = Keyring::open_or_create(&path, &*self.entropy, empty)?;
+                (keyring.with_source(Arc::new(KeyFile(path.clone()))), Some(path))
+            }
+            Source::From(source) => (source.read()?.with_source(source), None),
+            Source::Given(keyring) => (keyring, None),
         };
+        let named = keyring.store();
+        // Checked again, because another process may have begun the store since.
+        if let Some(store) = named
+            && empty
+            && is_empty(&*self.store).await?
+        {
+            return Err(StartError::EmptyStore(store));
+        }
         let (fence, now) = (keyring.fence(), self.clock.now().map_err(|error| StartError::Note(error.into()))?);
         if fence > now.plus(FENCE_SKEW) {
             return Err(StartError::FutureFence { fence, now });
@@ -195,14 +231,47 @@ impl Builder {
             builder = builder.load_limit(timer, limit);
         }
         let driver = builder.build()?;
-        key_note::note(&driver, empty).await?;
+        let store_id = key_note::note(&driver, empty).await?;
+        if let Some(path) = file.filter(|_| named.is_none()) {
+            name_store(&path, store_id, &**driver.entropy())?;
+        }
         let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
         if let Some(horizon) = horizon {
             // The horizon is in clear in the store, so it is trusted only up to the present.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store, horizon))
+        Ok(Keywright::new(driver, self.store, store_id, horizon))
     }
+}
+
+async fn is_empty(store: &dyn Store) -> Result<bool, StartError> {
+    Ok(store.partitions(None, 1).await.map_err(StartError::Store)?.is_empty())
+}
+
+/// Adds the store's id to the keyring file. A file that this process may only read stays as it is,
+/// with a warning.
+fn name_store(path: &Path, store: StoreId, entropy: &dyn Entropy) -> Result<(), StartError> {
+    let named = Keyring::update(path, entropy, |keyring| match keyring.store() {
+        // Another process has done the same at this moment.
+        Some(_) => Ok(keyring),
+        None => Ok(keyring.with_store(store)),
+    });
+    match named {
+        Ok(_) => Ok(()),
+        Err(KeyringFileError::Io(error)) if is_write_protected(&error) => {
+            tracing::warn!(
+                keyring = %path.display(),
+                "the keyring cannot be written, so an empty store beside it would not be noticed: add `store = \"{store}\"`"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_write_protected(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
 
 keywright_core::redacted_debug!(Builder { store, .. });

@@ -1,6 +1,6 @@
 //! Why a store was not opened.
 
-use keywright_core::{KeyId, KeyringFileError, UnixSeconds};
+use keywright_core::{KeyId, KeySourceError, KeyringFileError, StoreId, UnixSeconds};
 use keywright_store::{LoadError, SlotKindsError, TransactError};
 
 /// Why a store was not opened.
@@ -14,6 +14,27 @@ pub enum StartError {
     /// data.
     #[error(transparent)]
     Keyring(#[from] KeyringFileError),
+    /// The keyring's source cannot be read.
+    #[error(transparent)]
+    Source(#[from] KeySourceError),
+    /// The keyring was used with a store before, and this one is empty. The path is wrong, a volume
+    /// is not mounted, or the store was lost. An empty store would look like a new server to
+    /// everyone.
+    #[error(
+        "the keyring belongs to the store {0}, but this store is empty: check the path and that its volume is mounted, or \
+         restore a backup; to start anew, use a new keyring file"
+    )]
+    EmptyStore(StoreId),
+    /// The keyring and the store were not used together before, although the store's keys are in
+    /// the keyring.
+    #[error("the keyring belongs to the store {named}, but this is the store {store}: use the matching pair")]
+    #[non_exhaustive]
+    OtherStore {
+        /// The store's id.
+        store: StoreId,
+        /// The id that the keyring names.
+        named: StoreId,
+    },
     /// The store was written with a key that the keyring lacks. Restore the keyring file that holds
     /// it.
     #[error("this store was written with the key {0}, which the keyring lacks: restore the matching keyring file")]

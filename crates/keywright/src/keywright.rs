@@ -4,9 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, UnixSeconds};
-use keywright_store::guess::LEDGER;
-use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
+use keywright_core::{AccountId, Client, EventChain, SecurityEvent, StoreId, UnixSeconds};
+use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
 use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
@@ -17,13 +16,14 @@ use keywright_store::Store;
 pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
+    store_id: StoreId,
     pace: Arc<Mutex<Pace>>,
 }
 
 impl Keywright {
     /// `horizon` is the store's present horizon.
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, horizon: Option<UnixSeconds>) -> Self {
-        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
+    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, store_id: StoreId, horizon: Option<UnixSeconds>) -> Self {
+        Self { driver, store, store_id, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of
@@ -183,16 +183,6 @@ impl Keywright {
         self.driver.recent_events(account, limit).await
     }
 
-    /// Clears the waits and limits of all secrets of an account. Only an **operator** may do this,
-    /// after verifying that the owner has requested it. Returns the secrets for which there was
-    /// anything to clear.
-    ///
-    /// # Errors
-    /// Returns [`TransactError`] if nothing was cleared, or if that is unknown.
-    pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
-        self.driver.transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
-    }
-
     /// Returns the maintenance of the store.
     #[must_use]
     pub fn housekeeping(&self) -> Housekeeping {
@@ -204,6 +194,13 @@ impl Keywright {
     #[must_use]
     pub const fn driver(&self) -> &Driver {
         &self.driver
+    }
+
+    /// Returns the store's id, which its keyring names. A keyring file that can be written is given
+    /// it by [`open`](crate::Builder::open); add it to a keyring from elsewhere.
+    #[must_use]
+    pub const fn store_id(&self) -> StoreId {
+        self.store_id
     }
 
     /// Returns the store.

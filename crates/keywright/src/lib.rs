@@ -158,6 +158,7 @@ mod housekeeping;
 mod key_note;
 mod keywright;
 mod no_vault;
+mod operator;
 mod pace;
 mod slots;
 
@@ -190,12 +191,14 @@ pub use housekeeping::{
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
-    Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind, SecretString, SecretVec,
-    SecurityEvent, SessionId, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
+    KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind,
+    SecretString, SecretVec, SecurityEvent, SessionId, SharedRng, StoreId, StoreIdError, SystemClock, SystemEntropy,
+    UnixSeconds,
 };
 pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
+pub use operator::SESSIONS_ENDED_BY_OPERATOR;
 pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

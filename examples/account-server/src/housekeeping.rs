@@ -26,7 +26,7 @@ use crate::running::Running;
 const DUE_EVERY: Duration = Duration::from_secs(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
 /// How long the start waits for due work. The rest is done later.
-const START_WITHIN: Duration = Duration::from_secs(10);
+const START_WITHIN: Duration = Duration::from_secs(3);
 /// How many records are read or dropped at once. In between, the store's writer can do other work.
 const LIMIT: u32 = 500;
 /// How many accounts' work is done at the same time. A mail server that does not respond holds up
@@ -114,10 +114,21 @@ impl Housekeeper {
                 _ = rounds.tick() => {}
                 () = self.server.wake.notified() => {}
             }
+            self.read_keyring();
             // The next round need not wait for this one's work, because claimed work is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
                 warn(&error);
             }
+        }
+    }
+
+    /// Takes over keys that were added to the keyring since, so that a key is not used any more soon
+    /// after a newer one was added.
+    fn read_keyring(&self) {
+        match self.keywright.driver().keyring().refresh() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("the keyring has a new key"),
+            Err(error) => tracing::warn!(error = &error as &dyn Error, "the keyring was not read again"),
         }
     }
 

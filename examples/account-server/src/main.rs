@@ -4,8 +4,8 @@
 //! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
-//! - [`options`]: the command line. [`start`]: puts the parts together. [`demo`]: the account of a
-//!   first start.
+//! - [`options`]: the command line. [`start`]: puts the parts together. [`keyring`]: where the keys
+//!   come from. [`demo`]: the account of a first start.
 //! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
 //!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
 //!   declares what is stored about them.
@@ -17,7 +17,8 @@
 //!   `serve` and `tls` listen, and `peer` identifies the client.
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
-//!   must run to their end. [`operator`]: an operator's commands. [`output`]: what is printed.
+//!   must run to their end. [`readiness`]: whether the server can work. [`operator`]: an operator's
+//!   commands. [`output`]: what is printed, and [`logging`]: what is logged.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -25,12 +26,15 @@ mod demo;
 mod hosts;
 mod housekeeping;
 mod http;
+mod keyring;
 mod limits;
+mod logging;
 mod mail;
 mod notices;
 mod operator;
 mod options;
 mod output;
+mod readiness;
 mod running;
 mod security_log;
 mod start;
@@ -40,14 +44,11 @@ mod store_watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = options::Options::parse();
-    log_to_stderr();
+    logging::set_up(std::io::stderr, options.log_level, options.log_format);
     let outcome = match &options.command {
         Some(command) => operator::run(&options, command).await,
         None => start::run(&options).await,
@@ -59,13 +60,4 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Our own crates log at `info`, others only at `warn`, because we cannot vouch for what they log
-/// about requests.
-fn log_to_stderr() {
-    let ours = ["account_server", "keywright"].map(|target| (target, LevelFilter::INFO));
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    tracing_subscriber::registry().with(format).with(filter).init();
 }

@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
+use crate::logging::{LogFormat, LogLevel};
+
 /// Keywright's reference server: account protocols of real clients, on an embedded SQLite file, or on a
 /// PostgreSQL database.
 #[derive(Debug, Parser)]
@@ -40,11 +42,25 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) accounts: Option<PathBuf>,
 
-    /// The keyring file. It is created if it is absent and the store is empty. Default: beside the
-    /// SQLite file, ending in `.keyring.toml`; with `memory:` no file is written. Servers that share
-    /// a PostgreSQL database need the same keyring, so there it must be named.
+    /// The keyring file. It is created if it is absent and the store is empty. Default:
+    /// `keyring.toml` in the folder that `CONFIGURATION_DIRECTORY` names, else beside the SQLite
+    /// file, ending in `.keyring.toml`; with `memory:` no file is written. The variable
+    /// `KEYWRIGHT_KEYRING` can hold the keyring's text instead. Servers that
+    /// share a PostgreSQL database need the same keyring, so there it must be named.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
+
+    /// Reads the keyring from this file descriptor instead.
+    #[arg(long, global = true, value_name = "N", conflicts_with = "keyring")]
+    pub(crate) keyring_fd: Option<u32>,
+
+    /// How much is logged to standard error.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// The form of the log's lines.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 
     /// Appends mail to a text file.
     #[arg(long, value_name = "FILE", conflicts_with = "smtp")]
@@ -122,11 +138,89 @@ pub(crate) enum Command {
         #[arg(long, requires = "accept")]
         drop_unreadable: bool,
     },
+    /// Prints the newest events of an account's security log, the newest first.
+    Events {
+        /// As for `accounts unlock`.
+        account: String,
+
+        /// How many events are printed.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+    },
+    /// Copies the store to a new file, from one moment. The keyring is not in it.
+    Backup {
+        /// Where the copy is made. There must be no file yet.
+        path: PathBuf,
+    },
+    /// Restores a backup to where `--store` leads. There must be no store yet. Sets the keyring's
+    /// fence to now, so that sessions and codes from before are void.
+    Restore {
+        /// The file that `backup` made.
+        backup: PathBuf,
+    },
+    /// Lists or changes the keys of the keyring file.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Drops expired records and old events, as the server does every hour.
+    Sweep,
 }
 
-/// An operator's command for one account.
+/// An operator's command for the keyring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Creates a keyring file and an empty store that belong together, without starting a server.
+    New,
+    /// Prints the ids of the keys, the newest first, and the store they belong to.
+    List,
+    /// Adds a fresh key to the keyring file. Running servers learn of it.
+    Rotate,
+    /// Seals everything again that is sealed under an older key.
+    Reseal,
+    /// Removes the older keys from the keyring file, if nothing is sealed under them any more.
+    Retire,
+}
+
+/// An operator's command for accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
+    /// Lists all accounts: id, name, and when they were created.
+    List,
+    /// Prints what is known about an account, without any secret.
+    Show {
+        /// As for `unlock`.
+        account: String,
+    },
+    /// Creates an account with fresh passwords, which are printed once.
+    Create {
+        /// The login name.
+        name: String,
+
+        /// The owner's address.
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+    },
+    /// Removes all second factors of an account. First make sure that it is the owner who asks.
+    #[command(visible_alias = "disable-2fa")]
+    ResetTwoFactor {
+        /// As for `unlock`.
+        account: String,
+    },
+    /// Ends all sessions, tokens and app passwords of an account.
+    EndSessions {
+        /// As for `unlock`.
+        account: String,
+    },
+    /// Erases an account. Only its security log is kept, for as long as events are.
+    Erase {
+        /// As for `unlock`.
+        account: String,
+
+        /// Confirms it.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Lifts all waits and limits on guesses at the secrets of an account. First make sure that it
     /// is the owner who asks.
     Unlock {
@@ -189,7 +283,17 @@ impl FromStr for StoreChoice {
         match text.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("sqlite", "" | ":memory:")) => Err("`sqlite:` takes a path; a store in memory is `memory:`"),
+            // What other programs take as a URL would be a path here, with a new store at its end.
+            Some(("sqlite", path)) if path.starts_with("//") => {
+                Err("`sqlite:` takes a path, not a URL: `sqlite:/var/lib/…`")
+            }
+            Some(("sqlite", path)) if path.contains(['?', '#', '%']) => {
+                Err("`sqlite:` takes a path without `?`, `#` and `%`: options of a URL are not known")
+            }
+            Some(("sqlite", path)) if path.starts_with("file:") => Err("`sqlite:` takes a path, without `file:`"),
+            Some(("sqlite", path)) if path.ends_with('/') => Err("`sqlite:` takes the path of a file, not of a folder"),
             Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
+            Some(("sqlite3" | "file", _)) | None => Err("a store in a file is `sqlite:PATH`"),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 Ok(Self::Postgres(DatabaseUrl(text.to_owned())))
             }
@@ -264,6 +368,19 @@ mod tests {
             "--store postgres:x",
             "--store-connections 0",
             "--store memory",
+            "--store sqlite://db",
+            "--store sqlite:///var/db",
+            "--store sqlite:db?mode=rwc",
+            "--store sqlite:file:db",
+            "--store sqlite:folder/",
+            "--store sqlite3:db",
+            "--store file:db",
+            "--store db.sqlite",
+            "--store /var/db",
+            "--keyring a --keyring-fd 3",
+            "events",
+            "backup",
+            "keys",
             "--rate-limits maybe",
             "--reset-style mail",
             "--max-body 1MiB",

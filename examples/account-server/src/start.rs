@@ -15,16 +15,18 @@ use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
-use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use keywright::{HousekeepingError, Keywright, MemoryStore, StartError, Store, StoreId, TransactError};
 use keywright_postgres::PostgresStore;
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
 use crate::accounts::file;
 use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::new_account::NewAccount;
+use crate::accounts::seed::Seeding;
 use crate::accounts::slots::SLOT_KINDS;
 use crate::hosts::librepass::LibrePassHost;
 use crate::hosts::nextcloud::NextcloudHost;
@@ -32,11 +34,13 @@ use crate::hosts::rocketchat::RocketChatHost;
 use crate::hosts::server::Server;
 use crate::housekeeping::{Beginnings, Housekeeper};
 use crate::http::{routes, serve, tls};
+use crate::keyring::{self, KeyringPlace};
 use crate::limits::fixed_window::FixedWindows;
 use crate::limits::per_user::PerUserLimits;
 use crate::limits::token_bucket::TokenBuckets;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
+use crate::operator::failure::Failed;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::running::Running;
 use crate::security_log::SecurityLog;
@@ -44,6 +48,8 @@ use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
+/// How many accounts are seeded at the same time.
+const SEEDED_AT_ONCE: usize = 16;
 /// The smallest limit of a body that the policies accept, in bytes.
 const LEAST_BODY: usize = 1024;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
@@ -70,11 +76,11 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let nobody = !first.iter().any(Partition::is_account);
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
+    let mut seeded = Vec::new();
     match &options.accounts {
         Some(path) => {
-            for new in file::read(path).map_err(Failure::AccountsFile)? {
-                seed(&accounts, &new).await?;
-            }
+            let new = file::read(path).map_err(Failure::AccountsFile)?;
+            seeded = seed_all(&accounts, new).await?;
         }
         None => {
             let url = format!("{scheme}://{}", reachable(address));
@@ -88,6 +94,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
 
+    let compared = Arc::clone(&accounts);
     let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. No other process can reach a store in memory.
     let lock = match &options.store {
@@ -101,6 +108,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
     let router = routes::routes(&housekeeper, &watch);
     drop(tokio::spawn(Arc::clone(&housekeeper).keep()));
+    drop(tokio::spawn(report_differences(compared, seeded)));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
     let (lost, running) = (watch.clone(), housekeeper.running.clone());
     let ended = async move {
@@ -170,10 +178,51 @@ pub(crate) async fn assemble(
     })
 }
 
+/// Seeds accounts, a few at the same time, because each login password is hashed slowly. Returns
+/// the entries of those that were seeded earlier.
+async fn seed_all(accounts: &Arc<Accounts>, entries: Vec<NewAccount>) -> Result<Vec<NewAccount>, AccountsError> {
+    let (mut entries, mut seeding, mut kept) = (entries.into_iter(), JoinSet::new(), Vec::new());
+    loop {
+        while seeding.len() < SEEDED_AT_ONCE
+            && let Some(entry) = entries.next()
+        {
+            let accounts = Arc::clone(accounts);
+            seeding.spawn(async move {
+                let seeded = seed(&accounts, &entry).await;
+                seeded.map(|seeding| (seeding == Some(Seeding::Kept)).then_some(entry))
+            });
+        }
+        match seeding.join_next().await {
+            None => return Ok(kept),
+            Some(Ok(seeded)) => kept.extend(seeded?),
+            Some(Err(_)) => return Err(AccountsError::Id),
+        }
+    }
+}
+
+/// Logs which entries of the accounts file differ from the accounts that were seeded from it
+/// earlier. Nothing waits for this, because comparing a password takes as long as checking one.
+async fn report_differences(accounts: Arc<Accounts>, entries: Vec<NewAccount>) {
+    for entry in entries {
+        match accounts.differences(&entry).await {
+            Ok(keys) if keys.is_empty() => {}
+            Ok(keys) => tracing::warn!(
+                name = entry.name,
+                changed = keys.join(", "),
+                "an entry of the accounts file differs from the account; an account is made once, so the change has no effect"
+            ),
+            Err(error) => tracing::warn!(
+                name = entry.name,
+                error = &error as &dyn Error,
+                "an entry of the accounts file cannot be compared with the account"
+            ),
+        }
+    }
+}
+
 /// Seeds an account. An account with damaged data denies every request of its own, but must not
-/// keep the others from being served.
-/// served.
-async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<(), AccountsError> {
+/// keep the others from being served; then the result is `None`.
+async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<Option<Seeding>, AccountsError> {
     match accounts.seed(new).await {
         Err(error) if error.is_damage() => {
             let name = new.name.as_str();
@@ -182,9 +231,9 @@ async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<(), AccountsError
                 error = &error as &dyn Error,
                 "an account's data is damaged; the server starts without it"
             );
-            Ok(())
+            Ok(None)
         }
-        seeded => seeded.map(drop),
+        seeded => seeded.map(Some),
     }
 }
 
@@ -240,21 +289,23 @@ pub(crate) struct Opened {
 /// # Errors
 /// A [`Failure`] with its reason.
 pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
-    let (store, sqlite, beside): (Arc<dyn Store>, _, Option<PathBuf>) = match &options.store {
+    let place = KeyringPlace::find(options)?;
+    keyring::check_store_is_there(options, &place)?;
+    let (store, sqlite): (Arc<dyn Store>, _) = match &options.store {
         StoreChoice::Sqlite(path) => {
             let store = SqliteStore::open(path)
                 .map_err(|source| Failure::Store { path: path.clone(), source: Box::new(source) })?;
             let store = Arc::new(store);
-            (Arc::clone(&store) as Arc<dyn Store>, Some(store), Some(path.with_extension("keyring.toml")))
+            (Arc::clone(&store) as Arc<dyn Store>, Some(store))
         }
-        StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
+        StoreChoice::Memory => (Arc::new(MemoryStore::new()), None),
         StoreChoice::Postgres(url) => {
-            if options.keyring.is_none() {
+            if !place.is_named() {
                 return Err(Failure::NoKeyring);
             }
             let builder = PostgresStore::builder(url.as_str())?.connections(options.store_connections.into());
             let builder = if options.store_pooler { builder.behind_pooler() } else { builder };
-            (Arc::new(builder.open().await?), None, None)
+            (Arc::new(builder.open().await?), None)
         }
     };
     let builder = Keywright::builder_shared(store)
@@ -262,13 +313,8 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
         .observer(Arc::new(SecurityLog))
         .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS))
         .load_limit(Arc::new(TokioTimer), Duration::from_secs(LOAD_SECONDS));
-    let keyring = options.keyring.clone().or(beside);
-    let builder = match &keyring {
-        Some(path) => builder.keyring_file(path),
-        None => builder.keyring(Keyring::generate(&SystemEntropy).map_err(Failure::Generate)?),
-    };
-    let place = keyring.unwrap_or_else(|| "(in memory)".into());
-    let keywright = builder.open().await.map_err(|source| Failure::Keyring { place, source })?;
+    let opened = place.set(builder)?.open().await;
+    let keywright = opened.map_err(|source| Failure::Keyring { place: place.name(), source })?;
     Ok(Opened { keywright, sqlite })
 }
 
@@ -337,6 +383,16 @@ pub(crate) enum Failure {
     Serve(#[source] io::Error),
     #[error("the server stopped, because what it would store would be lost")]
     Lost(#[source] Fault),
+    #[error(
+        "the keyring {} belongs to the store {store}, but there is no file {}: check the path and that its volume is \
+         mounted, or restore a backup; to start anew, use a new keyring file",
+        keyring.display(), path.display()
+    )]
+    StoreGone { path: PathBuf, keyring: PathBuf, store: StoreId },
+    #[error("KEYWRIGHT_KEYRING is set, and --keyring or --keyring-fd too: name one keyring")]
+    TwoKeyrings,
+    #[error(transparent)]
+    Command(#[from] Failed),
     #[error("a store in memory holds no accounts")]
     NothingStored,
     #[error("there is no store {}", path.display())]

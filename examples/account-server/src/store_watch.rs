@@ -33,6 +33,14 @@ impl StoreWatch {
         None
     }
 
+    /// Returns how much space is left where the store is, or `None` in memory, or if the system does
+    /// not report it.
+    #[cfg(unix)]
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.store.as_ref()?.path()?).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Returns once the files are lost. Checks every few seconds.
     pub(crate) async fn lost(&self) {
         while self.look().is_none() {

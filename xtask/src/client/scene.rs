@@ -1,6 +1,7 @@
 //! The files that a server is started on, and the search for secrets that must not be left in them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -31,7 +32,13 @@ impl Scene {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), Error> {
-        fs::write(self.path(name), text).map_err(Error::io(name))
+        let mut options = fs::File::options();
+        options.write(true).create(true).truncate(true);
+        // The server refuses a file of passwords that others can read.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let write = |mut file: fs::File| file.write_all(text.as_bytes());
+        options.open(self.path(name)).and_then(write).map_err(Error::io(name))
     }
 
     /// Returns the path of a file of this scene, whether or not it exists.

@@ -1,37 +1,18 @@
-//! The keyring file: TOML with mode 0600. This crate creates it once and never replaces it.
+//! The keyring file: TOML with mode 0600. It is created once; a change replaces it as a whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
-use std::string::{String, ToString};
-use std::vec::Vec;
+use std::path::{Path, PathBuf};
+use std::string::String;
 
-use serde::Deserialize;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{Keyring, KeyringError};
-use crate::entropy::{Entropy, EntropyError};
-use crate::secret::SecretBytes;
-use crate::time::{TimeError, UnixSeconds};
+use super::Keyring;
+use super::text::KeyringFileError;
+use crate::entropy::Entropy;
 
 /// The largest keyring file that is read, in bytes. It has room for about 900 keys.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parsed {
-    seal: Vec<String>,
-    index: String,
-    #[serde(default)]
-    fence: u64,
-}
-
-impl Drop for Parsed {
-    fn drop(&mut self) {
-        self.seal.zeroize();
-        self.index.zeroize();
-    }
-}
 
 /// How a keyring was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +38,7 @@ impl Keyring {
         if u64::try_from(read).unwrap_or(u64::MAX) >= MAX_FILE_BYTES {
             return Err(KeyringFileError::Format { line: None });
         }
-        Self::parse(&text)
+        Self::from_text(&text)
     }
 
     /// Creates a keyring file that must not exist yet. It has mode 0600 and is synced to disk
@@ -74,12 +55,8 @@ impl Keyring {
         let text = keyring.to_text();
         // The file is written under another name and then linked into place, so a reader never sees
         // half a keyring, and an existing one is never lost.
-        let mut draft = path.as_os_str().to_owned();
-        let mut tag = [0_u8; 8];
-        entropy.fill(&mut tag)?;
-        draft.push(std::format!(".{}.new", hex::encode(tag)));
-        let draft = std::path::PathBuf::from(draft);
-        let written = write_new(&draft, text.as_bytes()).and_then(|()| std::fs::hard_link(&draft, path));
+        let draft = draft_of(path, entropy)?;
+        let written = write_new(&draft, text.expose().as_bytes()).and_then(|()| std::fs::hard_link(&draft, path));
         let removed = std::fs::remove_file(&draft);
         match written {
             Ok(()) => {
@@ -90,6 +67,35 @@ impl Keyring {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(KeyringFileError::Exists),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Changes a keyring file, with all other changes kept out meanwhile. The file is replaced as a
+    /// whole, and synced to disk before this returns, so a crash leaves the old or the new one.
+    /// Mode, owner and group stay. Returns the new keyring.
+    ///
+    /// # Errors
+    /// Returns [`KeyringFileError`] if the file cannot be read or replaced, or if `change` fails.
+    /// The file is unchanged then.
+    pub fn update(
+        path: &Path,
+        entropy: &(impl Entropy + ?Sized),
+        change: impl FnOnce(Self) -> Result<Self, KeyringFileError>,
+    ) -> Result<Self, KeyringFileError> {
+        // Where the path leads, because a link must not be replaced by a file.
+        let path = std::fs::canonicalize(path)?;
+        let _locked = lock(&path)?;
+        let keyring = change(Self::load(&path)?)?;
+        let draft = draft_of(&path, entropy)?;
+        let replaced = write_new(&draft, keyring.to_text().expose().as_bytes())
+            .and_then(|()| same_access(&path, &draft))
+            .and_then(|()| std::fs::rename(&draft, &path));
+        if let Err(error) = replaced {
+            // The error that is reported is the one above.
+            let _removed = std::fs::remove_file(&draft);
+            return Err(error.into());
+        }
+        sync_folder(&path)?;
+        Ok(keyring)
     }
 
     /// Reads the keyring file, or creates it if it is absent **and** `store_is_empty`.
@@ -117,44 +123,6 @@ impl Keyring {
             Err(error) => Err(error),
         }
     }
-
-    fn parse(text: &str) -> Result<Self, KeyringFileError> {
-        // The parser's message quotes the line at which it fails, which may be a key. Only the
-        // line's number is kept.
-        let parsed: Parsed = toml::from_str(text).map_err(|error| KeyringFileError::Format {
-            line: error.span().map(|span| text.get(..span.start).unwrap_or("").matches('\n').count().saturating_add(1)),
-        })?;
-        let seal = parsed.seal.iter().map(|key| decode(key)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::from_keys(&seal, &decode(&parsed.index)?)?.with_fence(UnixSeconds::new(parsed.fence)?))
-    }
-
-    fn to_text(&self) -> Zeroizing<String> {
-        let mut text =
-            Zeroizing::new(String::with_capacity(1024_usize.saturating_add(self.keys.len().saturating_mul(80))));
-        text.push_str(
-            "# Keywright keyring. Whoever has this file and the database can test guesses: keep the two apart, in backups too.\n\
-             # seal: newest first; a new key in front is used for what is written next, older ones still open what they sealed.\n\
-             # index: never changes. fence: Unix seconds; set it to the present after restoring a backup.\n\
-             seal = [",
-        );
-        for (place, key) in self.keys.iter().enumerate() {
-            text.push_str(if place == 0 { "\"" } else { ", \"" });
-            text.push_str(&Zeroizing::new(hex::encode(key.root.expose())));
-            text.push('"');
-        }
-        text.push_str("]\nindex = \"");
-        text.push_str(&Zeroizing::new(hex::encode(self.index.expose())));
-        text.push_str("\"\nfence = ");
-        text.push_str(&self.fence.to_string());
-        text.push('\n');
-        text
-    }
-}
-
-fn decode(text: &str) -> Result<SecretBytes<32>, KeyringFileError> {
-    let mut key = SecretBytes::zeroed();
-    hex::decode_to_slice(text, key.expose_mut()).map_err(|_| KeyringFileError::Key)?;
-    Ok(key)
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -167,6 +135,54 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+fn draft_of(path: &Path, entropy: &(impl Entropy + ?Sized)) -> Result<PathBuf, KeyringFileError> {
+    let mut tag = [0_u8; 8];
+    entropy.fill(&mut tag)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(std::format!(".{}.new", hex::encode(tag)));
+    Ok(draft.into())
+}
+
+/// Locks the keyring file that is at the path once the lock is held: whoever held it before may
+/// have replaced the file.
+fn lock(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        file.lock()?;
+        if is_same_file(&file.metadata()?, &std::fs::metadata(path)?) {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// A file that is open cannot be replaced there.
+#[cfg(not(unix))]
+fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// Lets the same users read a new file as an old one.
+#[cfg(unix)]
+fn same_access(old: &Path, new: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (was, is) = (std::fs::metadata(old)?, std::fs::metadata(new)?);
+    if (was.uid(), was.gid()) != (is.uid(), is.gid()) {
+        std::os::unix::fs::chown(new, Some(was.uid()), Some(was.gid()))?;
+    }
+    std::fs::set_permissions(new, was.permissions())
+}
+
+#[cfg(not(unix))]
+fn same_access(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Syncs the folder, because the new file name has to survive a crash too.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
@@ -176,54 +192,23 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// Nobody but the owner may access the file. If root owns it, a group may read it: the server's,
+/// which then cannot change it.
 #[cfg(unix)]
 fn check_mode(file: &File) -> Result<(), KeyringFileError> {
-    use std::os::unix::fs::PermissionsExt;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        return Err(KeyringFileError::Mode);
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    // A pipe has no mode that is worth anything: whoever made it has it.
+    if !metadata.is_file() {
+        return Ok(());
     }
-    Ok(())
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if metadata.mode() & forbidden != 0 { Err(KeyringFileError::Mode) } else { Ok(()) }
 }
 
 #[cfg(not(unix))]
 fn check_mode(_: &File) -> Result<(), KeyringFileError> {
     Ok(())
-}
-
-/// Why a keyring file cannot be used. No variant quotes the file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyringFileError {
-    /// The file cannot be read or written.
-    #[error("the keyring file cannot be read or written")]
-    Io(#[from] io::Error),
-    /// The file exists already.
-    #[error("the keyring file exists already")]
-    Exists,
-    /// The file is absent, and the store holds data that only its keys open.
-    #[error("the keyring file is missing, but the store holds data: restore the file; a new one would open none of it")]
-    Missing,
-    /// Other users may read the file.
-    #[error("the keyring file can be read by others: set its mode to 0600")]
-    Mode,
-    /// The file is not a keyring: its TOML is malformed, or a field is unknown or missing.
-    #[error("the keyring file is not valid{}", .line.map(|line| std::format!(" (line {line})")).unwrap_or_default())]
-    Format {
-        /// The line, counted from 1, if it is known.
-        line: Option<usize>,
-    },
-    /// A key is not 64 hex digits.
-    #[error("a key in the keyring file is not 64 hex digits")]
-    Key,
-    /// The fence is not a valid time.
-    #[error("the fence in the keyring file is not a valid time")]
-    Fence(#[from] TimeError),
-    /// The keys do not form a keyring.
-    #[error(transparent)]
-    Keys(#[from] KeyringError),
-    /// The random number generator failed.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
 }
 
 #[cfg(test)]
@@ -244,8 +229,14 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-            assert!(matches!(Keyring::load(&path), Err(KeyringFileError::Mode)));
+            let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&path).unwrap()) == 0;
+            for (mode, good) in [(0o644, false), (0o440, is_root), (0o640, is_root), (0o660, false), (0o604, false)] {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+                match Keyring::load(&path) {
+                    Ok(_) => assert!(good, "{mode:o}"),
+                    Err(error) => assert!(!good && matches!(error, KeyringFileError::Mode), "{mode:o}: {error}"),
+                }
+            }
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
     }
@@ -278,26 +269,30 @@ mod tests {
     }
 
     #[test]
-    fn errors_do_not_quote_the_file() {
-        let secret = "5e".repeat(32);
-        for broken in [
-            std::format!("seal = [\"{secret}\"]\nindex = \"{secret}\"\nother = \"{secret}\""),
-            std::format!("seal = [\"{secret}\nindex = 1"),
-            std::format!("seal = [\"{secret}zz\"]\nindex = \"{secret}\""),
-            std::format!("seal = []\nindex = \"{secret}\""),
-            std::format!("seal = [\"{secret}\", \"{secret}\"]\nindex = \"{secret}\""),
-            std::format!("seal = [\"{secret}\"]\nindex = \"{secret}\"\nfence = 1700000000000"),
-        ] {
-            let error = Keyring::parse(&broken).unwrap_err();
-            let shown =
-                std::format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string));
-            assert!(!shown.contains("5e5e"), "{shown}");
+    fn changes_replace_the_file_one_after_the_other_and_keep_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyring.toml");
+        let made = Keyring::create(&path, &SystemEntropy).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    Keyring::update(&path, &SystemEntropy, |ring| Ok(ring.rotated(&SystemEntropy)?)).unwrap();
+                });
+            }
+        });
+        let read = Keyring::load(&path).unwrap();
+        assert_eq!(read.key_ids().count(), 9, "no change is lost");
+        assert_eq!(read.key_ids().last(), made.key_ids().next());
+        let refused = Keyring::update(&path, &SystemEntropy, |_| Err(KeyringFileError::Key));
+        assert!(matches!(refused, Err(KeyringFileError::Key)));
+        assert_eq!(Keyring::load(&path).unwrap().key_ids().count(), 9);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
         }
-    }
-
-    #[test]
-    fn the_fence_is_kept() {
-        let ring = Keyring::generate(&SystemEntropy).unwrap().with_fence(UnixSeconds::new(77).unwrap());
-        assert_eq!(Keyring::parse(&ring.to_text()).unwrap().fence().get(), 77);
     }
 }

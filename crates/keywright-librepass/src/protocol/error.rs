@@ -77,12 +77,15 @@ impl ApiError {
     /// The store failed. Where a change may have happened the outcome is unknown, so this is not
     /// the code of a refusal.
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
+    /// The store has no room. Nothing was changed.
+    pub(crate) const NO_ROOM: Self = Self::new(StatusCode::INSUFFICIENT_STORAGE, "LP-Database-Error");
     /// Too many requests wait for this account, or the store took too long to read. Nothing was
     /// decided.
     pub(crate) const BUSY: Self =
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
     /// Too many mails wait, because a mail server fails.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
+
     /// Returns the answer to a cipher beyond the vault limit.
     pub(crate) const fn cipher_limit(limit: u64) -> Self {
         Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }

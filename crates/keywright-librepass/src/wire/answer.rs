@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{HeaderValue, REFERRER_POLICY};
 use keywright_rekey::{Difference, VaultError};
-use keywright_store::{LoadError, StepError, TransactError};
+use keywright_store::{LoadError, Shortage, StepError, TransactError};
 use keywright_wire::{DueError, Reply};
 use serde::Serialize;
 
@@ -29,9 +29,18 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether the store has no room: nothing was decided.
+    pub(crate) fn lacks_room(&self) -> bool {
+        match self {
+            Self::Due(error) => error.lacks_room(),
+            Self::Vault(VaultError::Transact(error)) => error.shortage() == Some(Shortage::Room),
+            Self::Refused(_) | Self::Batch(..) | Self::Vault(_) => false,
+        }
+    }
+
     /// Whether the account was busy, or the store took too long to read: nothing was decided, and
     /// the same request may succeed in a moment.
-    pub(crate) const fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         match self {
             Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
             Self::Vault(VaultError::Load(LoadError::TimedOut) | VaultError::Restless) => true,

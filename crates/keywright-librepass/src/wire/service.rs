@@ -256,6 +256,7 @@ fn failed(endpoint: Endpoint, failure: &Failure) -> ApiError {
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     match failure {
         Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL,
+        failure if failure.lacks_room() => ApiError::NO_ROOM,
         _ => ApiError::FAILED,
     }
 }
@@ -294,3 +295,19 @@ impl<H: Host> Protocol for LibrePass<H> {
 
 #[cfg(feature = "tower")]
 keywright_wire::tower_service!(LibrePass: Host);
+
+#[cfg(test)]
+mod tests {
+    use keywright_store::Shortage;
+
+    use super::*;
+
+    #[test]
+    fn a_store_without_room_or_in_use_by_others_is_no_fault_of_the_server() {
+        let failure = |shortage: Shortage| Failure::from(TransactError::Rejected(shortage.into()));
+        assert!(failure(Shortage::Busy).is_busy() && !failure(Shortage::Room).is_busy());
+        let room = failed(Endpoint::ALL[0], &failure(Shortage::Room)).reply();
+        assert_eq!((room.status().as_u16(), room.headers().get("retry-after")), (507, None));
+        assert_eq!(room.into_response().body().as_ref(), br#"{"error":"LP-Database-Error","status":507}"#);
+    }
+}

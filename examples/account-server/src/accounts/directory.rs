@@ -3,6 +3,7 @@
 use keywright::core::random_bytes;
 use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{AppToken, AppTokenId};
+use keywright::rocketchat::EndLogins;
 use keywright::store::{Draft, Partition, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
@@ -12,7 +13,9 @@ use keywright::{AccountId, Driver, SecretString, TransactError};
 use crate::accounts::error::AccountsError;
 use crate::accounts::keys::{IndexKeys, account_id, decode, profile_partition};
 use crate::accounts::password::Passwords;
-use crate::accounts::slots::{APP_PASSWORD, AppPassword, PROFILE, Profile};
+use crate::accounts::slots::{
+    APP_PASSWORD, AppPassword, ISSUED_TOKENS, PROFILE, Profile, ROCKETCHAT_KEYS, ROCKETCHAT_PROFILE,
+};
 
 /// The accounts.
 pub(crate) struct Accounts {
@@ -122,6 +125,37 @@ impl Accounts {
             Some(_) | None => Ok(false),
         };
         Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD.name()], step).await?)
+    }
+
+    /// Ends all app passwords and Rocket.Chat logins of an account permanently. Called again, it ends
+    /// those that remain.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
+    pub(crate) async fn end_logins(&self, account: &AccountId) -> Result<(), AccountsError> {
+        if let Some(profile) = self.profile(account).await? {
+            for index in profile.app_passwords {
+                let _was_live = self.end_app_password(account, &AppTokenId(hex::encode(index))).await?;
+            }
+        }
+        self.end_rocketchat_logins(account, &EndLogins::All).await
+    }
+
+    /// Drops the profile of an account that is erased. The records of its logins stay, ended, and
+    /// so do the claims on its addresses, so that nobody inherits them.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
+    pub(crate) async fn forget(&self, account: &AccountId) -> Result<(), AccountsError> {
+        let Some(partition) = profile_partition(account) else { return Ok(()) };
+        let step = |draft: &mut Draft<'_>| {
+            draft.delete(PROFILE)?;
+            draft.delete(ROCKETCHAT_PROFILE)?;
+            draft.delete(ROCKETCHAT_KEYS)?;
+            draft.delete(ISSUED_TOKENS)
+        };
+        let slots = [PROFILE.name(), ROCKETCHAT_PROFILE.name(), ROCKETCHAT_KEYS.name(), ISSUED_TOKENS.name()];
+        Ok(self.driver.transact(&partition, &slots, step).await?)
     }
 
     /// Whether an account with this name was seeded earlier.

@@ -5,6 +5,7 @@
 //! and an app password under its own. The account's id is `acc-` followed by the login name's index
 //! value, so it is not stored a second time and does not reveal the name.
 
+mod compare;
 pub(crate) mod directory;
 pub(crate) mod error;
 pub(crate) mod file;

@@ -44,8 +44,9 @@ impl Accounts {
         if self.is_seeded(&account).await? {
             return Ok(Seeding::Kept);
         }
+        let mut app_passwords = Vec::with_capacity(new.app_passwords.len());
         for secret in &new.app_passwords {
-            self.add_app_password(&account, &new.name, secret).await?;
+            app_passwords.push(self.add_app_password(&account, &new.name, secret).await?);
         }
         let entropy = &**self.driver.entropy();
         let password = match &new.login_password {
@@ -56,7 +57,7 @@ impl Accounts {
             Some(user) => Some(self.prepare_rocketchat(&account, &new.name, user, new.login_password.as_ref()).await?),
             None => None,
         };
-        let profile = Profile { name: new.name.clone(), email: new.email.clone(), password };
+        let profile = Profile { name: new.name.clone(), email: new.email.clone(), password, app_passwords };
         let partition = Partition::name(&self.keys.login_name(&new.name));
         let put = |draft: &mut Draft<'_>| {
             draft.put(PROFILE, &profile)?;
@@ -74,8 +75,9 @@ impl Accounts {
         account: &AccountId,
         name: &str,
         secret: &SecretString,
-    ) -> Result<(), AccountsError> {
+    ) -> Result<[u8; 32], AccountsError> {
         warn_if_short(account, secret, "an app password");
+        let index = self.keys.app_password(secret);
         let step = |draft: &mut Draft<'_>| match draft.read(APP_PASSWORD)? {
             Some(found) => Ok(found.account == *account),
             None => {
@@ -83,9 +85,8 @@ impl Accounts {
                 draft.put(APP_PASSWORD, &new).map(|()| true)
             }
         };
-        let partition = Partition::name(&self.keys.app_password(secret));
-        let ours = self.driver.transact(&partition, &[APP_PASSWORD.name()], step).await?;
-        if ours { Ok(()) } else { Err(AccountsError::Taken { what: "an app password", name: name.to_owned() }) }
+        let ours = self.driver.transact(&Partition::name(&index), &[APP_PASSWORD.name()], step).await?;
+        if ours { Ok(index) } else { Err(AccountsError::Taken { what: "an app password", name: name.to_owned() }) }
     }
 
     /// Claims ids, addresses and tokens for an account that is being created, and returns its

@@ -6,6 +6,7 @@ use keywright::{AccountId, SlotKind, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::password::PasswordHash;
+use crate::readiness;
 
 /// The profile, under the index value of the login name.
 pub(super) const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
@@ -36,6 +37,7 @@ pub(crate) const SLOT_KINDS: &[SlotKind] = &[
     ISSUED_TOKEN.kind(),
     ISSUED_TOKENS.kind(),
     ROCKETCHAT_KEYS.kind(),
+    readiness::TEST.kind(),
 ];
 
 /// What the server knows about an account.
@@ -45,10 +47,12 @@ pub(crate) struct Profile {
     pub(crate) name: String,
     pub(crate) email: Option<String>,
     pub(super) password: Option<PasswordHash>,
+    /// The index values of the account's app passwords, including those that have ended.
+    pub(super) app_passwords: Vec<[u8; 32]>,
 }
 
 impl Record for Profile {
-    const SCHEMA: u16 = 1;
+    const SCHEMA: u16 = 2;
 }
 
 /// An app password's record: found by its index value, so it need not be compared.

@@ -7,18 +7,24 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use keywright::{librepass, nextcloud, rocketchat};
+use keywright::core::random_bytes;
+use keywright::{SystemEntropy, librepass, nextcloud, rocketchat};
+use tracing::Instrument;
 
 use crate::housekeeping::Housekeeper;
+use crate::http::peer::socket_address;
 use crate::http::{links, unlock};
+use crate::readiness::Readiness;
 use crate::running::Running;
 use crate::store_watch::StoreWatch;
 
 const PAGE: &str = include_str!("page.html");
+/// The header that names a request in answers.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// Returns the routes of the whole server.
@@ -28,10 +34,12 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
     let passwords_app = nextcloud::APP_PATH;
     let asked = watch.clone();
+    let readiness = Readiness::new(housekeeper.keywright.clone(), watch.clone());
     let mut router = Router::new()
         .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async move || health(&asked)))
+        .route("/ready", get(async move || ready(readiness.check().await)))
         .route_service(passwords_app, nextcloud.clone())
         .route_service(&format!("{passwords_app}{{*unknown}}"), nextcloud.clone())
         .route_service(rocketchat_base, rocketchat.clone())
@@ -115,6 +123,14 @@ fn health(watch: &StoreWatch) -> Response {
     }
 }
 
+/// Whether the server can do its work. `/health` is whether it lives.
+fn ready(verdict: Result<(), &'static str>) -> Response {
+    match verdict {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+    }
+}
+
 fn page(page: &'static str) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
@@ -126,13 +142,40 @@ fn page(page: &'static str) -> impl IntoResponse {
 /// Logs the route, never the path or the query, because those may contain codes. A request that
 /// failed may have failed because the store is lost, so this is checked too.
 async fn log(watch: StoreWatch, request: Request, next: Next) -> Response {
+    let id = request_id();
+    // Everything that is logged on the way has the request's id.
+    let span = tracing::info_span!("request", id);
+    let mut response = logged(watch, request, next).instrument(span).await;
+    // A client can name its request when it reports a fault.
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Returns an id for a request: it only tells lines of the log apart. It is no client's own,
+/// because those could be anything.
+fn request_id() -> String {
+    random_bytes::<8>(&SystemEntropy).map(hex::encode).unwrap_or_default()
+}
+
+async fn logged(watch: StoreWatch, request: Request, next: Next) -> Response {
+    let client = socket_address(request.extensions()).map(|address| address.to_canonical().to_string());
+    let client = client.unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
     let begun = Instant::now();
     let response = next.run(request).await;
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
-    tracing::info!(method, route, status, milliseconds, "request");
+    match status {
+        // What the operator has to know: who was turned away, and for how long.
+        429 | 503 => {
+            let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            tracing::warn!(method, route, status, milliseconds, client, retry_after, "request");
+        }
+        _ => tracing::info!(method, route, status, milliseconds, client, "request"),
+    }
     if response.status().is_server_error() {
         // This wakes the task that waits for the loss of the store.
         let _lost = watch.look();

@@ -6,5 +6,5 @@ mod life;
 mod limits;
 mod links;
 mod races;
-mod scene;
+pub(crate) mod scene;
 mod stock;

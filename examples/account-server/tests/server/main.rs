@@ -7,14 +7,24 @@ mod client;
 mod program;
 
 mod accounts;
+#[cfg(unix)]
+mod clock;
+mod commands;
+mod copies;
 mod demo;
 mod files;
 mod http;
+mod keys;
 mod librepass;
 mod limits;
+mod log;
 mod mail;
 mod operator;
+mod pairs;
 mod postgres;
+mod ready;
+#[cfg(unix)]
+mod restart;
 mod rocketchat;
 mod smtp;
 mod stop;

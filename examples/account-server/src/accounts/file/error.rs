@@ -7,6 +7,8 @@ use std::io;
 pub(crate) enum AccountsFileError {
     #[error("it cannot be read")]
     Read(#[from] io::Error),
+    #[error("it holds passwords, but others can access it (mode {mode:04o}): set its mode to 0600 or 0640")]
+    Mode { mode: u32 },
     #[error("line {line} is not TOML")]
     Syntax { line: usize },
     #[error("unknown in {place}: {keys}")]

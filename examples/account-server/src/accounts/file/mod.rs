@@ -7,6 +7,8 @@ mod rocketchat;
 mod values;
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use keywright::SecretString;
@@ -15,7 +17,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::file::reader::{Reader, secrets};
-use crate::accounts::file::values::{is_email, is_name, is_password};
+pub(crate) use crate::accounts::file::values::is_name;
+use crate::accounts::file::values::{is_email, is_password};
 use crate::accounts::new_account::NewAccount;
 
 const ACCOUNT_KEYS: [&str; 5] = ["name", "email", "login_password", "app_passwords", "rocketchat"];
@@ -25,8 +28,28 @@ const ACCOUNT_KEYS: [&str; 5] = ["name", "email", "login_password", "app_passwor
 /// # Errors
 /// An [`AccountsFileError`] if the file or one of its values is invalid.
 pub(crate) fn read(path: &Path) -> Result<Vec<NewAccount>, AccountsFileError> {
-    let text = SecretString::new(std::fs::read_to_string(path)?);
-    parse(text.expose())
+    let mut file = File::open(path)?;
+    check_mode(&file)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    parse(SecretString::new(text).expose())
+}
+
+/// The file holds passwords, so nobody but its owner may write it, and nobody but its owner and
+/// its group may read it.
+#[cfg(unix)]
+fn check_mode(file: &File) -> Result<(), AccountsFileError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.mode() & 0o027 != 0 {
+        return Err(AccountsFileError::Mode { mode: metadata.mode() & 0o777 });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &File) -> Result<(), AccountsFileError> {
+    Ok(())
 }
 
 fn parse(text: &str) -> Result<Vec<NewAccount>, AccountsFileError> {

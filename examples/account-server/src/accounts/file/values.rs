@@ -8,7 +8,7 @@ const MAX_NAME_BYTES: usize = 190;
 const MAX_EMAIL_BYTES: usize = 254;
 
 /// HTTP Basic ends the name at the first colon.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(|c: char| c == ':' || c.is_control())
 }
 

@@ -38,7 +38,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let folder = new_folder();
+        Self::of(new_folder())
+    }
+
+    /// A scene in an empty folder.
+    pub(crate) fn of(folder: Folder) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         folder.write("tls.crt", &made.cert.pem());
         folder.write("tls.key", &made.signing_key.serialize_pem());

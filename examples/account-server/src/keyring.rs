@@ -1,0 +1,136 @@
+//! Where the keyring comes from.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keywright::{Builder, KeySource, KeySourceError, Keyring, SecretString, SystemEntropy};
+
+use crate::options::{Options, StoreChoice};
+use crate::start::Failure;
+
+/// The variable that holds the text of a keyring.
+const TEXT: &str = "KEYWRIGHT_KEYRING";
+/// Set by systemd to the folder of `ConfigurationDirectory=`.
+const FOLDER: &str = "CONFIGURATION_DIRECTORY";
+/// The file in that folder.
+const FILE: &str = "keyring.toml";
+
+/// Where the keyring is.
+#[derive(Debug)]
+pub(crate) enum KeyringPlace {
+    /// In a file, which is created for an empty store.
+    File(PathBuf),
+    /// In a descriptor that was open when the server started.
+    Descriptor(u32),
+    /// In the environment.
+    Environment,
+    /// Nowhere: for a store in memory. Refused for one in a database.
+    Memory,
+}
+
+impl KeyringPlace {
+    /// `--keyring` or `--keyring-fd`; or the variable `KEYWRIGHT_KEYRING`; or a file in the
+    /// configuration folder; or a file beside the store, to try things out.
+    ///
+    /// # Errors
+    /// A [`Failure`] if two are named.
+    pub(crate) fn find(options: &Options) -> Result<Self, Failure> {
+        let text = env::var_os(TEXT).is_some();
+        match (&options.keyring, options.keyring_fd) {
+            (Some(_), _) | (_, Some(_)) if text => Err(Failure::TwoKeyrings),
+            (Some(path), _) => Ok(Self::File(path.clone())),
+            (None, Some(number)) => Ok(Self::Descriptor(number)),
+            (None, None) if text => Ok(Self::Environment),
+            (None, None) => Ok(match (&options.store, env::var_os(FOLDER)) {
+                (StoreChoice::Memory, _) => Self::Memory,
+                (_, Some(folder)) => Self::File(PathBuf::from(folder).join(FILE)),
+                (StoreChoice::Postgres(_), None) => Self::Memory,
+                (StoreChoice::Sqlite(path), None) => Self::File(path.with_extension("keyring.toml")),
+            }),
+        }
+    }
+
+    /// Gives the keyring to a builder.
+    ///
+    /// # Errors
+    /// A [`Failure`] if a keyring cannot be generated.
+    pub(crate) fn set(&self, builder: Builder) -> Result<Builder, Failure> {
+        Ok(match self {
+            Self::File(path) => builder.keyring_file(path),
+            Self::Descriptor(number) => {
+                let descriptor = Descriptor(*number);
+                // A pipe can be read only once, so a key that is added later is not noticed there.
+                if descriptor.path().is_file() {
+                    builder.key_source(Arc::new(descriptor))
+                } else {
+                    builder.keyring(descriptor.read().map_err(|source| self.unreadable(source))?)
+                }
+            }
+            Self::Environment => builder.key_source(Arc::new(Environment)),
+            Self::Memory => builder.keyring(Keyring::generate(&SystemEntropy).map_err(Failure::Generate)?),
+        })
+    }
+
+    /// Whether the keyring outlives this process.
+    pub(crate) const fn is_named(&self) -> bool {
+        !matches!(self, Self::Memory)
+    }
+
+    fn unreadable(&self, source: KeySourceError) -> Failure {
+        Failure::Keyring { place: self.name(), source: source.into() }
+    }
+
+    /// How a message names it.
+    pub(crate) fn name(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Descriptor(number) => format!("(file descriptor {number})").into(),
+            Self::Environment => format!("(variable {TEXT})").into(),
+            Self::Memory => "(in memory)".into(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Descriptor(u32);
+
+impl Descriptor {
+    fn path(&self) -> PathBuf {
+        format!("/dev/fd/{}", self.0).into()
+    }
+}
+
+impl KeySource for Descriptor {
+    fn read(&self) -> Result<Keyring, KeySourceError> {
+        Keyring::load(&self.path()).map_err(KeySourceError::new)
+    }
+}
+
+#[derive(Debug)]
+struct Environment;
+
+impl KeySource for Environment {
+    fn read(&self) -> Result<Keyring, KeySourceError> {
+        let text = SecretString::new(env::var(TEXT).map_err(|_| KeySourceError::new("it is not set, or not UTF-8"))?);
+        Keyring::from_text(text.expose()).map_err(KeySourceError::new)
+    }
+}
+
+/// Whether the store is gone although the keyring was used with one. Checked before the store is
+/// opened, because that would create an empty file, in a folder that is not mounted for example.
+///
+/// # Errors
+/// A [`Failure`] that names the store.
+pub(crate) fn check_store_is_there(options: &Options, place: &KeyringPlace) -> Result<(), Failure> {
+    let (StoreChoice::Sqlite(path), KeyringPlace::File(keyring)) = (&options.store, place) else { return Ok(()) };
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    // A keyring that cannot be read is reported when the store is opened with it.
+    match Keyring::load(keyring).ok().and_then(|found| found.store()) {
+        Some(store) => Err(Failure::StoreGone { path: path.clone(), keyring: keyring.clone(), store }),
+        None => Ok(()),
+    }
+}

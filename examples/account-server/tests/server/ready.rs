@@ -1,0 +1,58 @@
+//! `/ready`, which reads and writes the store, and `/health`, which does not.
+
+use keywright::sqlite::rusqlite::Connection;
+
+use crate::client::{Client, get, raw, text};
+use crate::program::new_folder;
+
+#[test]
+fn a_server_is_ready_while_its_store_can_be_written() {
+    let folder = new_folder();
+    let server = folder.start(&["--store", "sqlite:db"]);
+    let ready = get(&server, "/ready");
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+    assert_eq!(raw(&server, text("POST", "/ready", "", "x").as_bytes()).status, 405);
+    // Another program holds the file's lock: the server lives, but cannot work.
+    let other = Connection::open(folder.path("db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = loop {
+        let answer = get(&server, "/ready");
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, refused.body.as_str()), (503, "not ready: the store cannot be read or written\n"));
+    assert_eq!(get(&server, "/health").body, "ok\n");
+    other.execute_batch("ROLLBACK").unwrap();
+    while get(&server, "/ready").status != 200 {}
+    assert!(server.log().contains("the server is not ready reason=\"the store cannot be read or written\""));
+    server.stop();
+    folder.run(&["--store", "sqlite:db", "check"]);
+}
+
+#[test]
+fn a_store_in_memory_is_ready_too() {
+    let folder = new_folder();
+    let server = folder.start(&["--store", "memory:"]);
+    assert!((0..100).all(|_| get(&server, "/ready").status == 200));
+    server.stop();
+}
+
+/// SQLite's lock in the hands of another program: nothing is decided, and the client may try again.
+#[test]
+fn a_store_that_another_program_holds_is_answered_with_503() {
+    let folder = new_folder();
+    folder.write("accounts.toml", "[[account]]\nname = \"alice\"\napp_passwords = [\"alice-app-password-1234\"]\n");
+    let server = folder.start(&["--store", "sqlite:db", "--accounts", "accounts.toml"]);
+    let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
+    assert_eq!(alice.set_challenge("a").status, 200);
+    let other = Connection::open(folder.path("db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Another client, because an open session needs no commit.
+    let mut other_client = Client::new(&server, "alice", "alice-app-password-1234");
+    let refused = other_client.open("a");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(other_client.open("a").status, 200, "it was not counted");
+    server.stop();
+}
