@@ -8,6 +8,7 @@ mod nextcloud;
 mod nextcloud_python;
 mod nextcloud_rust;
 mod rocketchat;
+mod rocketchat_python;
 mod scene;
 mod server;
 mod venv;
@@ -33,6 +34,8 @@ pub(crate) enum Client {
     NextcloudPython,
     /// The npm package `@rocket.chat/api-client`.
     Rocketchat,
+    /// The Python package `rocketchat_API`.
+    RocketchatPython,
 }
 
 /// Drives one client, or all of them.
@@ -53,6 +56,7 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
             Client::NextcloudRust => nextcloud_rust::run(root, &runs, &program, counts)?,
             Client::NextcloudPython => nextcloud_python::run(root, &runs, &program, counts)?,
             Client::Rocketchat => rocketchat::run(root, &runs, &program, counts)?,
+            Client::RocketchatPython => rocketchat_python::run(root, &runs, &program, counts)?,
         }
     }
     Ok(())

@@ -6,13 +6,24 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{audit, client, layout, msrv, process, readme, references, resolve, supply, tools};
+use crate::{audit, client, contract, layout, msrv, process, readme, references, resolve, supply, tools};
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = every_step(root, &mut report);
+    report.finish();
+    outcome
+}
+
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
+pub(crate) fn check_contract(root: &Path) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| tools::require_node())
+        .and_then(|()| report.step("contract", |counts| contract::check(root, counts)));
     report.finish();
     outcome
 }
@@ -58,6 +69,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("beside others", |counts| resolve::check(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
     report.step("README", |_| readme::check(root))?;
+    report.step("contract", |counts| contract::check(root, counts))?;
     report.step("real client", |counts| client::run(root, None, None, counts))
 }
 

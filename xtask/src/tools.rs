@@ -136,6 +136,22 @@ pub(crate) fn require_openssl() -> Result<(), Error> {
     if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
 }
 
+/// Requires two programs that are not ours, in the same way: a reader of QR codes and an
+/// authenticator.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_authenticators() -> Result<(), Error> {
+    let is_there = || ["zbarimg", "oathtool"].into_iter().all(|program| runs(Command::new(program).arg("--version")));
+    let missing = "`zbarimg` or `oathtool` is missing";
+    if !is_there() {
+        install_on_debian(missing, &["zbar-tools", "oathtool"]);
+    }
+    let advice = "The real-client run compares enrolments with them: install them (Debian: `apt-get install \
+                  zbar-tools oathtool`)";
+    if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
+}
+
 /// Installs packages where that is easy: on Debian as root, as on a fresh CI machine.
 fn install_on_debian(missing: &str, packages: &[&str]) {
     if !Path::new("/etc/debian_version").exists() || !is_root() {

@@ -1,11 +1,15 @@
-//! The two-factor protocol of Rocket.Chat: `users.resetE2EKey` and what guards it, as real clients
-//! expect it.
+//! The account area of Rocket.Chat 8.8: log-in, second factors, `users.resetE2EKey` and what guards
+//! it, as real clients expect it.
 //!
-//! This crate is for a server that wants the clients of Rocket.Chat to reset end-to-end keys behind
-//! a second factor. It takes an `http::Request` with its whole body and returns an
-//! `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no framework, no
-//! database and no user table: the [`Host`] supplies those. It never sees a password, never logs a
-//! header, a query or a body, and never releases a grant before its commit.
+//! This crate is for a server that wants the clients of Rocket.Chat to log in and to reset
+//! end-to-end keys behind a second factor. It takes an `http::Request` with its whole body and
+//! returns an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no
+//! framework, no database and no user table: the [`Host`] supplies those. It stores no password,
+//! never logs a header, a query or a body, and never releases a grant before its commit.
+//!
+//! **The websocket protocol (DDP, `/websocket`) is not served.** Rocket.Chat's web and mobile
+//! applications need it for everything beyond their first contact, so they do not run against a
+//! server that has this crate alone. REST clients do: `@rocket.chat/api-client`, `rocketchat_API`.
 //!
 //! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/rocket-chat.md` of
 //! the repository.
@@ -15,8 +19,8 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
-//!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
-//!     RocketChatPolicy, User, queue::Requester,
+//!     EndLogins, EndToEndKeys, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail, MailError, Named,
+//!     Peer, Permission, Profile, RocketChat, RocketChatPolicy, SentPassword, User, queue::Requester,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -34,8 +38,35 @@
 //!     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
 //!         Ok(None)
 //!     }
-//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Requester) -> Result<bool, HostError> {
-//!         Ok(digest.expose() == "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
+//!     async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
+//!         self.login("alices-id", token).await
+//!     }
+//!     async fn issue_login(&self, _: &AccountId) -> Result<IssuedLogin, HostError> {
+//!         Err(HostError::new("this host has one token")) // a real host draws a random one and stores its hash
+//!     }
+//!     async fn profile(&self, _: &AccountId) -> Result<Option<Profile>, HostError> {
+//!         Ok(Some(Profile::new("alices-id", "alice")))
+//!     }
+//!     async fn check_password(
+//!         &self,
+//!         account: Option<&AccountId>, // `None`: hash all the same
+//!         password: SentPassword<'_>,
+//!         _: &Requester,
+//!     ) -> Result<bool, HostError> {
+//!         let right = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+//!         Ok(account == Some(&self.0) && password.digest().expose() == right)
+//!     }
+//!     async fn store_keys(
+//!         &self,
+//!         _: &AccountId,
+//!         _: &LoginTokenId,
+//!         _: &EndToEndKeys,
+//!         _: bool,
+//!     ) -> Result<KeysStored, HostError> {
+//!         Err(HostError::new("this host keeps no keys"))
+//!     }
+//!     async fn fetch_keys(&self, _: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
+//!         Ok(None)
 //!     }
 //!     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
 //!         Ok(())
@@ -56,7 +87,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
+//! let kinds = [keywright_confirm::SLOT_KINDS, keywright_twofactor::SLOT_KINDS, keywright_rocketchat::SLOT_KINDS];
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(&kinds.concat()).build()?;
 //! // At sign-up: an account that was never created is an error, not a fresh start.
 //! let alice = AccountId::new("user-1")?;
 //! driver.ensure_account(&alice).await?;
@@ -80,13 +112,46 @@
 //! | | in | out |
 //! |---|---|---|
 //! | `POST users.resetE2EKey`, `users.resetTOTP` | nothing for one's own account; `userId`, `username` or `user` for another's | |
-//! | `POST users.totp.enable` | | `secret`, `url` |
-//! | `POST users.totp.validate` | `code` | `codes`, twelve |
-//! | `POST users.totp.disable` | `code` | `disabled`: false for a wrong code |
-//! | `POST users.totp.regenerateCodes` | `code` | `codes` |
-//! | `GET users.totp.codesRemaining` | | `remaining` |
+//! | `POST users.enableTotp` | | `secret`, `url` |
+//! | `POST users.validateTotp` | `code` | `codes`, twelve |
+//! | `POST users.disableTotp` | `code` | `disabled`: false for a wrong code |
+//! | `POST users.regenerateTotpCodes` | `code` | `codes` |
+//! | `GET users.totpCodesRemaining` | | `remaining` |
 //! | `POST users.2fa.enableEmail`, `disableEmail` | | |
 //! | `POST users.2fa.sendEmailCode` | `emailOrUsername`, no login | always success |
+//! | `POST login` | a name and a password, and `code`; or `resume` | `userId`, `authToken`, `me` |
+//! | `GET`, `POST logout` | | a message |
+//! | `GET me` | | the caller, and which factors are enrolled |
+//! | `POST users.logoutOtherClients` | | `token`, which is the caller's own, and `tokenExpires` |
+//! | `POST users.removeOtherTokens` | | |
+//! | `POST users.logout` | nothing, or `userId` | a message |
+//! | `POST twoFactorChallenges.sendEmailCode` | `challengeId`, no login | |
+//! | `POST twoFactorChallenges.verifyChallenge` | `challengeId`, `code`, no login | `loginToken`, `userId` |
+//! | `POST loginCode.redeem` | `code`, no login | `loginToken`, `userId` |
+//! | `POST e2e.setUserPublicAndPrivateKeys` | `public_key`, `private_key`, `force` | |
+//! | `GET e2e.fetchMyKeys` | | `public_key`, `private_key` |
+//! | `GET info`, also [`INFO_PATH`] | no login | `version` |
+//!
+//! The names that earlier versions of this crate had for the endpoints of TOTP ([`Endpoint::aliases`])
+//! are served for one release more.
+//!
+//! # Logging in
+//! - `login` takes a username, an address or either, the password as typed or its SHA-256, and, where
+//!   a time-based or mailed code is enrolled and offered, that code: in the body (`code`) or in
+//!   `x-2fa-code`. Without one the answer is 401 `totp-required`. The password is no second factor
+//!   of a log-in.
+//! - Guesses at the password are charged to [`LOGIN_PASSWORD`]. A client is known there by its
+//!   network ([`Host::client_address`]), because a log-in has no token yet. A name without an
+//!   account makes the same commits, waits and calls of the host, on one of 65,536 ledgers that
+//!   replace an account's. Only [`Host::find_user`] can tell the two apart: look up an unknown name
+//!   as slowly as a known one.
+//! - A login whose token has not passed a secret counts there as its network, if that has.
+//! - The token is issued after the commit that grants ([`Host::issue_login`]). If all logins were
+//!   ended meanwhile, it is ended too, and the answer is 503.
+//! - A log-in whose first factor the host has seen itself (an identity provider) becomes a
+//!   challenge ([`RocketChat::create_challenge`]): five minutes, five wrong codes. Its id contains
+//!   the host's account id. One that is complete can be handed on as a login code
+//!   ([`RocketChat::create_login_code`]): 64 characters, once, within a minute.
 //!
 //! A second factor comes in `x-2fa-code`: a time-based code or a recovery code (method `totp`), a
 //! mailed code (`email`), or the SHA-256 of the login password (`password`). The server chooses
@@ -101,12 +166,12 @@
 //! # Which proof
 //! - `resetE2EKey` requires what is enrolled **and** offered by [`RocketChatPolicy`], else the
 //!   password. With two-factor off it requires nothing. Both follow the protocol.
-//! - A change of factors (`totp.enable`, `enableEmail`, `disableEmail`, `resetTOTP`) requires what
+//! - A change of factors (`enableTotp`, `enableEmail`, `disableEmail`, `resetTOTP`) requires what
 //!   is enrolled, whatever is offered: neither switching a method off nor losing a verified address
 //!   opens the factors to a stolen login. Recovery codes without a device count. If something is
 //!   enrolled and none of it can be requested (mailed codes without a verified address), the answer
-//!   is `error-not-allowed`. `totp.disable` and `regenerateCodes` accept a code in any case.
-//! - **The first factor** (`totp.enable`, `enableEmail` with nothing enrolled) is proven by the
+//!   is `error-not-allowed`. `disableTotp` and `regenerateTotpCodes` accept a code in any case.
+//! - **The first factor** (`enableTotp`, `enableEmail` with nothing enrolled) is proven by the
 //!   login password, whether two-factor and the password fallback are on or off: a stolen login
 //!   token alone puts nothing on the account. An account without a password enrols its first factor
 //!   elsewhere, on a page of the host.
@@ -118,8 +183,8 @@
 //!   time-based code; an unused recovery code passes uncharged.
 //! - An enrolment is confirmed by the login that began it, before any epoch moves. Starting one in
 //!   another login replaces it.
-//! - A change of factors ends all other logins. For `validate` and `enableEmail` the protocol
-//!   requires it; for `disable`, `regenerateCodes` and `disableEmail` the policy's
+//! - A change of factors ends all other logins. For `validateTotp` and `enableEmail` the protocol
+//!   requires it; for `disableTotp`, `regenerateTotpCodes` and `disableEmail` the policy's
 //!   [`ends_other_logins`](keywright_twofactor::TwoFactorPolicy::ends_other_logins) decides, which
 //!   is on by default.
 //!
@@ -135,9 +200,10 @@
 //! 9. Reset.
 //!
 //! A reset of another user's account takes two commits: first the caller's proof, bound to the
-//! target as it was named; then, after the notice, the target's reset. A crash or a failure in
-//! between costs a code and resets nothing. The same holds if the target's logins are being ended
-//! at that moment; the answer is then 503. What the host must remove becomes due in the target's
+//! target as it was named; then, after the notice, the target's reset. A crash in between costs a
+//! code and resets nothing. A notice or a look-up that fails does not cost the code: for five
+//! minutes the same login can repeat the same act with it. If the target's logins are being ended
+//! at that moment, the answer is 503, and the code is spent. What the host must remove becomes due in the target's
 //! commit; until it is done, nothing of the account is served here.
 //!
 //! A login is looked up before the commit that acts, and another request may end it in between. So
@@ -179,9 +245,9 @@
 //! - 500 when a store or a host fails (a reset may have happened then).
 //! - 404 and 405 as JSON.
 //! - `error-unauthorized` for a login without a username.
-//! - `invalid-totp` for `regenerateCodes` with a wrong code.
+//! - `invalid-totp` for `regenerateTotpCodes` with a wrong code.
 //! - `error-not-allowed` for `enableEmail` with an address that is not verified, and for
-//!   `totp.enable` with an empty username.
+//!   `enableTotp` with an empty username.
 //!
 //! Tokens that bypass two-factor and young accounts get no exemption. A call without a code, or
 //! with a malformed one, gets 429 only if no code could pass: while time-based codes must wait, a
@@ -192,8 +258,8 @@
 //! Wrong guesses are limited by the account's one ledger ([`keywright_core::ledger`]), under the
 //! driver's policy. A login is known at a secret if it passed or changed that secret before. Any
 //! other login of the account, for instance a stolen one, is an unknown client. Other clients'
-//! guesses never hold up a known login. A change of factors by `totp.disable`, `totp.validate` or
-//! `regenerateCodes` restarts the counts of what it changes, and the login that made it is known.
+//! guesses never hold up a known login. A change of factors by `disableTotp`, `validateTotp` or
+//! `regenerateTotpCodes` restarts the counts of what it changes, and the login that made it is known.
 //!
 //! | secret | what locks it | ways in for an owner whom other clients have locked out | the tests that exercise them, in `ways_in` |
 //! |---|---|---|---|
@@ -254,6 +320,7 @@
 
 mod act;
 mod answer;
+mod challenge;
 mod context;
 mod endpoints;
 mod error;
@@ -262,22 +329,33 @@ mod factors;
 mod guard;
 mod host;
 mod iso;
+mod issue;
+mod login;
+mod login_code;
 mod method;
+mod params;
 mod policy;
 mod request;
 mod reset;
+mod second_factor;
 mod service;
+mod state;
 mod unlock;
+mod user;
 
-pub use host::{
-    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Permission, Quota, UnlockMail,
-    User,
-};
+pub use challenge::LoginChallenge;
+pub use host::{Admittance, EndLogins, Endpoint, Host, Mail, MailError, Named, Permission, Quota, UnlockMail};
 pub use keywright_wire::{DueError, HostError, Peer, queue};
-pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
+pub use policy::{
+    BASE_PATH, CHALLENGE_SECONDS, CHALLENGE_TRIES, CREDIT_SECONDS, EMAIL_CODE_SECONDS, INFO_PATH, LEAST_MAX_BODY,
+    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, RocketChatPolicy, RocketChatPolicyBuilder,
+    RocketChatPolicyError, TOTP_DIGITS, VERSION,
+};
 pub use service::RocketChat;
 pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits};
+pub use user::{EndToEndKeys, IssuedLogin, KeysStored, Login, LoginTokenId, Profile, SentPassword, User};
 
-/// The kinds of slots that this crate declares: none. It keeps everything in those of
-/// [`keywright_twofactor`] and [`keywright_confirm`].
-pub const SLOT_KINDS: &[keywright_store::SlotKind] = &[];
+/// The kinds of slots that this crate declares, to be passed to the driver's builder together with
+/// those of [`keywright_twofactor`] and [`keywright_confirm`].
+pub const SLOT_KINDS: &[keywright_store::SlotKind] =
+    &[state::CHALLENGES.kind(), state::CREDITS.kind(), state::LOGIN_CODE.kind()];

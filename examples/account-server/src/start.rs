@@ -12,7 +12,7 @@ use keywright::core::KeyringError;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
 use keywright::nextcloud::{MAX_BODY, NextcloudPolicy, NextcloudPolicyError};
 use keywright::rekey::VaultError;
-use keywright::rocketchat::{self, RocketChatPolicy};
+use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
@@ -146,8 +146,8 @@ pub(crate) async fn assemble(
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
-    let mut policy = RocketChatPolicy::default();
-    policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
+    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
+    let policy = RocketChatPolicy::builder().max_body(max_body).build()?;
     let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
@@ -310,6 +310,8 @@ pub(crate) enum Failure {
     Smtp(#[from] SmtpUrlError),
     #[error("Nextcloud Passwords cannot be served as the options say")]
     NextcloudPolicy(#[from] NextcloudPolicyError),
+    #[error("Rocket.Chat cannot be served as the options say")]
+    RocketChatPolicy(#[from] RocketChatPolicyError),
     #[error("LibrePass cannot be served")]
     LibrePass(#[from] OpenError),
     #[error("LibrePass cannot be served as the options say")]

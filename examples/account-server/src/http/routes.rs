@@ -36,6 +36,7 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         .route_service(&format!("{passwords_app}{{*unknown}}"), nextcloud.clone())
         .route_service(rocketchat_base, rocketchat.clone())
         .route_service(&format!("{rocketchat_base}{{*unknown}}"), rocketchat.clone())
+        .route_service(rocketchat::INFO_PATH, rocketchat.clone())
         .route_service(librepass_base, librepass.clone())
         .route_service(&format!("{librepass_base}{{*unknown}}"), librepass.clone());
     // Each endpoint is a separate route, so that the log can name it without repeating what a
@@ -44,7 +45,9 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         router = router.route_service(&format!("{nextcloud_base}{}", endpoint.path()), nextcloud.clone());
     }
     for endpoint in rocketchat::Endpoint::ALL {
-        router = router.route_service(&format!("{rocketchat_base}{}", endpoint.path()), rocketchat.clone());
+        for path in endpoint.aliases().chain([endpoint.path()]) {
+            router = router.route_service(&format!("{rocketchat_base}{path}"), rocketchat.clone());
+        }
     }
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
