@@ -9,7 +9,7 @@ use crate::client::{Answer, raw, text};
 use crate::program::{Folder, Server, new_folder};
 
 const NEXTCLOUD: &str = "/index.php/apps/passwords/api/1.0/session/open";
-const ROCKETCHAT: &str = "/api/v1/users.resetE2EKey";
+const ROCKETCHAT: &str = "/api/v1/users.removeOtherTokens";
 const LIBREPASS: &str = "/api/auth/oauth?grantType=login";
 
 /// An endpoint of each protocol that takes a body, and an empty object as far as it goes.
@@ -152,13 +152,13 @@ fn paths() {
         is_of_the_protocol(NEXTCLOUD, &post(&server, path, JSON, "{}"), status, path);
     }
     for (path, status) in [
-        ("/api/v1/users.resetE2EKey", 200),
-        ("/api/v1/users.resetE2EKey?user=bob", 200),
-        ("/api/v1//users.resetE2EKey", 404),
-        ("/api/v1/users%2eresetE2EKey", 404),
-        ("/api/v1/users.resetE2EKey/", 404),
-        ("/api/v1/users.resete2ekey", 404),
-        ("/api/v1/%2e%2e/v1/users.resetE2EKey", 404),
+        ("/api/v1/users.removeOtherTokens", 200),
+        ("/api/v1/users.removeOtherTokens?user=bob", 200),
+        ("/api/v1//users.removeOtherTokens", 404),
+        ("/api/v1/users%2eremoveOtherTokens", 404),
+        ("/api/v1/users.removeOtherTokens/", 404),
+        ("/api/v1/users.removeothertokens", 404),
+        ("/api/v1/%2e%2e/v1/users.removeOtherTokens", 404),
         ("/api/v1/", 404),
     ] {
         is_of_the_protocol(ROCKETCHAT, &post(&server, path, JSON, "{}"), status, path);
