@@ -113,19 +113,19 @@ fn bodies_in_chunks() {
             is_of_the_protocol(path, &answer, status, case);
         }
     }
-    // What is no chunk ends the connection: there is nothing to answer that the client could read
-    // as anything but a failure.
+    // What is no chunk is a body that cannot be read.
     for broken in ["z\r\n{}\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "ffffffffffffffffff\r\n{}\r\n"] {
         for path in ENDPOINTS {
             let answer = raw(&server, format!("{}{broken}", head(path)).as_bytes());
-            assert!((400..500).contains(&answer.status), "{path}, {broken:?}: {answer:?}");
+            is_of_the_protocol(path, &answer, 400, broken);
         }
     }
-    // A length and chunks at once is how requests are smuggled (RFC 9112 § 6.3).
-    for path in ENDPOINTS {
-        let both = text("POST", path, &format!("{}{chunked}content-length: 2\r\n", logins()), "");
+    // With a length and chunks at once, the chunks count (RFC 9112 § 6.3). If the length did, the
+    // body would be no JSON.
+    for (path, status) in ENDPOINTS.into_iter().zip([200, 200, 400]) {
+        let both = text("POST", path, &format!("{}{chunked}content-length: 1\r\n", logins()), "");
         let answer = raw(&server, format!("{both}2\r\n{{}}\r\n0\r\n\r\n").as_bytes());
-        assert!(answer.status < 500, "{path}: {answer:?}");
+        is_of_the_protocol(path, &answer, status, "a length too");
     }
     server.stop();
 }
