@@ -56,7 +56,9 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
         tools::require_node()?;
         tools::require_python()?;
-        tools::require_openssl()
+        tools::require_openssl()?;
+        tools::require_authenticators()?;
+        tools::require_postgres()
     })?;
     report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
     report.step("layout", |_| layout::check(root))?;
@@ -90,6 +92,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
 /// requests, and so hides a missing one.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
+    cargo(root, &["check", "--package", "keywright-postgres", "--no-default-features"])?;
     supply::features(root)
 }
 
@@ -145,7 +148,7 @@ pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
         .step("model", |_| cargo(root, &["run", "--release", "--package", "keywright-model", "--", "--full"]))
         .and_then(|()| {
             report.step("histories", |counts| {
-                for package in ["keywright-store-conformance", "keywright-sqlite"] {
+                for package in ["keywright-store-conformance", "keywright-sqlite", "keywright-postgres"] {
                     let mut command = tools::cargo(root);
                     command.args(["test", "--release", "--package", package, "histor", "--", "--nocapture"]);
                     process::stream(command.env("KEYWRIGHT_HISTORIES", histories.to_string()), counts)?;

@@ -152,6 +152,38 @@ pub(crate) fn require_authenticators() -> Result<(), Error> {
     if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
 }
 
+/// Requires a PostgreSQL server and PgBouncer, for the tests of `keywright-postgres`, which start
+/// clusters of their own. If they are missing, installs them as [`require_node`] does.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what is missing, and what to install.
+pub(crate) fn require_postgres() -> Result<(), Error> {
+    let Some(missing) = missing_for_postgres() else { return Ok(()) };
+    install_on_debian(&missing, &["postgresql", "pgbouncer"]);
+    missing_for_postgres().map_or(Ok(()), |missing| Err(Error::MissingTool(missing)))
+}
+
+/// Looks where `keywright_testing::postgres` does, which this program does not link: it must build
+/// when they do not.
+fn missing_for_postgres() -> Option<String> {
+    let named = env::var_os("KEYWRIGHT_POSTGRES_BIN").map(PathBuf::from);
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let places =
+        named.clone().map_or_else(|| installed.map(|entry| entry.path().join("bin")).collect(), |bin| vec![bin]);
+    if !places.iter().any(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file()) {
+        return Some(match named {
+            Some(bin) => format!("KEYWRIGHT_POSTGRES_BIN={} has no initdb and postgres", bin.display()),
+            None => {
+                "PostgreSQL is missing: install the server (Debian: `apt-get install postgresql pgbouncer`), or set \
+                     KEYWRIGHT_POSTGRES_BIN to the folder with initdb and postgres"
+                    .to_owned()
+            }
+        });
+    }
+    let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().any(|path| Path::new(path).is_file());
+    (!found).then(|| "PgBouncer is missing: install it (Debian: `apt-get install pgbouncer`)".to_owned())
+}
+
 /// Installs packages where that is easy: on Debian as root, as on a fresh CI machine.
 fn install_on_debian(missing: &str, packages: &[&str]) {
     if !Path::new("/etc/debian_version").exists() || !is_root() {

@@ -90,7 +90,8 @@ impl LimitsBuilder {
     }
 
     /// Sets the maximum length of a cipher's text: 1 to [`MAX_MAX_TEXT`] bytes. Default
-    /// [`MAX_TEXT`].
+    /// [`MAX_TEXT`]. In a re-encryption by [`Vaults`](crate::Vaults), a text may be as long as the
+    /// one that it replaces.
     pub const fn max_text(mut self, bytes: usize) -> Self {
         self.limits.max_text = bytes;
         self

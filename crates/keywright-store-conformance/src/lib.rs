@@ -20,11 +20,12 @@
 //!
 //! let suite = Suite::new(async || {
 //!     let store = Arc::new(MemoryStore::new());
-//!     Handles::new(Arc::clone(&store), store) // add a guard if something must outlive it: `(handles, directory)`
+//!     // If the store needs something as long as it is open, return that too: `(handles, directory)`.
+//!     Handles::new(Arc::clone(&store), store)
 //! });
 //! let report = suite.run()?;
 //! println!("{report}");
-//! // Without hooks, these parts are not tested, so the store has not passed the whole suite yet.
+//! // These parts need hooks (see below). Until they are tested, the store has not passed the whole suite.
 //! let not_proven = [
 //!     Part::LostReplies, Part::FailedCommits, Part::LateCommits,
 //!     Part::LostRoots, Part::HostTransactions, Part::Durability,
@@ -33,8 +34,8 @@
 //! # Ok(())
 //! # }
 //! ```
-//! For a backend without a vault, use [`Handles::without_vault`] and leave [`Part::Vault`]
-//! unproven.
+//! For a backend without a vault, use [`Handles::without_vault`] and add [`Part::Vault`] to the
+//! parts that are not proven.
 //!
 //! # Prove the rest
 //! Some situations cannot be brought about through the storage traits, so they need hooks.
@@ -42,10 +43,10 @@
 //!
 //! | part | hook | what it takes |
 //! |---|---|---|
-//! | lost replies, failed commits, late commits | [`FaultHooks`] | a place to cut the connection between the backend's last line and the database |
-//! | lost roots | [`LostRootHook`] | one `DELETE` that bypasses the traits |
-//! | host transactions | [`HostHook`] | load and apply on a transaction that the host holds |
-//! | durability | [`CrashHook`] | a command that opens the store; see [`crash`] |
+//! | the reply to a commit is lost, a `COMMIT` fails, a commit arrives late | [`FaultHooks`] | a way to inject faults between the backend's code and the database |
+//! | rows remain without their root | [`LostRootHook`] | one `DELETE` that bypasses the traits |
+//! | batches are applied inside a transaction of the server program | [`HostHook`] | functions that load and apply on an open transaction |
+//! | the process is killed, and the store is opened again | [`CrashHook`] | a command that opens the store; see [`crash`] |
 //!
 //! # Map
 //! - [`Suite`], [`cases`], [`Report`]: what is tested, and the results. A case can be run alone, by

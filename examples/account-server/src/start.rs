@@ -16,6 +16,7 @@ use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use keywright_postgres::PostgresStore;
 
 use tokio::sync::Notify;
 
@@ -92,6 +93,8 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let lock = match &options.store {
         StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
         StoreChoice::Memory => Some(None),
+        // Other servers may serve it too. What is due waits until its claims have run out.
+        StoreChoice::Postgres(_) => None,
     };
     if lock.is_some() {
         housekeeper.start().await;
@@ -245,6 +248,14 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
             (Arc::clone(&store) as Arc<dyn Store>, Some(store), Some(path.with_extension("keyring.toml")))
         }
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
+        StoreChoice::Postgres(url) => {
+            if options.keyring.is_none() {
+                return Err(Failure::NoKeyring);
+            }
+            let builder = PostgresStore::builder(url.as_str())?.connections(options.store_connections.into());
+            let builder = if options.store_pooler { builder.behind_pooler() } else { builder };
+            (Arc::new(builder.open().await?), None, None)
+        }
     };
     let builder = Keywright::builder_shared(store)
         .slots(SLOT_KINDS)
@@ -294,6 +305,10 @@ pub(crate) enum Failure {
     Tls(#[from] tls::TlsError),
     #[error("the store {} cannot be opened", path.display())]
     Store { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the database cannot be opened")]
+    Database(#[from] keywright_postgres::OpenError),
+    #[error("servers that share a database need the same keyring: name its file with --keyring")]
+    NoKeyring,
     #[error("store and keyring {} cannot be used together", place.display())]
     Keyring { place: PathBuf, source: StartError },
     #[error("a keyring cannot be made")]

@@ -131,7 +131,7 @@ fn the_command_line() {
     let folder = new_folder();
     for bad in [
         &["--frobnicate"][..],
-        &["--store", "postgres://x"],
+        &["--store", "mysql://x"],
         &["--tls-cert", "x"],
         &["--outbox", "x", "--smtp", "smtp://y"],
         &["--rate-limits", "maybe"],

@@ -16,6 +16,7 @@ mod limits;
 mod mail;
 mod openapi;
 mod operator;
+mod postgres;
 mod rocketchat;
 mod smtp;
 mod stop;
