@@ -10,6 +10,7 @@ mod nextcloud_rust;
 mod rocketchat;
 mod rocketchat_python;
 mod scene;
+pub(crate) mod schemathesis;
 mod server;
 mod venv;
 
@@ -43,13 +44,7 @@ pub(crate) enum Client {
 /// # Errors
 /// An error if something cannot be built, installed or started, or if a step of a driver fails.
 pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, counts: &mut Counts) -> Result<(), Error> {
-    let target = target_directory(root)?;
-    let program = match server {
-        Some(program) => program.to_owned(),
-        None => build_server(root, &target)?,
-    };
-    let runs = target.join("clients");
-    fs::create_dir_all(&runs).map_err(Error::io("a folder for the runs"))?;
+    let (program, runs) = prepare(root, server)?;
     for client in Client::value_variants().iter().filter(|client| only.is_none_or(|only| only == **client)) {
         match client {
             Client::Nextcloud => nextcloud::run(root, &runs, &program, counts)?,
@@ -60,6 +55,29 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
         }
     }
     Ok(())
+}
+
+/// Sends generated requests, `requests` for each operation whose path matches the regular
+/// expression `paths`.
+///
+/// # Errors
+/// An error if something cannot be built, installed or started, or if an answer is not one of the
+/// document's.
+pub(crate) fn run_generated(root: &Path, requests: u32, paths: Option<&str>, counts: &mut Counts) -> Result<(), Error> {
+    let (program, runs) = prepare(root, None)?;
+    schemathesis::run(root, &runs, &program, (requests, paths), counts)
+}
+
+/// Returns the server's program, which is built unless it is given, and the folder for the runs.
+fn prepare(root: &Path, server: Option<&Path>) -> Result<(PathBuf, PathBuf), Error> {
+    let target = target_directory(root)?;
+    let program = match server {
+        Some(program) => program.to_owned(),
+        None => build_server(root, &target)?,
+    };
+    let runs = target.join("clients");
+    fs::create_dir_all(&runs).map_err(Error::io("a folder for the runs"))?;
+    Ok((program, runs))
 }
 
 fn target_directory(root: &Path) -> Result<PathBuf, Error> {

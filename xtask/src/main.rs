@@ -56,6 +56,16 @@ enum Task {
     /// Only the contract check: what the protocols serve against what the newest published packages
     /// call. A rename fails with the old and the new name.
     Contract,
+    /// Only the generated requests: Schemathesis against a running account-server, from the
+    /// OpenAPI document.
+    Schema {
+        /// The number of requests for each operation.
+        #[arg(long, value_name = "N", default_value_t = client::schemathesis::REQUESTS)]
+        requests: u32,
+        /// Only the paths that match this regular expression.
+        #[arg(long, value_name = "REGEX")]
+        paths: Option<String>,
+    },
     /// The full proofs, for which `test` has small counts: the model's whole state spaces, and many
     /// random histories.
     Proof {
@@ -86,6 +96,7 @@ fn main() -> ExitCode {
         Task::Test => suite::run(&root),
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Contract => suite::check_contract(&root),
+        Task::Schema { requests, paths } => suite::run_generated(&root, requests, paths.as_deref()),
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),

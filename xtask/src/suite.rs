@@ -39,6 +39,17 @@ pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client
     outcome
 }
 
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
+pub(crate) fn run_generated(root: &Path, requests: u32, paths: Option<&str>) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| tools::require_python())
+        .and_then(|()| report.step("schema", |counts| client::run_generated(root, requests, paths, counts)));
+    report.finish();
+    outcome
+}
+
 fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("tools", |_| {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
@@ -73,6 +84,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("rust-version", |_| msrv::check(root))?;
     report.step("README", |_| readme::check(root))?;
     report.step("contract", |counts| contract::check(root, counts))?;
+    report.step("schema", |counts| client::run_generated(root, client::schemathesis::REQUESTS, None, counts))?;
     report.step("real client", |counts| client::run(root, None, None, counts))
 }
 

@@ -17,6 +17,7 @@ mod races;
 mod secrets;
 mod step_up;
 mod support;
+mod typed;
 mod uri;
 mod vectors;
 mod verify;

@@ -9,6 +9,7 @@ use keywright::store::secret_field;
 use keywright::{Entropy, SecretBytes, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two passes, one lane.
 const COST: Cost = Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
@@ -79,7 +80,7 @@ impl Passwords {
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
         let turn = self.queue.acquire(requester).await?;
-        let password = SecretString::new(password.expose().to_owned());
+        let password = composed(password);
         let work = move || {
             // The work continues if the request is dropped, so its place must be held as long.
             let _turn = turn;
@@ -87,6 +88,20 @@ impl Passwords {
         };
         Ok(spawn_blocking(work).await.map_err(|_| PasswordError::Lost)??)
     }
+}
+
+/// Returns a password in NFC. Keyboards and systems differ in how they write an accent, and the
+/// owner cannot see which (NIST SP 800-63B-4 § 3.1.1.2).
+pub(crate) fn composed(password: &SecretString) -> SecretString {
+    let typed = password.expose();
+    if is_nfc(typed) {
+        return SecretString::new(typed.to_owned());
+    }
+    // UTF-8 in NFC has at most three times the bytes (UAX 15 § 9), so no growth leaves a copy
+    // behind.
+    let mut composed = String::with_capacity(typed.len().saturating_mul(3));
+    composed.extend(typed.nfc());
+    SecretString::new(composed)
 }
 
 fn derive(password: &SecretString, salt: &[u8; 16], cost: Cost) -> Result<SecretBytes<32>, argon2::Error> {
@@ -137,6 +152,24 @@ mod tests {
         assert!(passwords.check(&requester, &password, Some(&stored)).await.unwrap());
         assert!(!passwords.check(&requester, &secret("Grüße"), Some(&stored)).await.unwrap());
         assert!(!passwords.check(&requester, &password, None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_accent_is_the_same_however_it_is_written() {
+        let passwords = Passwords::new(&SystemEntropy).unwrap();
+        let requester = Requester::known(&AccountId::new("acc-00").unwrap());
+        let spellings = ["Gr\u{fc}\u{df}e \u{1e69} \u{ac00}", "Gru\u{308}\u{df}e s\u{307}\u{323} \u{1100}\u{1161}"];
+        for (one, other) in [(spellings[0], spellings[1]), (spellings[1], spellings[0])] {
+            let stored = passwords.hash(&requester, &secret(one), &SystemEntropy).await.unwrap();
+            for typed in [one, other] {
+                assert!(passwords.check(&requester, &secret(typed), Some(&stored)).await.unwrap(), "{typed:?}");
+            }
+            // Case and compatibility forms carry meaning.
+            for typed in ["gr\u{fc}\u{df}e \u{1e69} \u{ac00}", "Gr\u{fc}sse \u{1e69} \u{ac00}"] {
+                assert!(!passwords.check(&requester, &secret(typed), Some(&stored)).await.unwrap(), "{typed:?}");
+            }
+        }
+        assert_eq!(composed(&secret("\u{fb01} \u{ff21}")).expose(), "\u{fb01} \u{ff21}");
     }
 
     /// Unknown clients that guess at many names at once are answered "busy", alike for names that

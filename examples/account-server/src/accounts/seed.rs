@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
 use crate::accounts::new_account::{NewAccount, NewRocketChatUser};
+use crate::accounts::password::composed;
 use crate::accounts::slots::{
     APP_PASSWORD, AUTH_TOKEN, AppPassword, AuthToken, HOLDER, Holder, PROFILE, Profile, ROCKETCHAT_PROFILE,
     RocketChatProfile,
@@ -109,7 +110,7 @@ impl Accounts {
         }
         let password_digest = match password {
             Some(password) => {
-                let digest = SecretString::new(hex::encode(Sha256::digest(password.expose())));
+                let digest = SecretString::new(hex::encode(Sha256::digest(composed(password).expose())));
                 Some(self.passwords.hash(&Requester::known(account), &digest, &**self.driver.entropy()).await?)
             }
             None => None,
