@@ -63,6 +63,12 @@ enum Task {
         #[arg(long, default_value_t = 2_000)]
         histories: u32,
     },
+    /// Races and faults on real servers and a real PostgreSQL, by more seeds than `test` has.
+    Soak {
+        /// The number of seeds. Each takes about half a minute.
+        #[arg(long, default_value_t = 20)]
+        seeds: u32,
+    },
     /// The criterion benches.
     Bench {
         /// Arguments for the benches, for example a name to filter by.
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Contract => suite::check_contract(&root),
         Task::Proof { histories } => suite::prove(&root, histories),
+        Task::Soak { seeds } => suite::soak(&root, seeds),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => supply::check(&root),

@@ -12,7 +12,6 @@ mod conformance;
 mod costs;
 mod faults;
 mod migrations;
-mod proxy;
 mod roles;
 mod servers;
 mod tls;
