@@ -73,6 +73,12 @@ enum Task {
         #[arg(long, default_value_t = 2_000)]
         histories: u32,
     },
+    /// Races and faults on real servers and a real PostgreSQL, by more seeds than `test` has.
+    Soak {
+        /// The number of seeds. Each takes about half a minute.
+        #[arg(long, default_value_t = 20)]
+        seeds: u32,
+    },
     /// The criterion benches.
     Bench {
         /// Arguments for the benches, for example a name to filter by.
@@ -98,6 +104,7 @@ fn main() -> ExitCode {
         Task::Contract => suite::check_contract(&root),
         Task::Schema { requests, paths } => suite::run_generated(&root, requests, paths.as_deref()),
         Task::Proof { histories } => suite::prove(&root, histories),
+        Task::Soak { seeds } => suite::soak(&root, seeds),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => supply::check(&root),

@@ -160,3 +160,20 @@ pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
     report.finish();
     outcome
 }
+
+/// Runs races and faults on real servers, by this many seeds.
+///
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
+pub(crate) fn soak(root: &Path, seeds: u32) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report.step("tools", |_| tools::require_postgres()).and_then(|()| {
+        report.step("soak", |counts| {
+            let mut command = tools::cargo(root);
+            command.args(["test", "--package", "account-server", "--test", "soak", "--", "--nocapture"]);
+            process::stream(command.env("KEYWRIGHT_SOAK_SEEDS", seeds.to_string()), counts)
+        })
+    });
+    report.finish();
+    outcome
+}

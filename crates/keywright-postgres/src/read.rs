@@ -148,16 +148,26 @@ pub(crate) async fn slots(
     Ok(StoredSlots { root, slots })
 }
 
+/// Returns the marks of a row. If one of its columns has an unknown form, which the tables do not
+/// accept, all marks are zero. No digest authenticates that and nothing opens under it, so a reader
+/// of the vault denies, and knows the id by which the row can be dropped.
 fn marks_of(columns: &Columns<'_>) -> Result<Option<RowMarks>, Fault> {
-    if !columns.is_there("id")? {
-        return Ok(None);
-    }
-    Ok(Some(RowMarks {
-        id: CipherId(columns.fixed("id")?),
-        text: Mark(columns.fixed("text_mark")?),
-        note: Mark(columns.fixed("note_mark")?),
-        nonce: ClientNonce(columns.fixed("nonce")?),
+    let Some(found) = columns.bytes("id")? else { return Ok(None) };
+    let id = padded(&found);
+    let sixteen = |name| Ok::<Option<[u8; 16]>, Fault>(columns.bytes(name)?.and_then(|bytes| bytes.try_into().ok()));
+    Ok(Some(match (sixteen("text_mark")?, sixteen("note_mark")?, sixteen("nonce")?) {
+        (Some(text), Some(note), Some(nonce)) if found.len() == 16 => {
+            RowMarks { id, text: Mark(text), note: Mark(note), nonce: ClientNonce(nonce) }
+        }
+        _ => RowMarks { id, text: Mark::UNREADABLE, note: Mark::UNREADABLE, nonce: ClientNonce([0; 16]) },
     }))
+}
+
+/// Returns an id of any length as one of 16 bytes, in the same order.
+fn padded(found: &[u8]) -> CipherId {
+    let mut id = [0; 16];
+    id.iter_mut().zip(found).for_each(|(to, from)| *to = *from);
+    CipherId(id)
 }
 
 fn ciphers<'r>(row: &'r PgRow, account: &'r Partition) -> Columns<'r> {
@@ -225,11 +235,9 @@ pub(crate) async fn staged(
 fn staged_marks(row: &PgRow, account: &Partition) -> Result<(CipherId, Mark), Fault> {
     let columns = Columns { row, table: "staged", partition: account.key() };
     let id = columns.some("id")?;
-    let mut padded = [0; 16];
-    padded.iter_mut().zip(&id).for_each(|(to, from)| *to = *from);
-    let is_whole = id.len() == padded.len() && columns.some("nonce")?.len() == 16;
+    let is_whole = id.len() == 16 && columns.some("nonce")?.len() == 16;
     let mark: Option<[u8; 16]> = columns.some("text_mark")?.try_into().ok();
-    Ok((CipherId(padded), mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark)))
+    Ok((padded(&id), mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark)))
 }
 
 pub(crate) async fn staged_texts(

@@ -14,6 +14,8 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
+pub mod proxy;
+
 /// Names the folder with `initdb` and `postgres`.
 pub const BIN: &str = "KEYWRIGHT_POSTGRES_BIN";
 

@@ -13,10 +13,9 @@ use keywright_store_conformance::crash::{self, Crashed};
 use keywright_store_conformance::{
     CrashHook, FaultHooks, Fixture, Handles, Hook, HostEnd, HostHook, LostRootHook, Part, Suite,
 };
+use keywright_testing::postgres::proxy::{Fate, Proxy};
 use keywright_testing::postgres::{Cluster, Pooler};
 use tokio::runtime::Handle;
-
-use crate::proxy::{Fate, Proxy};
 
 const PLACE: &str = "KEYWRIGHT_POSTGRES_UNDER_TEST";
 

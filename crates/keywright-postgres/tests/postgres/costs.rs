@@ -3,8 +3,8 @@
 use keywright_postgres::PostgresStore;
 use keywright_store::{Batch, RecordStore};
 use keywright_testing::postgres::Cluster;
+use keywright_testing::postgres::proxy::Proxy;
 
-use crate::proxy::Proxy;
 use crate::world::{account, batch, batch_of, commit, root};
 
 #[tokio::test]

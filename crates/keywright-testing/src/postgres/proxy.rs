@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What happens to the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+#[non_exhaustive]
+pub enum Fate {
     /// It never reaches the server.
     LostBefore,
     /// The server has done it, and its reply never reaches the store.
@@ -35,14 +36,14 @@ struct Shared {
 
 /// The proxy, which serves as long as its runtime.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     url: String,
     shared: Arc<Shared>,
 }
 
 impl Proxy {
     /// Starts a proxy before the server of an address of the form that the clusters of tests have.
-    pub(crate) async fn before(url: &str) -> Self {
+    pub async fn before(url: &str) -> Self {
         let (start, rest) = url.split_once("127.0.0.1:").unwrap();
         let (port, end) = rest.split_once('/').unwrap();
         let port: u16 = port.parse().unwrap();
@@ -62,17 +63,25 @@ impl Proxy {
     }
 
     /// The address of the database behind the proxy.
-    pub(crate) fn url(&self) -> String {
+    #[must_use]
+    pub fn url(&self) -> String {
         self.url.clone()
     }
 
     /// Decides about the next commit.
-    pub(crate) fn arm(&self, fate: Fate) {
+    ///
+    /// The commit is the call of the function that the store commits with, prepared or not.
+    pub fn arm(&self, fate: Fate) {
         *self.shared.next.lock().unwrap() = Some(fate);
     }
 
+    /// Takes back a decision that no commit has met yet.
+    pub fn disarm(&self) {
+        *self.shared.next.lock().unwrap() = None;
+    }
+
     /// Delivers the commit that is kept, and returns whether the server has applied it.
-    pub(crate) async fn deliver(&self) -> Option<bool> {
+    pub async fn deliver(&self) -> Option<bool> {
         let held = self.shared.held.lock().unwrap().take()?;
         let (answer, answered) = oneshot::channel();
         held.send(answer).ok()?;
@@ -80,7 +89,8 @@ impl Proxy {
     }
 
     /// How often the server has reported that it is ready for the next request.
-    pub(crate) fn round_trips(&self) -> usize {
+    #[must_use]
+    pub fn round_trips(&self) -> usize {
         self.shared.round_trips.load(Ordering::SeqCst)
     }
 }
@@ -92,8 +102,10 @@ async fn message(from: &mut OwnedReadHalf, has_type: bool) -> Option<(u8, Vec<u8
     let mut bytes = if has_type { vec![kind] } else { Vec::new() };
     bytes.extend(length.to_be_bytes());
     let start = bytes.len();
-    bytes.resize(start + usize::try_from(length).unwrap() - 4, 0);
-    from.read_exact(&mut bytes[start..]).await.ok()?;
+    // The length counts itself.
+    let rest = usize::try_from(length).unwrap().checked_sub(4)?;
+    bytes.resize(start.checked_add(rest)?, 0);
+    from.read_exact(bytes.get_mut(start..)?).await.ok()?;
     Some((kind, bytes))
 }
 
@@ -108,7 +120,7 @@ struct Commits {
 impl Commits {
     fn is_one(&mut self, kind: u8, bytes: &[u8]) -> bool {
         let has_call = bytes.windows(CALL.len()).any(|window| window == CALL);
-        let mut texts = bytes[5..].split(|byte| *byte == 0);
+        let mut texts = bytes.get(5..).unwrap_or_default().split(|byte| *byte == 0);
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match kind {
             b'Q' => has_call,
@@ -140,7 +152,9 @@ async fn serve(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
                 None => {}
                 Some(Fate::LostBefore) => return,
                 Some(fate) => {
-                    decide.send(fate).unwrap();
+                    if decide.send(fate).is_err() {
+                        return;
+                    }
                     let mut request = bytes;
                     if kind != b'Q' {
                         // Up to the end of the request: what executes it, and asks for the result.
