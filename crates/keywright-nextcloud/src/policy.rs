@@ -53,7 +53,8 @@ pub struct NextcloudPolicy {
     /// nothing.
     pub client_side_encryption: bool,
     /// Whether requests reach this server over plain HTTP from beyond the machine. If so, every one
-    /// is answered with 400 `6304571a`, as the protocol requires. Set it to false behind TLS and on
+    /// for which [`Host::is_encrypted`](crate::Host::is_encrypted) says no is answered with 400
+    /// `6304571a`, as the protocol requires. Set it to false behind TLS and on
     /// a loopback address.
     pub refuse_plain_http: bool,
     /// The largest request body, in bytes; a longer one is answered with 413.

@@ -174,7 +174,7 @@ impl<H: Host> Nextcloud<H> {
 
 /// Returns the answer to one request.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
-    if cx.policy.refuse_plain_http {
+    if cx.policy.refuse_plain_http && !cx.host.is_encrypted(Peer::of(request)) {
         return ApiError::HTTPS_REQUIRED.reply();
     }
     let route = ROUTES.find(request.uri().path()).map(|(route, _)| route);

@@ -4,7 +4,7 @@
 //! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
-//! - [`options`]: the command line. [`start`]: puts the parts together. [`demo`]: the account of a
+//! - [`options`], [`network_options`]: the command line. [`start`]: puts the parts together. [`demo`]: the account of a
 //!   first start.
 //! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
 //!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
@@ -12,12 +12,14 @@
 //! - [`hosts`]: the host traits of the protocols of Nextcloud Passwords, Rocket.Chat and LibrePass,
 //!   one file each. `server` is what they share.
 //! - [`limits`]: how many requests are accepted: `per_user` (Nextcloud Passwords), `fixed_window`
-//!   (Rocket.Chat) and `token_bucket` (LibrePass).
+//!   (Rocket.Chat), `token_bucket` (LibrePass) and `slow_work` (hashes of passwords).
 //! - [`http`]: `routes` maps paths to services, `unlock` is the page behind the `links` of mails,
-//!   `serve` and `tls` listen, and `peer` identifies the client.
+//!   `serve` and `tls` listen, and `peer` identifies the client. `gate` and `connections` bound
+//!   connections, `bodies` bounds bodies, `origin` judges proxies, and `entry` applies them.
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
-//!   must run to their end. [`operator`]: an operator's commands. [`output`]: what is printed.
+//!   must run to their end. [`operator`]: an operator's commands. [`output`]: what is printed, and
+//!   [`log_writer`]: what is logged.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -26,7 +28,9 @@ mod hosts;
 mod housekeeping;
 mod http;
 mod limits;
+mod log_writer;
 mod mail;
+mod network_options;
 mod notices;
 mod operator;
 mod options;
@@ -38,19 +42,38 @@ mod store_lock;
 mod store_watch;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
+use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+use crate::start::Failure;
+
+/// What still runs on other threads when the server has ended has this long.
+const THREADS_WITHIN: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let options = options::Options::parse();
-    log_to_stderr();
-    let outcome = match &options.command {
-        Some(command) => operator::run(&options, command).await,
-        None => start::run(&options).await,
+    let (log, _written) = log_writer::stderr();
+    let dropped = log.error_counter();
+    log_to(log);
+    let outcome = match Runtime::new() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(async {
+                drop(tokio::spawn(log_writer::report_dropped(dropped)));
+                match &options.command {
+                    Some(command) => operator::run(&options, command).await,
+                    None => start::run(&options).await,
+                }
+            });
+            runtime.shutdown_timeout(THREADS_WITHIN);
+            outcome
+        }
+        Err(error) => Err(Failure::Runtime(error)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,9 +86,9 @@ async fn main() -> ExitCode {
 
 /// Our own crates log at `info`, others only at `warn`, because we cannot vouch for what they log
 /// about requests.
-fn log_to_stderr() {
+fn log_to(writer: NonBlocking) {
     let ours = ["account_server", "keywright"].map(|target| (target, LevelFilter::INFO));
     let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let format = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     tracing_subscriber::registry().with(format).with(filter).init();
 }

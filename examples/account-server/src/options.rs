@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
+use crate::network_options::NetworkOptions;
+
 /// Keywright's reference server: account protocols of real clients, on an embedded SQLite file.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -81,6 +83,9 @@ pub(crate) struct Options {
     /// The address of this server in mails. Default: the address that it listens on.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<PublicUrl>,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
 }
 
 impl Options {
@@ -175,6 +180,11 @@ pub(crate) struct PublicUrl {
 }
 
 impl PublicUrl {
+    /// Whether the URL begins with `https:`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.text.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
     /// Returns the name or address in the URL, without the port.
     pub(crate) fn host(&self) -> &str {
         &self.host

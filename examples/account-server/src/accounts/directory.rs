@@ -13,6 +13,7 @@ use crate::accounts::error::AccountsError;
 use crate::accounts::keys::{IndexKeys, account_id, decode, profile_partition};
 use crate::accounts::password::Passwords;
 use crate::accounts::slots::{APP_PASSWORD, AppPassword, PROFILE, Profile};
+use crate::limits::slow_work::SlowWork;
 
 /// The accounts.
 pub(crate) struct Accounts {
@@ -34,6 +35,12 @@ impl Accounts {
         let passwords = Passwords::new(&**driver.entropy())?;
         let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
         Ok(Self { driver, keys, factors, passwords })
+    }
+
+    /// Limits slow hashes for unknown clients.
+    pub(crate) fn limiting(mut self, work: SlowWork) -> Self {
+        self.passwords.limit(work);
+        self
     }
 
     /// The driver that runs steps on the accounts' records.

@@ -13,6 +13,7 @@ use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
 
 use crate::housekeeping::Housekeeper;
+use crate::http::entry::Entry;
 use crate::http::{links, unlock};
 use crate::running::Running;
 use crate::store_watch::StoreWatch;
@@ -21,7 +22,7 @@ const PAGE: &str = include_str!("page.html");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// Returns the routes of the whole server.
-pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
+pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry) -> Router {
     let Housekeeper { nextcloud, rocketchat, librepass, .. } = housekeeper;
     let (nextcloud_base, rocketchat_base, librepass_base) =
         (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
@@ -48,7 +49,8 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
     let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
-    finishing(router, watch, &housekeeper.running)
+    let router = finishing(entry.bodies(router), watch, &housekeeper.running);
+    entry.around(router)
 }
 
 /// Logs every request, and lets it run to its end.
@@ -139,6 +141,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::sync::{Arc, mpsc};
+    use std::time::Duration;
 
     use axum::routing::post;
     use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};
@@ -146,6 +149,7 @@ mod tests {
     use tokio::task::spawn_blocking;
 
     use super::*;
+    use crate::http::connections::{ConnectionLimits, Connections};
     use crate::http::serve::serve;
 
     #[derive(Debug)]
@@ -177,7 +181,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, None, router, std::future::pending()));
+        let limits =
+            ConnectionLimits { total: 9, per_network: 9, silent: Duration::from_secs(20), unlimited: Vec::new() };
+        let connections = Connections::new(limits);
+        let server = tokio::spawn(serve(listener, None, router, connections, std::future::pending()));
 
         let connected = spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
