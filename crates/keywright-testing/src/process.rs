@@ -140,6 +140,12 @@ impl Server {
         self.url.split_once("://").unwrap().1
     }
 
+    /// Returns the id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the log so far, including that of earlier servers in the same folder.
     #[must_use]
     pub fn log(&self) -> String {

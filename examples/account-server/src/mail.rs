@@ -16,6 +16,8 @@ use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -79,6 +81,9 @@ impl Mailer {
             return Err(SmtpError::Clear);
         }
         if let Some(authority) = &relay.authority {
+            // A file without a certificate is no error to the parser.
+            let first = CertificateDer::pem_slice_iter(authority).next();
+            first.and_then(Result::ok).ok_or(SmtpError::Authority)?;
             let authority = Certificate::from_pem(authority).map_err(|_| SmtpError::Authority)?;
             let parameters = TlsParameters::builder(security.host).add_root_certificate(authority);
             let parameters = parameters.build_rustls().map_err(|_| SmtpError::Authority)?;

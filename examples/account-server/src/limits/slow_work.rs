@@ -11,9 +11,11 @@ use keywright::nextcloud::queue::{Requester, Standing};
 
 use crate::limits::caller::caller;
 
-/// How many hashes a network may have at once, and then in a minute. A log-in by a new client takes
-/// one.
-const HASHES: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// How many hashes a network may have at once. A log-in by a new client takes one, and a hash takes 30
+/// ms or more, so the bursts of a few networks are over within a second.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// How many hashes a network may have in a minute after that.
+const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// Networks that are kept before those that are full again are dropped.
 const FORGET_FROM: usize = 8_192;
 
@@ -36,7 +38,7 @@ pub(crate) struct SlowWork {
 
 impl SlowWork {
     pub(crate) fn new(limited: bool) -> Self {
-        Self { hashes: limited.then(|| RateLimiter::keyed(Quota::per_minute(HASHES))) }
+        Self { hashes: limited.then(|| RateLimiter::keyed(Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE))) }
     }
 
     /// Whether a hash may be queued for this requester. Work that no request causes always may.
@@ -65,7 +67,7 @@ mod tests {
         let admit = async |address: &str, requester: &Requester| {
             on_behalf_of(Some(address.parse().unwrap()), async { work.admit(requester) }).await
         };
-        for host in 0..60 {
+        for host in 0..10 {
             assert!(admit(&format!("2001:db8::{host}"), &unknown).await);
         }
         assert!(!admit("2001:db8::ffff", &unknown).await);
