@@ -26,6 +26,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::connections::{Connection, Receiving};
+use crate::http::refusal::refusal;
 
 /// Bodies beyond this are vaults: one at a time for an account. They are worked on beside the
 /// executor, because parsing one takes a second. It is the limit of every other body too.
@@ -85,6 +86,7 @@ impl Bodies {
             progress: Arc::clone(&progress),
             account: account(&head.headers),
             connection,
+            started: false,
             receiving: None,
             received: 0,
             begun: now,
@@ -99,15 +101,15 @@ impl Bodies {
             End::Read => answered,
             End::Slow => {
                 tracing::warn!("a body came too slowly");
-                refused(version, StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
+                refused(version, StatusCode::REQUEST_TIMEOUT, "the body came too slowly")
             }
             End::Full => {
                 tracing::warn!("a body was refused: too many bytes of bodies are held");
-                refused(version, StatusCode::SERVICE_UNAVAILABLE, "too many bytes are being received; try again\n")
+                refused(version, StatusCode::SERVICE_UNAVAILABLE, "too many bytes are being received")
             }
             End::Uploading => {
                 tracing::warn!("a body was refused: another vault of its account is at work");
-                refused(version, StatusCode::SERVICE_UNAVAILABLE, "another upload of this account is at work\n")
+                refused(version, StatusCode::SERVICE_UNAVAILABLE, "another upload of this account is at work")
             }
         }
     }
@@ -115,7 +117,7 @@ impl Bodies {
 
 /// The rest of the body is not read, so the connection cannot be used again.
 fn refused(version: Version, status: StatusCode, text: &'static str) -> Response {
-    let mut response = (status, text).into_response();
+    let mut response = refusal(status, text);
     if version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -213,6 +215,7 @@ struct Paced {
     progress: Arc<Progress>,
     account: [u8; 32],
     connection: Option<Arc<Connection>>,
+    started: bool,
     receiving: Option<Receiving>,
     received: u64,
     begun: Instant,
@@ -260,7 +263,8 @@ impl Paced {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BoxError>> {
-        if self.receiving.is_none() {
+        if !self.started {
+            self.started = true;
             self.begun = Instant::now();
             self.deadline.as_mut().reset(after(self.begun, self.bodies.grace));
             self.receiving = self.connection.as_ref().map(Connection::receive);
@@ -397,6 +401,11 @@ mod tests {
         }
     }
 
+    fn body(status: u16, message: &str) -> String {
+        let code = if status == 503 { "LP-Database-Error" } else { "LP-Invalid-Body" };
+        format!("{{\"error\":\"{code}\",\"message\":\"{message}\",\"status\":{status},\"success\":false}}")
+    }
+
     async fn read(response: Response) -> (u16, String) {
         let (head, body) = response.into_parts();
         (head.status.as_u16(), String::from_utf8(to_bytes(body, 1024).await.unwrap().to_vec()).unwrap())
@@ -406,7 +415,7 @@ mod tests {
     async fn a_slow_body_is_given_up_and_a_steady_one_is_not() {
         let bodies = Bodies::new(GRACE);
         for (piece, answer) in
-            [(1, (408, "the body came too slowly\n".to_owned())), (128 * 1024, (200, 7_864_320.to_string()))]
+            [(1, (408, body(408, "the body came too slowly"))), (128 * 1024, (200, 7_864_320.to_string()))]
         {
             let (sender, request) = sent("");
             let begun = Instant::now();
@@ -444,7 +453,7 @@ mod tests {
         // The third piece was taken, so the second was counted.
         let refused = bodies.answer(whole(&again, 2 * MIB), None, length).await;
         assert_eq!(refused.headers().get(RETRY_AFTER).unwrap(), "5");
-        assert_eq!(read(refused).await, (503, "another upload of this account is at work\n".to_owned()));
+        assert_eq!(read(refused).await, (503, body(503, "another upload of this account is at work")));
         assert_eq!(read(bodies.answer(whole(&again, MIB), None, length).await).await.0, 200, "no vault");
         assert_eq!(read(bodies.answer(whole(&bob, 2 * MIB), None, length).await).await.0, 200);
         drop(sender);
@@ -457,7 +466,7 @@ mod tests {
         let bodies = Bodies::new(GRACE);
         let _others = bodies.large.try_acquire_many(u32::try_from(LARGE_AT_ONCE - 1024).unwrap()).unwrap();
         let refused = bodies.answer(whole("x", 2 * MIB), None, length).await;
-        assert_eq!(read(refused).await, (503, "too many bytes are being received; try again\n".to_owned()));
+        assert_eq!(read(refused).await, (503, body(503, "too many bytes are being received")));
         assert_eq!(
             read(bodies.answer(whole("x", MIB), None, length).await).await.0,
             200,

@@ -365,7 +365,7 @@ mod tests {
         let _request = working.connection.begin();
         tokio::time::timeout(Duration::from_secs(32), silent.connection.cut.cancelled()).await.unwrap();
         assert!(!reading.connection.cut.is_cancelled());
-        tokio::time::timeout(Duration::from_secs(60), reading.connection.cut.cancelled()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(65), reading.connection.cut.cancelled()).await.unwrap();
         assert!(!working.connection.cut.is_cancelled());
     }
 }

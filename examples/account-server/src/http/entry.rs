@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{HeaderName, RETRY_AFTER};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http_body::Body as _;
 use keywright::{librepass, nextcloud, rocketchat};
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -18,6 +18,7 @@ use crate::http::bodies::Bodies;
 use crate::http::gate::Caller;
 use crate::http::origin::Proxies;
 use crate::http::peer::socket_address;
+use crate::http::refusal::refusal;
 use crate::limits::slow_work::on_behalf_of;
 use crate::network_options::Origin;
 
@@ -67,7 +68,7 @@ async fn enter(entry: Entry, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let proves = request.method() != Method::OPTIONS && needs_login(path);
     let response = if entry.refuse_plain_http && !origin.private && !may_be_plain(path) {
-        (StatusCode::BAD_REQUEST, "plain HTTP is refused; use https\n").into_response()
+        refusal(StatusCode::BAD_REQUEST, "plain HTTP is refused; use https")
     } else {
         next.run(request).await
     };

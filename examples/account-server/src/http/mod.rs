@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod links;
 pub(crate) mod origin;
 pub(crate) mod peer;
+pub(crate) mod refusal;
 pub(crate) mod routes;
 pub(crate) mod serve;
 pub(crate) mod tls;

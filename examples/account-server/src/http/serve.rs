@@ -19,7 +19,7 @@ use crate::http::gate::{Caller, Gate};
 /// The process ends within 10 s.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// Bytes of a body or of headers that HTTP/1 reads ahead.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 128 * 1024;
 /// Bytes of bodies that HTTP/2 reads ahead, for a stream and for a connection.
 const WINDOW: u32 = 512 * 1024;
 /// Requests at once on one HTTP/2 connection.

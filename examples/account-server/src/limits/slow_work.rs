@@ -13,7 +13,7 @@ use crate::limits::caller::caller;
 
 /// How many hashes a network may have at once. A log-in by a new client takes one, and a hash takes 30
 /// ms or more, so the bursts of a few networks are over within a second.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How many hashes a network may have in a minute after that.
 const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// Networks that are kept before those that are full again are dropped.
@@ -67,7 +67,7 @@ mod tests {
         let admit = async |address: &str, requester: &Requester| {
             on_behalf_of(Some(address.parse().unwrap()), async { work.admit(requester) }).await
         };
-        for host in 0..10 {
+        for host in 0..5 {
             assert!(admit(&format!("2001:db8::{host}"), &unknown).await);
         }
         assert!(!admit("2001:db8::ffff", &unknown).await);

@@ -48,7 +48,7 @@ fn wrong_passwords_hold_up_nobody() {
     println!("{connections} connections of wrong passwords: log-in {logins:?}, known client at most {client:?}");
     assert!(logins.iter().chain(&known).all(|(status, _)| *status == 200), "{logins:?} {known:?}");
     // Without `--release`, and with this test's threads on the same cores, this shows only that nobody starves.
-    let (login_limit, client_limit) = if full() { (1_000, 100) } else { (5_000, 2_000) };
+    let (login_limit, client_limit) = if full() { (1_000, 100) } else { (30_000, 10_000) };
     assert!(login < Duration::from_millis(login_limit), "{login:?}");
     assert!(client < Duration::from_millis(client_limit), "{client:?}");
     server.stop();

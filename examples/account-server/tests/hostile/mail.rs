@@ -192,3 +192,25 @@ fn one_with_an_authority_of_its_own() {
     let refused = folder.refuse(&["--store", "memory:", "--smtp", &url, "--smtp-ca", "bad.crt"]);
     assert!(refused.contains("`--smtp-ca` is no certificate authority"), "{refused}");
 }
+
+/// With `--mailed-links confirm` a scanner that opens a link verifies nothing.
+#[test]
+fn a_mailed_link_can_be_made_to_ask_first() {
+    for (option, opened, sent) in [("act", 302, 302), ("confirm", 200, 302)] {
+        let folder = folder("alice@example.org");
+        let options = ["--store", "memory:", "--accounts", "accounts.toml", "--outbox", "outbox.txt"];
+        let server = folder.start(&[&options[..], &["--mailed-links", option]].concat());
+        let parameters = librepass_client::ArgonParameters::new(1, 20_480, 1).unwrap();
+        let client = librepass_client::Server::open(&server.url, None).unwrap();
+        client.register("user@example.org", "correct horse", None, parameters).unwrap();
+        let outbox = folder.read("outbox.txt");
+        let link = outbox.lines().find(|line| line.contains("verifyEmail")).unwrap();
+        let link = link.strip_prefix(&server.url).unwrap();
+        assert_eq!(send(&server, &request("GET", link, "", "")).0, opened, "{option}");
+        assert_eq!(client.log_in("user@example.org", "correct horse").is_ok(), option == "act");
+        let posted = if option == "act" { "GET" } else { "POST" };
+        assert_eq!(send(&server, &request(posted, link, "", "")).0, sent, "{option}");
+        assert!(client.log_in("user@example.org", "correct horse").is_ok());
+        server.stop();
+    }
+}
