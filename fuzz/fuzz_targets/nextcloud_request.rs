@@ -37,14 +37,15 @@ static SERVICE: LazyLock<Nextcloud<Open>> = LazyLock::new(|| {
     Nextcloud::new(driver, Arc::new(Open), NextcloudPolicy::default()).unwrap()
 });
 
-libfuzzer_sys::fuzz_target!(|input: (u8, bool, &str, &str, &[u8])| {
-    let (which, post, session, query, body) = input;
+libfuzzer_sys::fuzz_target!(|input: (u8, bool, bool, &str, &str, &str, &[u8])| {
+    let (which, post, form, session, provider, query, body) = input;
     let endpoint = Endpoint::ALL[usize::from(which) % Endpoint::ALL.len()];
+    let path = endpoint.path().replace("{provider}", provider);
     let request = http::Request::builder()
         .method(if post { "POST" } else { "GET" })
-        .uri(format!("{BASE_PATH}{endpoint}?{query}"))
+        .uri(format!("{BASE_PATH}{path}?{query}"))
         .header("authorization", "Basic YTpi")
-        .header("content-type", "application/json")
+        .header("content-type", if form { "application/x-www-form-urlencoded" } else { "application/json" })
         .header("x-api-session", session)
         .body(body);
     let Ok(request) = request else { return };

@@ -3,8 +3,8 @@ use std::sync::{Arc, LazyLock};
 
 use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 use keywright_rocketchat::{
-    EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Permission, RocketChat, RocketChatPolicy,
-    User,
+    EndLogins, EndToEndKeys, Endpoint, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail, MailError,
+    Named, Permission, Profile, RocketChat, RocketChatPolicy, SentPassword, User,
 };
 use keywright_store::{Driver, MemoryStore};
 
@@ -21,8 +21,28 @@ impl Host for Open {
     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
         Ok(Some(User::new(self.0.clone(), "alice")))
     }
-    async fn check_password(&self, _: &AccountId, _: &SecretString, _: &keywright_rocketchat::queue::Requester) -> Result<bool, HostError> {
+    async fn check_password(
+        &self,
+        _: Option<&AccountId>,
+        _: SentPassword<'_>,
+        _: &keywright_rocketchat::queue::Requester,
+    ) -> Result<bool, HostError> {
         Ok(false)
+    }
+    async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
+        self.login("u", token).await
+    }
+    async fn issue_login(&self, _: &AccountId) -> Result<IssuedLogin, HostError> {
+        Ok(IssuedLogin::new(LoginTokenId("t".into()), SecretString::new("t".into())))
+    }
+    async fn profile(&self, _: &AccountId) -> Result<Option<Profile>, HostError> {
+        Ok(Some(Profile::new("u", "alice")))
+    }
+    async fn store_keys(&self, _: &AccountId, _: &LoginTokenId, _: &EndToEndKeys, _: bool) -> Result<KeysStored, HostError> {
+        Ok(KeysStored::Stored)
+    }
+    async fn fetch_keys(&self, _: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
+        Ok(None)
     }
     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
         Ok(())
@@ -37,28 +57,16 @@ impl Host for Open {
 
 static SERVICE: LazyLock<RocketChat<Open>> = LazyLock::new(|| {
     let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-    let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
+    let kinds = [keywright_confirm::SLOT_KINDS, keywright_twofactor::SLOT_KINDS, keywright_rocketchat::SLOT_KINDS];
+    let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(&kinds.concat()).build().unwrap();
     let alice = AccountId::new("user-1").unwrap();
     futures_lite::future::block_on(driver.ensure_account(&alice)).unwrap();
     RocketChat::new(driver, Arc::new(Open(alice)), RocketChatPolicy::default()).unwrap()
 });
 
-const PATHS: [&str; 10] = [
-    "users.resetE2EKey",
-    "users.resetTOTP",
-    "users.totp.enable",
-    "users.totp.validate",
-    "users.totp.disable",
-    "users.totp.regenerateCodes",
-    "users.totp.codesRemaining",
-    "users.2fa.enableEmail",
-    "users.2fa.disableEmail",
-    "users.2fa.sendEmailCode",
-];
-
 libfuzzer_sys::fuzz_target!(|input: (u8, bool, &str, &str, &[u8])| {
     let (which, post, method, code, body) = input;
-    let path = PATHS[usize::from(which) % PATHS.len()];
+    let path = Endpoint::ALL[usize::from(which) % Endpoint::ALL.len()].path();
     let request = http::Request::builder()
         .method(if post { "POST" } else { "GET" })
         .uri(format!("{}{path}", keywright_rocketchat::BASE_PATH))

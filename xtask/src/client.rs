@@ -5,9 +5,13 @@
 
 mod drivers;
 mod nextcloud;
+mod nextcloud_python;
+mod nextcloud_rust;
 mod rocketchat;
+mod rocketchat_python;
 mod scene;
 mod server;
+mod venv;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +28,14 @@ use crate::{process, tools};
 pub(crate) enum Client {
     /// The npm package `passwords-client`.
     Nextcloud,
+    /// The crate `nextcloud-passwords-client`.
+    NextcloudRust,
+    /// The Python package `nextcloud-async`.
+    NextcloudPython,
     /// The npm package `@rocket.chat/api-client`.
     Rocketchat,
+    /// The Python package `rocketchat_API`.
+    RocketchatPython,
 }
 
 /// Drives one client, or all of them.
@@ -43,7 +53,10 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
     for client in Client::value_variants().iter().filter(|client| only.is_none_or(|only| only == **client)) {
         match client {
             Client::Nextcloud => nextcloud::run(root, &runs, &program, counts)?,
+            Client::NextcloudRust => nextcloud_rust::run(root, &runs, &program, counts)?,
+            Client::NextcloudPython => nextcloud_python::run(root, &runs, &program, counts)?,
             Client::Rocketchat => rocketchat::run(root, &runs, &program, counts)?,
+            Client::RocketchatPython => rocketchat_python::run(root, &runs, &program, counts)?,
         }
     }
     Ok(())

@@ -8,6 +8,7 @@
 
 mod audit;
 mod client;
+mod contract;
 mod count;
 mod error;
 mod layout;
@@ -52,6 +53,9 @@ enum Task {
         #[arg(long, value_name = "CLIENT", value_enum)]
         only: Option<Client>,
     },
+    /// Only the contract check: what the protocols serve against what the newest published packages
+    /// call. A rename fails with the old and the new name.
+    Contract,
     /// The full proofs, for which `test` has small counts: the model's whole state spaces, and many
     /// random histories.
     Proof {
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => suite::run(&root),
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
+        Task::Contract => suite::check_contract(&root),
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),

@@ -6,13 +6,24 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{audit, client, layout, msrv, process, readme, references, resolve, supply, tools};
+use crate::{audit, client, contract, layout, msrv, process, readme, references, resolve, supply, tools};
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = every_step(root, &mut report);
+    report.finish();
+    outcome
+}
+
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
+pub(crate) fn check_contract(root: &Path) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| tools::require_node())
+        .and_then(|()| report.step("contract", |counts| contract::check(root, counts)));
     report.finish();
     outcome
 }
@@ -32,7 +43,11 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("tools", |_| {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
-        tools::require_node()
+        tools::require_node()?;
+        tools::require_python()?;
+        tools::require_openssl()?;
+        tools::require_authenticators()?;
+        tools::require_postgres()
     })?;
     report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
     report.step("layout", |_| layout::check(root))?;
@@ -56,6 +71,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("beside others", |counts| resolve::check(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
     report.step("README", |_| readme::check(root))?;
+    report.step("contract", |counts| contract::check(root, counts))?;
     report.step("real client", |counts| client::run(root, None, None, counts))
 }
 
@@ -64,6 +80,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
 /// requests, and so hides a missing one.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
+    cargo(root, &["check", "--package", "keywright-postgres", "--no-default-features"])?;
     supply::features(root)
 }
 
@@ -119,7 +136,7 @@ pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
         .step("model", |_| cargo(root, &["run", "--release", "--package", "keywright-model", "--", "--full"]))
         .and_then(|()| {
             report.step("histories", |counts| {
-                for package in ["keywright-store-conformance", "keywright-sqlite"] {
+                for package in ["keywright-store-conformance", "keywright-sqlite", "keywright-postgres"] {
                     let mut command = tools::cargo(root);
                     command.args(["test", "--release", "--package", package, "histor", "--", "--nocapture"]);
                     process::stream(command.env("KEYWRIGHT_HISTORIES", histories.to_string()), counts)?;

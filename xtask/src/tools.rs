@@ -94,19 +94,105 @@ pub(crate) fn require_node() -> Result<(), Error> {
         None => return Ok(()),
         Some(missing) => missing,
     };
-    if Path::new("/etc/debian_version").exists() && is_root() {
-        println!("{missing}: trying `apt-get install -y nodejs npm`");
-        let install = || runs(Command::new("apt-get").args(["install", "-y", "nodejs", "npm"]));
-        if !install() && runs(Command::new("apt-get").arg("update")) {
-            install();
-        }
-    }
+    install_on_debian(&missing, &["nodejs", "npm"]);
     match missing_for_node() {
         None => Ok(()),
         Some(missing) => Err(Error::MissingTool(format!(
             "{missing}. The real-client run drives a published npm package: install Node {NODE_AT_LEAST} or newer with \
              npm (Debian: `apt-get install nodejs npm`) and put both on the PATH"
         ))),
+    }
+}
+
+/// Requires Python with virtual environments, in the same way, for the clients that are Python
+/// packages.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_python() -> Result<(), Error> {
+    let is_there =
+        || runs(Command::new("python3").args(["-c", "import ensurepip, sys; assert sys.version_info >= (3, 10)"]));
+    let missing = "Python 3.10 or newer with venv is missing";
+    if !is_there() {
+        install_on_debian(missing, &["python3", "python3-venv"]);
+    }
+    let advice = "The real-client run drives a published Python package: install it (Debian: `apt-get install \
+                  python3 python3-venv`) and put `python3` on the PATH";
+    if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
+}
+
+/// Requires what a crate needs that is built on the system's OpenSSL, in the same way.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_openssl() -> Result<(), Error> {
+    let is_there = || runs(Command::new("pkg-config").args(["--exists", "openssl"]));
+    let missing = "the files to build with OpenSSL are missing";
+    if !is_there() {
+        install_on_debian(missing, &["libssl-dev", "pkg-config"]);
+    }
+    let advice = "The real-client run builds a published crate of 2020: install them (Debian: `apt-get install \
+                  libssl-dev pkg-config`)";
+    if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
+}
+
+/// Requires two programs that are not ours, in the same way: a reader of QR codes and an
+/// authenticator.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_authenticators() -> Result<(), Error> {
+    let is_there = || ["zbarimg", "oathtool"].into_iter().all(|program| runs(Command::new(program).arg("--version")));
+    let missing = "`zbarimg` or `oathtool` is missing";
+    if !is_there() {
+        install_on_debian(missing, &["zbar-tools", "oathtool"]);
+    }
+    let advice = "The real-client run compares enrolments with them: install them (Debian: `apt-get install \
+                  zbar-tools oathtool`)";
+    if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
+}
+
+/// Requires a PostgreSQL server and PgBouncer, for the tests of `keywright-postgres`, which start
+/// clusters of their own. If they are missing, installs them as [`require_node`] does.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what is missing, and what to install.
+pub(crate) fn require_postgres() -> Result<(), Error> {
+    let Some(missing) = missing_for_postgres() else { return Ok(()) };
+    install_on_debian(&missing, &["postgresql", "pgbouncer"]);
+    missing_for_postgres().map_or(Ok(()), |missing| Err(Error::MissingTool(missing)))
+}
+
+/// Looks where `keywright_testing::postgres` does, which this program does not link: it must build
+/// when they do not.
+fn missing_for_postgres() -> Option<String> {
+    let named = env::var_os("KEYWRIGHT_POSTGRES_BIN").map(PathBuf::from);
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let places =
+        named.clone().map_or_else(|| installed.map(|entry| entry.path().join("bin")).collect(), |bin| vec![bin]);
+    if !places.iter().any(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file()) {
+        return Some(match named {
+            Some(bin) => format!("KEYWRIGHT_POSTGRES_BIN={} has no initdb and postgres", bin.display()),
+            None => {
+                "PostgreSQL is missing: install the server (Debian: `apt-get install postgresql pgbouncer`), or set \
+                     KEYWRIGHT_POSTGRES_BIN to the folder with initdb and postgres"
+                    .to_owned()
+            }
+        });
+    }
+    let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().any(|path| Path::new(path).is_file());
+    (!found).then(|| "PgBouncer is missing: install it (Debian: `apt-get install pgbouncer`)".to_owned())
+}
+
+/// Installs packages where that is easy: on Debian as root, as on a fresh CI machine.
+fn install_on_debian(missing: &str, packages: &[&str]) {
+    if !Path::new("/etc/debian_version").exists() || !is_root() {
+        return;
+    }
+    println!("{missing}: trying `apt-get install -y {}`", packages.join(" "));
+    let install = || runs(Command::new("apt-get").args(["install", "-y"]).args(packages));
+    if !install() && runs(Command::new("apt-get").arg("update")) {
+        install();
     }
 }
 

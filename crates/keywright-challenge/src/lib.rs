@@ -1,5 +1,5 @@
-//! Client and server halves of the PWDv1r1 password challenge, in which the server never sees the
-//! password.
+//! Client and server halves of PWDv1r1, the password challenge of Nextcloud Passwords, in which the
+//! server never sees the password.
 //!
 //! A client derives a secret of 64 characters from a password and three salts ([`Deriver`],
 //! [`DeriverPool`]). A server stores the salts and a random [`UserKey`], which is encrypted
@@ -28,8 +28,8 @@
 //! let challenges = Challenges::new(driver.clone());
 //!
 //! // The sender of the request, identified by the credential that it presents, such as an app
-//! // token. Once it has passed, nobody else's wrong guesses hold it up. A log-in without a
-//! // credential is identified by its network.
+//! // token. Once it has sent a right secret, the wrong guesses of others do not delay it. A
+//! // log-in without a credential is identified by its network.
 //! let client = Client::credential(driver.client_tag(&account, b"the id of the app token"));
 //!
 //! let (secret, salts) = (ChallengeSecret::from_client(&sent_secret)?, Salts::parse(&sent_salts)?);
@@ -39,9 +39,9 @@
 //! # assert_eq!(solve, Some(salts));
 //! # let (open_session, mut answers) = (|_user_key| 200, Vec::new());
 //! # for sent_proof in [&sent_secret, &"00".repeat(32)] {
-//! let proof = Proof::from_client(sent_proof)?; // any other length is malformed and costs nothing
+//! let proof = Proof::from_client(sent_proof)?; // a text of another length is malformed and is not counted as a guess
 //! let status = match challenges.verify(&account, &proof, client).await? {
-//!     Verification::Granted(user_key) => open_session(user_key), // the key opens what is sealed for the user
+//!     Verification::Granted(user_key) => open_session(user_key), // a key for the user's encrypted data
 //!     Verification::Denied(_) => 401,
 //!     Verification::Refused(_) => 429, // not checked; `retry_after()` is the wait
 //!     Verification::NoChallenge => 404,
@@ -52,8 +52,9 @@
 //! # Ok(())
 //! # }
 //! ```
-//! [`ChallengeSteps`] has the same operations as steps `…_in(&mut Draft, …)`, to be committed
-//! together with a caller's own records.
+//! [`ChallengeSteps`] has the same operations as *steps*: functions on a
+//! [`Draft`](keywright_store::Draft), with names that end in `_in`. A caller can combine them with
+//! changes to its own records in one commit.
 //!
 //! # A client
 //! ```
@@ -75,14 +76,15 @@
 //!
 //! # What it guarantees
 //! - **Wrong guesses are counted in one place**, whichever operation the secret is used for:
-//!   verifying and replacing are both counted under [`CHALLENGE_SECRET`] in the account's guess
-//!   ledger. A wrong guess is counted in the same commit that checks it, so parallel requests get
-//!   no more guesses than serial ones, on one server or on many.
+//!   verifying and replacing are both counted under [`CHALLENGE_SECRET`] in the account's [guess
+//!   ledger](keywright_core::ledger). A wrong guess is counted in the same commit that checks it,
+//!   so parallel requests get no more guesses than serial ones, on one server or on many.
 //! - **Of concurrent changes one succeeds.** The others are checked against the new challenge, for
 //!   which the old secret is wrong.
-//! - **Replacing** a challenge draws a new server salt and a new user key, in one commit. The same
-//!   commit moves the account's credential epoch, so that all earlier sessions are void. [`Keys`]
-//!   has both user keys, so that data can be carried over.
+//! - **Replacing** a challenge draws, in one commit, a new user key and a new *server salt* (random
+//!   bytes that go into the key that wraps the user key). The same commit changes the account's
+//!   credential epoch, a number in its records, and sessions from before the change are void.
+//!   [`Keys`] has the old and the new user key, so that data can be re-encrypted.
 //! - **A new secret starts without failures**: the wrong guesses, waits and limits of the old one
 //!   end with it. The clients that were known stay known, and the one that made the change becomes
 //!   known.
@@ -94,10 +96,20 @@
 //!   counted, and the record is not overwritten.
 //!
 //! # Lockout
-//! | what locks it | who is refused | what still works for the owner |
-//! |---|---|---|
-//! | 50 wrong proofs by unknown clients in a row, which take at least 39 hours | unknown clients | any known client, even after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof of the challenge from a client that is still admitted; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one, in a draft of the wire adapter ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
-//! | 10 wrong proofs by a known client in a row | that client | an admission; an unlock; any other client |
+//! - **Unknown clients** are locked out by 50 wrong proofs in a row from unknown clients, which take
+//!   at least 39 hours. A *known* client, which has sent a correct proof before, still works, even
+//!   after a change that it made. An unknown client can be *admitted*, which allows it ten tries
+//!   within an hour:
+//!   - [`admit_client`](Challenges::admit_client) requires a fresh proof from a client that is not
+//!     locked out.
+//!   - [`admit_by_mail`](Challenges::admit_by_mail) requires a click on the link in a mail
+//!     ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)).
+//!   - If the account has other factors, a caller can check one of them and admit the client in the
+//!     same draft ([`attempt_in`](ChallengeSteps::attempt_in)).
+//!
+//!   The operator can [`unlock`](Challenges::unlock) the secret for all clients.
+//! - **A known client** is locked out by 10 wrong proofs in a row of its own. Other clients are not
+//!   affected. An admission or an unlock also helps the client that is locked out.
 //!
 //! An owner who presents no credential and uses the same network as the attacker counts as the same
 //! client, and needs an admission.
@@ -121,16 +133,16 @@
 //! separately), § 3.2.2; ASVS 5.0 2.3.3, 2.3.4, 6.1.1, 6.2.3, 6.3.4, 11.2.4, 11.3.3, 11.3.4,
 //! 15.4.2, 16.2.5, 16.3.1, 16.5.3; OWASP Password Storage (Argon2id above 19 MiB with two passes,
 //! bounded input; the server itself does not run Argon2, which therefore cannot be abused for a
-//! denial of service). Left to the host: who is logged in, the notice of a change (6.3.7; this
-//! crate emits the event), ending sessions of an earlier epoch (7.4.3), and request limits. Not
-//! possible here: rules for the password (6.2.1 and on), because the server never sees it. Only the
-//! client's length limits apply.
+//! denial of service). Left to the host, which is the server program that uses this crate: checking
+//! who is logged in, the notice of a change (6.3.7; this crate emits the event), ending sessions of
+//! an earlier epoch (7.4.3), and request limits. Not possible here: rules for the password (6.2.1
+//! and on), because the server never sees it. Only the client's length limits apply.
 //!
 //! # Features
 //! - `client` (default): key derivation with Argon2id, which uses 64 MiB. A server does not need
 //!   it.
 //!
-//! # Foreign types
+//! # Types of other crates in the public API
 //! The public API names only types of `keywright-core` and `keywright-store`.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

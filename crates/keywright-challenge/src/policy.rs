@@ -15,7 +15,7 @@ pub const CHALLENGE_SECRET: SecretKind = SecretKind::new("challenge");
 pub const SECRET_BYTES: usize = 64;
 
 /// The number of hex digits in each salt (`docs/decisions.md` 19). Salt 0 has an upper bound,
-/// unlike upstream's, so that a record stays small; the real client makes 512.
+/// unlike in Nextcloud Passwords, so that a record stays small; the real client makes 512.
 pub(crate) const SALT_DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
 
 /// The number of bytes in each salt that is made here (`docs/protocols/nextcloud-passwords.md` §

@@ -132,9 +132,9 @@ impl ChallengeSteps {
     /// to be admitted. That proof is a guess like any other. The admission is a tentative value,
     /// which is released after the commit.
     ///
-    /// This function never admits a client without a proof. A wire adapter that has a proof of
-    /// another crate (a `StepUp` by a factor) checks it in the same draft, and then calls
-    /// [`guess::admit_client`] with the values of [`attempt_in`](Self::attempt_in).
+    /// This function never admits a client without a proof. A caller that has a proof of another
+    /// kind (a `StepUp` of `keywright-twofactor`, for example) checks it in the same draft, and
+    /// then calls [`guess::admit_client`] with the values of [`attempt_in`](Self::attempt_in).
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.

@@ -1,5 +1,5 @@
-//! Confirmation of destructive actions by a code that is shown and typed back, by a password and a
-//! random wait, or by a mailed code.
+//! Confirmation of destructive actions in one of three styles: by a code that is shown and typed
+//! back, by a random wait after the server has checked the password, or by a mailed code.
 //!
 //! The three styles share one state machine. A confirmation is bound to the account, the action
 //! with its target and parameters, and the session. It is also bound to the account's epochs,
@@ -16,7 +16,7 @@
 //! use keywright_confirm::{Action, Confirmation, Confirmations, Confirmed, ConfirmPolicy};
 //! use keywright_store::{Driver, MemoryStore};
 //!
-//! /// Everything that will happen: deleting another vault is another action.
+//! /// The action includes its target: deleting another vault is a different action.
 //! struct DeleteVault { vault: String }
 //! impl Action for DeleteVault {
 //!     const NAME: &'static str = "vault.delete";
@@ -53,19 +53,20 @@
 //! wrong codes of others never delay it.
 //!
 //! # The styles
-//! | | secret | ends | when requested again |
+//! | style | random part | valid until | when requested again |
 //! |---|---|---|---|
-//! | typed code | 96 bits, shown | at the 5th wrong attempt or after 10 minutes | a new code |
-//! | wait | 5–10 s, random | 60 s after the wait is over | a new wait, which also begins after an attempt that is too early or too late |
-//! | mailed code | 6 digits | at the 5th wrong attempt or after 10 minutes (24 h by policy) | a new code with the attempts that are left |
+//! | typed code | a code of 96 bits, which is shown | the 5th wrong attempt, or 10 minutes have passed | a new code |
+//! | wait | its duration, 5–10 s | 60 s after its end | a new wait; an attempt that is too early or too late begins one too |
+//! | mailed code | a code of 6 digits | the 5th wrong attempt, or 10 minutes have passed (a policy may set up to 24 h) | a new code with the attempts that are left |
 //!
 //! Waits are whole seconds of the server's clock, so the time that passes can be up to a second
 //! shorter than stated. Mails are sent at least 60 s apart, at most 5 for a confirmation and 10 a
 //! day for an account. Of these 10, requests without login get 3, so nobody else can use up the
-//! owner's mails. A code that was sent again without login lives no longer than the previous one.
+//! owner's mails. A code that was sent again without login expires no later than the previous one.
 //! These counts are kept in a record of their own, which does not expire, so that no other action,
-//! session or style resets them. Wrong mailed codes are also charged to [`policy::MAILED_CODE`] in
-//! the guess ledger.
+//! session or style resets them. Wrong mailed codes are also counted in the account's [guess
+//! ledger](keywright_core::ledger), which limits wrong guesses, under the name
+//! [`policy::MAILED_CODE`].
 //!
 //! # What an attacker can and cannot do
 //! - However many requests carry the correct code, one is granted: the commit that grants also
@@ -74,18 +75,19 @@
 //!   parameters or session. Only the security log has the reason. A flood of attempts where no code
 //!   is pending writes nothing, and a flood of requests for codes writes one event an hour, so
 //!   nobody can fill the security log with them.
-//! - A change of the account's credentials or factors makes everything void that is pending. So do
-//!   a clock that goes back, and a later fence of the keyring
-//!   ([`Keyring::with_fence`](keywright_core::Keyring::with_fence)). A clock that goes forward ends
-//!   waits and lifetimes early.
+//! - Whatever is pending becomes void if the account's credentials or factors change, if the clock
+//!   goes back, or if it was begun before the keyring's *fence*, a time that the operator sets
+//!   after restoring a backup ([`Keyring::with_fence`](keywright_core::Keyring::with_fence)). A
+//!   clock that goes forward ends waits and lifetimes early.
 //! - The database without the keyring reveals no code. With the keyring, a mailed code can be found
 //!   by trying a million values; a typed code cannot be found.
 //!
 //! A mailed code confirms that the user can read the mailbox. It is **not** a second factor.
 //!
 //! # For hosts
-//! - The [`CancelToken`] belongs in the notice to the owner. Its link must show a button on GET and
-//!   act on POST only.
+//! - The *host* is the server program that uses this crate. It should notify the owner of a pending
+//!   confirmation, and put a link with the [`CancelToken`] in the notice. That link must show a
+//!   button on GET and act on POST only.
 //! - If an action erases the account in the same draft that granted the confirmation, pass
 //!   [`KEEP_ON_ERASE`] to [`Draft::erase`](keywright_store::Draft::erase), so that the day's count
 //!   of mails is not lost.
@@ -99,8 +101,8 @@
 //! # Requirements met
 //! OWASP Transaction Authorization 1.5, 2.2, 2.4, 2.6, 2.8–2.10; ASVS 5.0 2.3.1, 2.3.4, 2.4.2,
 //! 6.5.1, 6.5.3–6.5.5, 6.5.8, 6.6.2, 6.6.3, 11.2.4, 15.4.2, 16.2.5; NIST SP 800-63B-4 § 3.1.3.2.
-//! Left to the host: the notice itself (ASVS 6.3.7), and that the function that acts takes the
-//! proof.
+//! Left to the host: sending the notice (ASVS 6.3.7), and writing each function that performs an
+//! action so that it takes the proof.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -74,9 +74,10 @@ impl Denial {
 #[must_use = "the wait may not be over"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum WaitOutcome<C, W = Wait> {
-    /// The wait was over, and not for too long. This is the proof.
+    /// The wait was over, and had not been over for too long. This is the proof.
     Granted(C),
-    /// No wait was pending, or it was too early, too late or void: a new wait has begun now.
+    /// A new wait has begun now, because no wait was pending, the attempt came too early or too
+    /// late, or the pending wait was void.
     Begun(W),
 }
 
@@ -107,8 +108,8 @@ impl<C: Release, W: Release> Release for WaitOutcome<C, W> {
 #[must_use = "a mail may have to be sent"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum SendOutcome<C> {
-    /// Mail this code. All earlier codes of this (action, session) are void, and their attempts are
-    /// not given back.
+    /// Mail this code. All earlier codes for this action in this session are void, but wrong
+    /// attempts at them still count.
     Send(C),
     /// The last mail was sent too recently; the code in it stays valid.
     NotYet {

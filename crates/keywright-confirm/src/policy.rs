@@ -24,7 +24,7 @@ pub(crate) const fn mailed_attempt(client: Client) -> Attempt {
 pub const MAX_PENDING: usize = 8;
 
 /// The lifetime of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10
-/// minutes); upstream's code lived as long as its session.
+/// minutes); in Nextcloud Passwords, the code lives as long as its session.
 pub const CODE_SECONDS: u64 = 600;
 
 /// The number of wrong attempts that invalidates a shown code. Source: `docs/security.md` § 5. An
@@ -58,7 +58,7 @@ pub const MAILED_MAX_SECONDS: u64 = 86_400;
 /// ones.
 pub const MAILED_TRIES: u8 = 5;
 
-/// The minimum time between two mails of one (action, session), in seconds. Source:
+/// The minimum time between two mails for the same action in the same session, in seconds. Source:
 /// `docs/security.md` § 5.
 pub const MAIL_SPACING_SECONDS: u64 = 60;
 

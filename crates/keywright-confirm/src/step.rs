@@ -96,9 +96,9 @@ impl ConfirmSteps {
         wait::begin(draft, &self.policy, &binding)
     }
 
-    /// Confirms if a wait is over, and not for too long; otherwise begins a new one from now. The
-    /// caller must have checked the password and call this only if it was correct, so that a wrong
-    /// one does not affect a pending wait.
+    /// Confirms if a wait is over and has not been over for too long; otherwise begins a new one
+    /// from now. The caller must have checked the password and call this only if it was correct, so
+    /// that a wrong one does not affect a pending wait.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then the pending wait stays.
@@ -174,8 +174,8 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Returns when the mailed code that is pending for this very action in this session expires,
-    /// if there is one.
+    /// Returns when the mailed code expires that is pending for exactly this action in this
+    /// session, if there is one.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
@@ -189,8 +189,8 @@ impl ConfirmSteps {
         mailed::pending(draft, &binding)
     }
 
-    /// Returns in how many seconds, at least `after`, a caller who requests a code for this very
-    /// action has one pending or can be sent one. This is for a wire protocol that refuses a
+    /// Returns after how many seconds, at least `after`, a caller who requests a code for exactly
+    /// this action has one pending or can be sent one. This is for a wire protocol that refuses a
     /// request for `after` seconds: when the client tries again, it may need a code, and should not
     /// be refused once more. If the clock went back, this corrects the stored times.
     ///

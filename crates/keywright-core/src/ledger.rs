@@ -40,7 +40,7 @@
 //! };
 //! assert_eq!((looked_at, refusal.retry_after(), refusal.is_locked()), (5, 30, false));
 //!
-//! // The phone is not held up.
+//! // The wrong guesses of others do not delay the phone.
 //! assert!(ledger.peek(&policy, &phone, now).is_none());
 //! # Ok(())
 //! # }

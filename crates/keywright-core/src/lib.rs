@@ -11,12 +11,13 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let keyring = Keyring::generate(&SystemEntropy)?;
-//! let revision = [7; 16]; // of the batch that puts the body
+//! let revision = [7; 16]; // identifies the commit that writes the record
 //! let place = SealContext::new(b"user-1", "challenge", revision);
 //! let sealed = keyring.seal(&SystemEntropy, &place, 1, b"hello")?;
 //! assert_eq!(keyring.open(&place, &sealed)?.1.as_slice(), b"hello");
 //!
-//! // Partition, slot and revision are authenticated: a body moved to another account does not open.
+//! // The ciphertext is bound to the account, the record's name and the revision. Moved to another account,
+//! // it does not open.
 //! assert!(keyring.open(&SealContext::new(b"user-2", "challenge", revision), &sealed).is_err());
 //! # Ok(())
 //! # }
@@ -28,9 +29,10 @@
 //! - [`SecretBytes`], [`SecretVec`] and [`SecretString`] hold secrets. They are boxed, wiped on
 //!   drop, redacted in `Debug`, and compared in constant time.
 //! - [`redacted_debug!`] implements `Debug` for a type that holds a secret.
-//! - [`Keyring`] encrypts and authenticates record bodies, which the documentation calls *sealing*
-//!   them. It also derives the keys of the few index values that must stay the same when sealing
-//!   keys are replaced. `docs/security.md` §§ 1–2 define the bytes.
+//! - [`Keyring`] encrypts and authenticates the contents of records, which the documentation calls
+//!   *sealing* them. It also derives the keys of index values, by which a record is looked up
+//!   without storing the name or secret that it belongs to. Index keys stay the same when the
+//!   sealing keys are replaced. `docs/security.md` §§ 1–2 define the formats.
 //! - [`SecurityEvent`] records what happened to an account. It is typed and contains no secrets.
 //! - [`ledger`] limits how many wrong guesses are checked against a secret.
 //! - [`typed`] removes white space and hyphens from text that people type, such as codes.

@@ -3,7 +3,7 @@
 //!
 //! The cipher is XChaCha20-Poly1305 with a random 24-byte nonce. The bytes are `nonce(24) ‖
 //! ciphertext ‖ tag(16)`. Whether the secret is right shows only when the tag is verified: no hash
-//! of the secret is stored, so there is none that guesses could be compared with.
+//! of the secret is stored with which guesses could be compared.
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};

@@ -12,10 +12,17 @@ pub const BASE_PATH: &str = "/api/";
 pub const INFO_PATH: &str = "/actuator/info";
 /// The path below the web address that mailed links finally lead to (protocol § 5).
 pub const VERIFICATION_PATH: &str = "/verification/email";
+/// The path of the page on which owners confirm the log-in of an application that cannot ask for a
+/// second factor (`docs/decisions.md` 57).
+pub const CONFIRM_PATH: &str = "/api/auth/confirmLogin";
 /// The most ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (protocol § 6).
 pub const VAULT_LIMIT: u64 = 500;
 /// The most hex digits of a cipher's data (protocol § 8: a choice of this crate).
 pub const DATA_CEILING: usize = 65_536;
+/// The most collections of an account (a choice of this crate).
+pub const MAX_COLLECTIONS: usize = 100;
+/// The most characters of a collection's name (a choice of this crate).
+pub const MAX_COLLECTION_NAME: usize = 200;
 /// The lifetime of a mailed link, in seconds: 24 hours (protocol §§ 5, 7).
 pub const LINK_SECONDS: u64 = 24 * 60 * 60;
 /// The most characters of a password hint (protocol § 10).
@@ -24,6 +31,12 @@ pub const MAX_HINT: usize = 100;
 pub const MAX_BODY: usize = 1024 * 1024;
 /// The largest body that carries a whole vault, in bytes (`docs/decisions.md` 40).
 pub const MAX_VAULT_BODY: usize = 64 * 1024 * 1024;
+/// The bytes that each cipher takes in the body of a change beside its text: its id, the names of
+/// the members, and a comma.
+const BYTES_BESIDE_A_TEXT: u64 = r#"{"id":"00000000-0000-0000-0000-000000000000","data":""},"#.len() as u64;
+/// The most bytes that everything but the ciphers takes in the body of a change: keys, numbers,
+/// names, and a hint of [`MAX_HINT`] characters that are all written as escapes.
+const CHANGE_BYTES: usize = 2_048;
 /// How many mails anybody can cause in 24 hours: hints to one account, and links of registrations
 /// to one address (`docs/security.md` § 5).
 pub const MAILS_PER_DAY: usize = 10;
@@ -166,7 +179,8 @@ impl LibrePassPolicyBuilder {
     }
 
     /// Sets the largest body that carries a whole vault, in bytes: 1 KiB to 1 GiB. The default is
-    /// [`MAX_VAULT_BODY`].
+    /// [`MAX_VAULT_BODY`]. A cipher is refused if the whole vault would no longer fit into such a
+    /// body, of which 2 KiB are kept for what a change sends beside it (`docs/decisions.md` 62).
     pub const fn max_vault_body(mut self, bytes: usize) -> Self {
         self.max_vault_body = bytes;
         self
@@ -209,7 +223,12 @@ impl LibrePassPolicyBuilder {
         within("vault_limit", self.vault_limit, 1, 100_000)?;
         within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
         within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
-        let vaults = VaultPolicy::builder().most_ciphers(self.vault_limit).build()?;
+        // What goes into a vault must fit into the body of a change (`docs/decisions.md` 62).
+        let sendable = self.max_vault_body.saturating_sub(CHANGE_BYTES).max(1) as u64;
+        let vaults = VaultPolicy::builder()
+            .most_ciphers(self.vault_limit)
+            .sendable_size(sendable, BYTES_BESIDE_A_TEXT)
+            .build()?;
         // A vault may have more ciphers than the current limit, from a time when it was higher: a
         // submission may have the default number, which is the highest that `vault_limit` can be.
         let limits = Limits::builder().max_text(self.data_ceiling).build()?;

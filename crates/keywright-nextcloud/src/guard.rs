@@ -1,5 +1,6 @@
 //! The checks before an endpoint: the gate, the waits of guesses, and the cost of a wrong proof.
 
+use keywright_challenge::Verification;
 use keywright_core::{Attempt, Charge, Refusal};
 use keywright_store::due::{self, NewTask};
 use keywright_store::{Draft, SlotName, StepError, guess};
@@ -99,6 +100,23 @@ pub(crate) fn denied(
         }
     }
     Ok(charge.next().map_or(error, |next| error.retry_after(next.retry_after())))
+}
+
+/// Returns what a proof of the challenge yielded, or the answer to one that was not right.
+pub(crate) fn granted<H: Host, K>(
+    cx: &Context<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &Session,
+    verification: Verification<K>,
+) -> Result<Result<K, ApiError>, StepError> {
+    match verification {
+        Verification::Granted(key) => Ok(Ok(key)),
+        Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID).map(Err),
+        Verification::Refused(refusal) => proof_refused(cx, caller, draft, session, &refusal).map(Err),
+        // The endpoints look for a challenge before, in the same draft. Nothing was proven.
+        Verification::NoChallenge => Ok(Err(ApiError::PASSPHRASE_INVALID)),
+    }
 }
 
 /// Records a right proof: the token's wrong ones are forgotten.

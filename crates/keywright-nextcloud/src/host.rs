@@ -8,6 +8,7 @@ use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::queue::Requester;
 use keywright_wire::{HostError, Peer};
 
+use crate::settings::Settings;
 use crate::unlock::UnlockMail;
 
 /// The server around the protocol. The methods that change something must be **idempotent**,
@@ -147,6 +148,55 @@ pub trait Host: Send + Sync + 'static {
         let _ = (account, login, act);
         std::future::ready(Ok(true))
     }
+
+    /// Returns the settings that this server shows an account, over the crate's defaults
+    /// (protocol § 11): the server's address ([`Settings::with_base_url`]), its theme
+    /// (`server.theme.logo`, `server.theme.label`, …), `server.handbook.url`, and whatever else the
+    /// host keeps for its users. The crate itself decides `server.app.version`,
+    /// `user.session.lifetime`, `user.encryption.cse`, `user.encryption.sse` and
+    /// `user.password.security.hash`. A client need not have opened a session to read them.
+    ///
+    /// The default adds none. Then the settings with an address are null, which stock applications
+    /// accept; but give at least the address.
+    ///
+    /// # Errors
+    /// [`HostError`] if the settings cannot be read; the request is answered with 500.
+    fn settings(&self, account: &AccountId) -> impl Future<Output = Result<Settings, HostError>> + Send {
+        let _ = account;
+        std::future::ready(Ok(Settings::new()))
+    }
+
+    /// Stores settings of an account, and returns them as stored. `None` means that this server
+    /// stores none: the request is answered with 404 `135d4069`, as by a server without the
+    /// endpoint. The default returns `None`.
+    ///
+    /// The names begin with `user.` or `client.`, and the values are text, numbers and booleans. They
+    /// are otherwise as the client sent them, up to 1,000 of them: the host decides what it keeps.
+    ///
+    /// # Errors
+    /// [`HostError`] if they could not be stored; the request is answered with 500.
+    fn set_settings(
+        &self,
+        account: &AccountId,
+        settings: &Settings,
+    ) -> impl Future<Output = Result<Option<Settings>, HostError>> + Send {
+        let _ = (account, settings);
+        std::future::ready(Ok(None))
+    }
+
+    /// Forgets settings of an account that were set, and returns the values that hold now. `None` is
+    /// as for [`set_settings`](Self::set_settings), and the default.
+    ///
+    /// # Errors
+    /// [`HostError`] if they could not be forgotten; the request is answered with 500.
+    fn reset_settings(
+        &self,
+        account: &AccountId,
+        names: &[&str],
+    ) -> impl Future<Output = Result<Option<Settings>, HostError>> + Send {
+        let _ = (account, names);
+        std::future::ready(Ok(None))
+    }
 }
 
 /// The erasure that belongs to one reset.
@@ -224,6 +274,16 @@ pub enum Endpoint {
     KeychainGet,
     /// `POST keychain/set`
     KeychainSet,
+    /// `GET token/{provider}/request`
+    TokenRequest,
+    /// `POST settings/get`
+    SettingsGet,
+    /// `GET`, `POST settings/list`
+    SettingsList,
+    /// `POST settings/set`
+    SettingsSet,
+    /// `POST settings/reset`
+    SettingsReset,
 }
 
 /// Whether a request is within the host's limits.
@@ -251,7 +311,7 @@ pub enum Unproven {
 
 impl Endpoint {
     /// All endpoints.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::SessionRequest,
         Self::SessionOpen,
         Self::SessionKeepalive,
@@ -261,5 +321,10 @@ impl Endpoint {
         Self::AccountReset,
         Self::KeychainGet,
         Self::KeychainSet,
+        Self::TokenRequest,
+        Self::SettingsGet,
+        Self::SettingsList,
+        Self::SettingsSet,
+        Self::SettingsReset,
     ];
 }

@@ -14,6 +14,7 @@ use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::{DueError, Network, Peer, Protocol, Reply, frame};
 
 use crate::answer::{Failure, limited, with_session};
+use crate::body::Input;
 use crate::client;
 use crate::context::{Caller, Context};
 use crate::endpoints;
@@ -21,8 +22,9 @@ use crate::error::ApiError;
 use crate::host::{Admittance, AppTokenId, Endpoint, Host};
 use crate::keychain;
 use crate::login;
+use crate::path::canonical_path;
 use crate::policy::NextcloudPolicy;
-use crate::request::{Input, ROUTES};
+use crate::request::ROUTES;
 use crate::unlock::{self, GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 
 /// The account protocol over a store and a host. Cheap to clone.
@@ -51,7 +53,8 @@ impl<H: Host> Nextcloud<H> {
         self.cx.policy.max_body
     }
 
-    /// Answers one request. Its path is the full one, including [`BASE_PATH`](crate::BASE_PATH).
+    /// Answers one request. Its path is the full one, including [`BASE_PATH`](crate::BASE_PATH), in
+    /// any form that [`canonical_path`] accepts.
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
         answer(&self.cx, &request).await.into_response()
     }
@@ -172,28 +175,34 @@ impl<H: Host> Nextcloud<H> {
     }
 }
 
-/// Returns the answer to one request.
+/// Returns the answer to one request. `HEAD` has the answer of `GET`, without its body.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
+    let reply = full_answer(cx, request).await;
+    if request.method() == Method::HEAD { reply.without_body() } else { reply }
+}
+
+async fn full_answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
     if cx.policy.refuse_plain_http && !cx.host.is_encrypted(Peer::of(request)) {
         return ApiError::HTTPS_REQUIRED.reply();
     }
-    let route = ROUTES.find(request.uri().path()).map(|(route, _)| route);
+    let path = canonical_path(request.uri().path());
+    let found = path.as_ref().and_then(|path| ROUTES.find(path));
     if request.method() == Method::OPTIONS {
-        return route.map_or_else(|| ApiError::NOT_FOUND.reply(), |route| route.options(&cx.policy));
+        return found.map_or_else(|| ApiError::NOT_FOUND.reply(), |(route, _)| route.options(&cx.policy));
     }
     let network = cx.host.client_address(Peer::of(request)).map(Network::of);
     let caller = match login::authenticate(cx, request.headers(), network).await {
         Ok(caller) => caller,
         Err(denial) => return denial.reply(),
     };
-    let Some(route) = route else { return bare(cx, &caller, ApiError::NOT_FOUND).await };
+    let Some((route, segment)) = found else { return bare(cx, &caller, ApiError::NOT_FOUND).await };
     if !route.acts_on(request.method(), &cx.policy) {
         return route.wrong_method(&cx.policy, bare(cx, &caller, ApiError::METHOD).await);
     }
     if let Admittance::Full { retry_after } = cx.host.admit(&caller.account, route.endpoint) {
         return limited(retry_after);
     }
-    let input = Input::new(request, (route.max_body)(&cx.policy));
+    let input = Input::new(request, segment, (route.max_body)(&cx.policy));
     match endpoints::run(cx, route.endpoint, &caller, &input).await {
         Ok(reply) => reply,
         Err(failure) => refuse(cx, &caller, route.endpoint, failure).await,
@@ -251,7 +260,8 @@ keywright_core::redacted_debug!(impl[H] Nextcloud<H> { policy: cx.policy, .. });
 
 impl<H: Host> Protocol for Nextcloud<H> {
     fn limit(&self, path: &str) -> usize {
-        ROUTES.max_body(path, &self.cx.policy).unwrap_or_else(|| self.max_body())
+        let limit = canonical_path(path).and_then(|path| ROUTES.max_body(&path, &self.cx.policy));
+        limit.unwrap_or_else(|| self.max_body())
     }
 
     fn too_large(&self) -> Reply {

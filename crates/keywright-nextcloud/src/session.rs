@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_core::{AccountId, Client, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
 use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Epochs, Full, Record, Root, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::host::Login;
 use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS};
-use crate::session::list::{Listed, NoRoom, SESSIONS, Saving};
+use crate::session::list::{Listed, NoRoom, SESSIONS, SessionList, Unproven};
 
 pub(crate) mod list;
 
@@ -250,20 +250,52 @@ impl Session {
         &self.fresh
     }
 
-    /// Saves the session under a **new** id, ends the old one, and makes room.
-    pub(crate) fn save(&mut self, draft: &mut Draft<'_>, saving: Saving<'_>) -> Result<Result<(), NoRoom>, StepError> {
+    /// Saves a session that has proven nothing, under a **new** id, ends the old one, and makes
+    /// room. Returns the new selector.
+    pub(crate) fn save(
+        &mut self,
+        draft: &mut Draft<'_>,
+        saving: Unproven,
+    ) -> Result<Result<[u8; 16], NoRoom>, StepError> {
+        let mut list = self.others(draft)?;
+        if let Err(none) = list.make_room(draft, saving) {
+            return Ok(Err(none));
+        }
+        self.put(draft, list, saving == Unproven::Open, None).map(Ok)
+    }
+
+    /// Saves a session that has proven the challenge, which yielded the user key, in the same way.
+    /// It always finds room.
+    pub(crate) fn save_proven(
+        &mut self,
+        draft: &mut Draft<'_>,
+        user_key: &UserKey,
+        by: &Client,
+    ) -> Result<(), StepError> {
+        let mut list = self.others(draft)?;
+        list.make_room_for_proof();
+        self.put(draft, list, true, Some((user_key, by))).map(drop)
+    }
+
+    /// Returns the list of the account's other live sessions.
+    fn others(&self, draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
         let root = draft.root()?;
         let mut list = list::read(draft)?;
         list.settle(draft.now());
         list.entries.retain(|entry| Some(entry.selector) != self.selector && entry.is_live(draft, &root));
-        if let Err(none) = list.make_room(draft, saving) {
-            return Ok(Err(none));
-        }
-        let (user_key, opened_by) = match saving {
-            Saving::Asking | Saving::Unproven => (None, None),
-            Saving::Proven { user_key, by } => (Some(user_key), by.tag()),
-        };
-        let (selector, authorized, now) = (self.fresh, !matches!(saving, Saving::Asking), draft.now());
+        Ok(list)
+    }
+
+    /// Saves the session at the end of a list that has room for it.
+    fn put(
+        &mut self,
+        draft: &mut Draft<'_>,
+        mut list: SessionList,
+        authorized: bool,
+        proven: Option<(&UserKey, &Client)>,
+    ) -> Result<[u8; 16], StepError> {
+        let (user_key, opened_by) = proven.map_or((None, None), |(user_key, by)| (Some(user_key), by.tag()));
+        let (selector, now) = (self.fresh, draft.now());
         let secret = SecretBytes::<32>::random(draft.entropy())?;
         let salt: [u8; 32] = draft.random()?;
         let (verifier, key) = keys(&self.account, secret.expose(), &salt)?;
@@ -276,7 +308,7 @@ impl Session {
             opened_by,
             credit: None,
         };
-        let epoch = root.credential_epoch;
+        let epoch = draft.root()?.credential_epoch;
         let listed = Listed { selector, authorized, proven: user_key.is_some(), epoch, made: now, used: now };
         draft.put_until(SESSION.at(selector), &saved, listed.purge_after())?;
         list.entries.push(listed);
@@ -287,7 +319,7 @@ impl Session {
         self.user_key = user_key.map(UserKey::duplicate);
         self.opened_by = opened_by;
         self.credit = false;
-        Ok(Ok(()))
+        Ok(selector)
     }
 
     /// Whether a token was right in this session, not too long ago, and a passphrase may still be
@@ -300,35 +332,26 @@ impl Session {
     /// Without room for a record there is no credit: it is a courtesy, and takes no proven
     /// session's place.
     pub(crate) fn keep_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        if self.selector.is_none() && self.save(draft, Saving::Asking)?.is_err() {
-            return Ok(());
-        }
+        let selector = match self.selector {
+            Some(selector) => selector,
+            None => match self.save(draft, Unproven::Asking)? {
+                Ok(selector) => selector,
+                Err(NoRoom { .. }) => return Ok(()),
+            },
+        };
         let (made, epochs) = (draft.now(), draft.root()?.epochs());
         self.credit = true;
-        self.put_credit(draft, |_| Some(Credit { made, tries: CREDIT_TRIES, epochs }))
+        put_credit(draft, selector, |_| Some(Credit { made, tries: CREDIT_TRIES, epochs }))
     }
 
-    /// Takes one try off the credit.
+    /// Takes one try off the credit, if there is one.
     pub(crate) fn charge_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        self.put_credit(draft, |credit| {
+        let Some(selector) = self.selector.filter(|_| self.credit) else { return Ok(()) };
+        put_credit(draft, selector, |credit| {
             let credit = credit?;
             let tries = credit.tries.checked_sub(1).filter(|tries| *tries > 0)?;
             Some(Credit { tries, ..credit })
         })
-    }
-
-    fn put_credit(
-        &self,
-        draft: &mut Draft<'_>,
-        change: impl FnOnce(Option<Credit>) -> Option<Credit>,
-    ) -> Result<(), StepError> {
-        let selector = self.selector.ok_or(StepError::Misuse("a credit without a session"))?;
-        let lost = StepError::Misuse("a live session without a record");
-        let purge_after =
-            list::read(draft)?.find_mut(&selector).map(|entry| entry.purge_after()).ok_or(lost.clone())?;
-        let saved = draft.read(SESSION.at(selector))?.ok_or(lost)?;
-        let saved = Saved { credit: change(saved.credit), ..saved };
-        draft.put_until(SESSION.at(selector), &saved, purge_after)
     }
 
     /// Ends the session. The answer carries a new id without a record.
@@ -364,6 +387,19 @@ impl Session {
             }
         }
     }
+}
+
+/// Changes the credit of a session that was found or saved in this draft. One that has no record is
+/// void, and gets no credit.
+fn put_credit(
+    draft: &mut Draft<'_>,
+    selector: [u8; 16],
+    change: impl FnOnce(Option<Credit>) -> Option<Credit>,
+) -> Result<(), StepError> {
+    let purge_after = list::read(draft)?.find_mut(&selector).map(|entry| entry.purge_after());
+    let (Some(purge_after), Some(saved)) = (purge_after, draft.read(SESSION.at(selector))?) else { return Ok(()) };
+    let saved = Saved { credit: change(saved.credit), ..saved };
+    draft.put_until(SESSION.at(selector), &saved, purge_after)
 }
 
 /// Returns a string in the form of an id that belongs to nobody.

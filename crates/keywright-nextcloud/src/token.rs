@@ -5,11 +5,11 @@ use keywright_store::{Draft, Judged, StepError, Tentative};
 use keywright_twofactor::{Method, Proven, TwoFactorSteps, VerifyOutcome};
 use serde_json::{Value, json};
 
+use crate::body::{Mistyped, Params};
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::guard::denied;
 use crate::host::Host;
-use crate::request::{Mistyped, Params};
 
 /// The ids of the tokens that this crate offers.
 const TOTP: &str = "totp";
@@ -24,10 +24,14 @@ pub(crate) enum Tokens<'p> {
     Mistyped,
     /// A token has an id that was never offered.
     Unknown,
-    Given {
-        totp: Option<&'p str>,
-        backup: Option<&'p str>,
-    },
+    Given(Given<'p>),
+}
+
+/// Tokens of kinds that are offered; at least one.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'p> {
+    totp: Option<&'p str>,
+    backup: Option<&'p str>,
 }
 
 impl<'p> Tokens<'p> {
@@ -45,7 +49,7 @@ impl<'p> Tokens<'p> {
                 _ => return Ok(Self::Unknown),
             }
         }
-        Ok(Self::Given { totp, backup })
+        Ok(Self::Given(Given { totp, backup }))
     }
 }
 
@@ -63,22 +67,28 @@ pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result
     Ok(Some(std::iter::once(totp).chain(left.then(backup)).collect()))
 }
 
-/// Whether the tokens must be checked, or the answer if that is decided without checking them. None
-/// of this is charged.
-pub(crate) fn asked<H: Host>(
+/// Whether a provider is among those that [`offered`] names.
+pub(crate) fn is_offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>, provider: &str) -> Result<bool, StepError> {
+    let offered = offered(cx, draft)?.unwrap_or_default();
+    Ok(offered.as_array().is_some_and(|entries| entries.iter().any(|entry| entry["id"] == provider)))
+}
+
+/// Returns the tokens that must be checked, if any, or the answer if that is decided without
+/// checking them. None of this is charged.
+pub(crate) fn asked<'p, H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    tokens: &Tokens<'_>,
-) -> Result<Result<bool, ApiError>, StepError> {
+    tokens: &Tokens<'p>,
+) -> Result<Result<Option<Given<'p>>, ApiError>, StepError> {
     if !cx.factors.enrolled_in(draft)?.has_totp() {
-        return Ok(Ok(false));
+        return Ok(Ok(None));
     }
     Ok(match tokens {
         Tokens::None if cx.policy.require_token => Err(ApiError::TOKEN_INVALID),
-        Tokens::None => Ok(false),
+        Tokens::None => Ok(None),
         Tokens::Mistyped => Err(ApiError::BAD_REQUEST),
         Tokens::Unknown => Err(ApiError::TOKEN_FAILED),
-        Tokens::Given { .. } => Ok(true),
+        Tokens::Given(given) => Ok(Some(*given)),
     })
 }
 
@@ -99,6 +109,7 @@ impl<'a> Held<'a, '_> {
     pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
             let VerifyOutcome::Granted(proof) = draft.stage(judged)? else {
+                // `judge` keeps only granted ones, but the type has all outcomes.
                 return Err(StepError::Misuse("a right token became wrong within one step"));
             };
             if proof.peek(draft)?.method() == Method::Recovery {
@@ -110,15 +121,10 @@ impl<'a> Held<'a, '_> {
 }
 
 /// Whether the given tokens are well-formed codes.
-fn are_codes<H: Host>(
-    cx: &Context<H>,
-    draft: &mut Draft<'_>,
-    totp: Option<&str>,
-    backup: Option<&str>,
-) -> Result<bool, StepError> {
+fn are_codes<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>, given: Given<'_>) -> Result<bool, StepError> {
     let enrolled = cx.factors.enrolled_in(draft)?;
-    Ok(totp.is_none_or(|code| enrolled.is_form_of_totp(code))
-        && backup.is_none_or(|code| enrolled.is_form_of_recovery(code)))
+    Ok(given.totp.is_none_or(|code| enrolled.is_form_of_totp(code))
+        && given.backup.is_none_or(|code| enrolled.is_form_of_recovery(code)))
 }
 
 /// Returns the refusal of the given tokens that lasts longest, or `None` if none is refused or none
@@ -126,16 +132,15 @@ fn are_codes<H: Host>(
 pub(crate) fn refusal<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    tokens: &Tokens<'_>,
+    given: Given<'_>,
     client: Client,
 ) -> Result<Option<Refusal>, StepError> {
-    let Tokens::Given { totp, backup } = *tokens else { return Ok(None) };
-    if !are_codes(cx, draft, totp, backup)? {
+    if !are_codes(cx, draft, given)? {
         return Ok(None);
     }
     let refusals = [
-        totp.map(|_| cx.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
-        backup.map(|_| cx.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
+        given.totp.map(|_| cx.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
+        given.backup.map(|_| cx.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
     ];
     Ok(refusals.into_iter().flatten().max_by_key(Refusal::retry_after))
 }
@@ -147,21 +152,20 @@ pub(crate) fn judge<'a, 's, H: Host>(
     cx: &'s Context<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
-    tokens: &Tokens<'s>,
+    given: Given<'s>,
     client: Client,
 ) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
-    let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
-    if !are_codes(cx, draft, totp, backup)? {
+    if !are_codes(cx, draft, given)? {
         return Ok(Err(ApiError::TOKEN_FAILED));
     }
-    if let Some(refusal) = refusal(cx, draft, tokens, client)? {
+    if let Some(refusal) = refusal(cx, draft, given, client)? {
         return Ok(Err(ApiError::refused(&refusal)));
     }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
-    if let Some(code) = totp {
+    if let Some(code) = given.totp {
         steps.push(Box::new(move |draft| cx.factors.verify_totp_in(draft, code, &PURPOSE, client)));
     }
-    if let Some(code) = backup {
+    if let Some(code) = given.backup {
         steps.push(Box::new(move |draft| cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)));
     }
     let mut held = Vec::with_capacity(steps.len());
@@ -177,6 +181,8 @@ pub(crate) fn judge<'a, 's, H: Host>(
             continue;
         }
         let VerifyOutcome::Denied(denial) = draft.stage(judged)? else {
+            // Refusals and malformed codes were answered above, in this draft, but the type has all
+            // outcomes.
             return Err(StepError::Misuse("a code that is not refused was not looked at"));
         };
         charges.extend(denial.charge().cloned());

@@ -32,7 +32,7 @@ pub enum EditOutcome {
         /// The number of ciphers after the edit.
         count: u64,
     },
-    /// The vault is not the one from which `existing` was read. Read it again.
+    /// The vault has changed since `existing` was read. Read it again.
     HeadMoved,
     /// The writer's key epoch is not the account's: the edit is encrypted under a key that the
     /// owner no longer uses.
@@ -69,12 +69,12 @@ pub enum PlanOutcome {
 pub enum SwapOutcome {
     /// Every cipher is replaced, and the epochs move, once the draft is committed.
     Done {
-        /// The vault's head after the edit.
+        /// The vault's head after the swap.
         head: Revision,
         /// The number of ciphers in the vault.
         ciphers: u64,
     },
-    /// The vault is not the one that was checked. Nothing was replaced.
+    /// The vault has changed since the submission was checked. Nothing was replaced.
     HeadMoved,
 }
 
@@ -119,10 +119,10 @@ impl<T> fmt::Debug for Swap<T> {
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum HoldOutcome {
-    /// The vault waits for [`promote_in`](crate::VaultSteps::promote_in). One that was held before
-    /// is void.
+    /// The staged vault waits for [`promote_in`](crate::VaultSteps::promote_in). A vault that was
+    /// held before is void.
     Held,
-    /// The vault is not the one against which the staged one was checked.
+    /// The current vault has changed since the staged one was checked.
     HeadMoved,
 }
 
@@ -131,13 +131,14 @@ pub enum HoldOutcome {
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum Coverage {
-    /// Its rows are those that were held, and cover the vault. Pass this to
+    /// The staged rows are unchanged and cover the vault. Pass this to
     /// [`promote_in`](crate::VaultSteps::promote_in).
     Covered(CheckedStage),
-    /// Its rows are incomplete, because the sweep removed them by the clock of another server, or
-    /// they are not those that were held. Drop it.
+    /// The staged rows are incomplete (a sweep by another server's clock has deleted some) or were
+    /// altered. Drop the held vault.
     Uncovered(StageId),
-    /// The vault or an epoch on which it depends has changed, or it has expired. Drop it.
+    /// The current vault or an epoch on which the held vault depends has changed, or the held vault
+    /// has expired. Drop it.
     Void(StageId),
     /// Nothing is held.
     Nothing,
@@ -150,7 +151,7 @@ pub enum Coverage {
 pub enum Promotion {
     /// The held vault becomes the current one, and the epochs move, once the draft is committed.
     Done {
-        /// The vault's head after the edit.
+        /// The vault's head after the promotion.
         head: Revision,
         /// The number of ciphers in the vault.
         ciphers: u64,
@@ -177,7 +178,7 @@ pub enum UploadStart {
         /// The head of the vault that the parts are to replace.
         head: Revision,
     },
-    /// The vault is not the one that the client read.
+    /// The vault has changed since the client read it.
     HeadMoved,
     /// The account has no vault.
     NoVault,

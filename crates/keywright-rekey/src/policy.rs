@@ -90,7 +90,8 @@ impl LimitsBuilder {
     }
 
     /// Sets the maximum length of a cipher's text: 1 to [`MAX_MAX_TEXT`] bytes. Default
-    /// [`MAX_TEXT`].
+    /// [`MAX_TEXT`]. In a re-encryption by [`Vaults`](crate::Vaults), a text may be as long as the
+    /// one that it replaces.
     pub const fn max_text(mut self, bytes: usize) -> Self {
         self.limits.max_text = bytes;
         self
@@ -251,8 +252,8 @@ impl VaultPolicyBuilder {
     }
 
     /// Sets the number of ciphers up to which reads and edits of single ciphers compare the whole
-    /// vault with its head: any number. In a larger vault, a row that was dropped, added or put
-    /// back is detected only at the next full read, plan or swap. Default
+    /// vault with its head: any number. In a larger vault, a row that was deleted, added or
+    /// replaced by an older version is detected only at the next full read, plan or swap. Default
     /// [`MAX_CHECKED_WITH_SINGLE_READS`].
     pub const fn checked_with_single_reads(mut self, ciphers: u64) -> Self {
         self.policy.checked_with_single_reads = ciphers;

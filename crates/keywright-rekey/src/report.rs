@@ -65,6 +65,12 @@ impl Fault {
     }
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
 /// What was found of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Found {
@@ -141,6 +147,16 @@ impl Difference {
     /// Counts a fault that has neither an id nor a position.
     pub(crate) fn plain(&mut self, fault: Fault) {
         self.count_one(fault);
+    }
+
+    /// Takes back one fault of a cipher.
+    pub(crate) fn forget_id(&mut self, fault: Fault, id: CipherId) {
+        if let Some(found) = self.0.get_mut(fault as usize) {
+            found.count = found.count.saturating_sub(1);
+            if let Some(at) = found.ids.iter().position(|listed| *listed == id) {
+                found.ids.remove(at);
+            }
+        }
     }
 
     fn count_one(&mut self, fault: Fault) -> Option<&mut Found> {

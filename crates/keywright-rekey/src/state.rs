@@ -48,6 +48,8 @@ pub(crate) struct VaultHead {
     hashes: [u8; 16],
     /// The total length of their texts as sent, in bytes.
     pub(crate) text_bytes: u64,
+    /// The number of edits so far. It never goes back, so it orders what clocks cannot.
+    pub(crate) edits: u64,
     /// The time of the last swap, or of the creation if there was none.
     pub(crate) rekeyed: UnixSeconds,
     /// Whether texts may be stored as they were sent.
@@ -69,6 +71,7 @@ impl VaultHead {
             count,
             hashes,
             text_bytes: 0,
+            edits: 0,
             rekeyed: now,
             as_sent: false,
         })
@@ -92,7 +95,8 @@ impl VaultHead {
         let Fresh { key, digest_key, as_sent } = fresh;
         let Digest { count, hashes } = digest;
         let (note_key, text_bytes) = (self.note_key.duplicate(), text_bytes.unwrap_or(self.text_bytes));
-        Self { key, note_key, digest_key, count, hashes, text_bytes, rekeyed: now, as_sent }
+        let edits = self.edits;
+        Self { key, note_key, digest_key, count, hashes, text_bytes, edits, rekeyed: now, as_sent }
     }
 }
 

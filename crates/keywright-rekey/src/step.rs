@@ -24,6 +24,10 @@ pub struct Head {
     pub revision: Revision,
     /// The number of ciphers in the vault.
     pub count: u64,
+    /// The number of edits of the vault so far. An edit that is based on this head is the next one.
+    /// An application that notes it with each cipher of an edit knows, without trusting a clock,
+    /// which ciphers were edited after a read.
+    pub edits: u64,
     /// The time of the last swap, or of the vault's creation if there was none.
     pub rekeyed: UnixSeconds,
     /// The account's key epoch. Every swap moves it, so a device with an older one has another key.
@@ -32,7 +36,7 @@ pub struct Head {
 
 impl Head {
     pub(crate) const fn of(revision: Revision, record: &VaultHead, key_epoch: u64) -> Self {
-        Self { revision, count: record.count, rekeyed: record.rekeyed, key_epoch }
+        Self { revision, count: record.count, edits: record.edits, rekeyed: record.rekeyed, key_epoch }
     }
 }
 

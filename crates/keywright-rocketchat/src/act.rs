@@ -4,7 +4,7 @@ use keywright_confirm::Action;
 use keywright_core::Purpose;
 
 use crate::host::Endpoint;
-use crate::request::Target;
+use crate::params::Target;
 
 /// Everything that identifies the act a caller proves a second factor for: a code that was mailed
 /// for one act is void for any other.
@@ -26,14 +26,26 @@ impl Act {
         Purpose::new(match endpoint {
             Endpoint::ResetE2eKey => "rocketchat.users.resetE2EKey",
             Endpoint::ResetTotp => "rocketchat.users.resetTOTP",
-            Endpoint::TotpEnable => "rocketchat.users.totp.enable",
-            Endpoint::TotpValidate => "rocketchat.users.totp.validate",
-            Endpoint::TotpDisable => "rocketchat.users.totp.disable",
-            Endpoint::TotpRegenerateCodes => "rocketchat.users.totp.regenerateCodes",
-            Endpoint::TotpCodesRemaining => "rocketchat.users.totp.codesRemaining",
+            Endpoint::TotpEnable => "rocketchat.users.enableTotp",
+            Endpoint::TotpValidate => "rocketchat.users.validateTotp",
+            Endpoint::TotpDisable => "rocketchat.users.disableTotp",
+            Endpoint::TotpRegenerateCodes => "rocketchat.users.regenerateTotpCodes",
+            Endpoint::TotpCodesRemaining => "rocketchat.users.totpCodesRemaining",
             Endpoint::EnableEmail => "rocketchat.users.2fa.enableEmail",
             Endpoint::DisableEmail => "rocketchat.users.2fa.disableEmail",
             Endpoint::SendEmailCode => "rocketchat.users.2fa.sendEmailCode",
+            Endpoint::Login => "rocketchat.login",
+            Endpoint::Logout => "rocketchat.logout",
+            Endpoint::Me => "rocketchat.me",
+            Endpoint::LogoutOtherClients => "rocketchat.users.logoutOtherClients",
+            Endpoint::RemoveOtherTokens => "rocketchat.users.removeOtherTokens",
+            Endpoint::LogoutUser => "rocketchat.users.logout",
+            Endpoint::SendChallengeCode => "rocketchat.twoFactorChallenges.sendEmailCode",
+            Endpoint::VerifyChallenge => "rocketchat.twoFactorChallenges.verifyChallenge",
+            Endpoint::RedeemLoginCode => "rocketchat.loginCode.redeem",
+            Endpoint::SetKeys => "rocketchat.e2e.setUserPublicAndPrivateKeys",
+            Endpoint::FetchKeys => "rocketchat.e2e.fetchMyKeys",
+            Endpoint::Info => "rocketchat.info",
         })
     }
 }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, Client, IndexKey, SessionId, UnixSeconds};
+use keywright_core::{
+    AccountId, Attempt, Client, Generation, IndexKey, SecretKind, SecretString, SessionId, UnixSeconds,
+};
 use keywright_store::due::{self, DueTask};
+use keywright_store::guess::LEDGER;
 use keywright_store::{Draft, Driver, Epochs, Release, SlotName, StepError};
 use keywright_twofactor::TwoFactorSteps;
 use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{HostError, Network};
 
 use crate::answer::Failure;
-use crate::host::{EndLogins, Host, Login, LoginTokenId, Mail, Named, UnlockMail, User};
+use crate::host::{EndLogins, Host, Mail, Named, UnlockMail};
 use crate::policy::RocketChatPolicy;
+use crate::request::Credentials;
 use crate::unlock::UNLOCK_MAIL;
+use crate::user::{Login, LoginTokenId, User};
 
 /// The host's task of removing the end-to-end keys and ending all logins.
 pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
@@ -68,8 +73,18 @@ impl<H: Host> Context<H> {
     /// Returns the name of the login for confirmations and enrolments: what one login has begun, no
     /// other can finish.
     pub(crate) fn session(&self, caller: &Caller) -> SessionId {
-        let account = caller.user.account.as_str().as_bytes();
-        SessionId::new(self.index.mac(&[b"rocketchat-session", account, caller.token.0.as_bytes()]))
+        self.session_of(&caller.user, b"rocketchat-session", caller.token.0.as_bytes())
+    }
+
+    /// Returns the name of something that an account has begun, for confirmations.
+    pub(crate) fn session_of(&self, user: &User, kind: &[u8], id: &[u8]) -> SessionId {
+        SessionId::new(self.index.mac(&[kind, user.account.as_str().as_bytes(), id]))
+    }
+
+    /// Returns a caller as one who proves a second factor.
+    pub(crate) fn prover<'c>(&self, caller: &'c Caller) -> Prover<'c> {
+        let source = Source::Login(&caller.token, caller.network);
+        Prover { user: &caller.user, session: self.session(caller), source }
     }
 }
 
@@ -112,7 +127,13 @@ pub(crate) fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
 /// A caller who is logged in.
 pub(crate) struct Caller {
     pub(crate) user: User,
+    /// The user's id on the wire.
+    pub(crate) user_id: String,
     pub(crate) token: LoginTokenId,
+    /// The token itself, as it was presented.
+    pub(crate) presented: SecretString,
+    /// The first moment at which the token is no longer valid.
+    pub(crate) expires: Option<UnixSeconds>,
     pub(crate) network: Option<Network>,
     /// The account's epochs, read **before** the host looked up the login: whatever ends logins
     /// moves them.
@@ -120,8 +141,16 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(login: Login, network: Option<Network>, epochs: Epochs) -> Self {
-        Self { user: login.user, token: login.token, network, epochs }
+    pub(crate) fn new(login: Login, presented: Credentials, network: Option<Network>, epochs: Epochs) -> Self {
+        Self {
+            user: login.user,
+            user_id: presented.user_id,
+            token: login.token,
+            presented: presented.token,
+            expires: login.expires,
+            network,
+            epochs,
+        }
     }
 
     /// Whether nothing has happened since the look-up that may have ended the login. If something
@@ -133,10 +162,59 @@ impl Caller {
     /// Returns the caller as a client of the guess ledger: its login is known at the secrets that
     /// it has passed.
     pub(crate) fn client(&self, draft: &Draft<'_>) -> Client {
-        let client = Client::credential(draft.client_tag(&login_credential(&self.token)));
-        match self.network {
-            Some(network) => client.on_network(draft.client_tag(&network.credential())),
-            None => client,
+        Source::Login(&self.token, self.network).client(draft)
+    }
+}
+
+/// One who proves a second factor: a caller who is logged in, or a log-in that is under way.
+pub(crate) struct Prover<'c> {
+    pub(crate) user: &'c User,
+    /// What a mailed code is bound to.
+    pub(crate) session: SessionId,
+    pub(crate) source: Source<'c>,
+}
+
+impl Prover<'_> {
+    pub(crate) fn client(&self, draft: &Draft<'_>) -> Client {
+        self.source.client(draft)
+    }
+
+    /// Returns the attempt at a secret. A login that is not known there counts as its network, if
+    /// that is known: presenting a fresh login must not be worse than presenting none.
+    pub(crate) fn attempt(
+        &self,
+        draft: &mut Draft<'_>,
+        secret: SecretKind,
+        generation: Generation,
+    ) -> Result<Attempt, StepError> {
+        let client = self.client(draft);
+        let attempt = Attempt::new(secret, generation, client);
+        let by_network = Attempt::new(secret, generation, client.by_network());
+        let (ledger, policy) = (draft.read(LEDGER)?, draft.ledger_policy());
+        let is_known = |attempt: &Attempt| ledger.as_ref().is_some_and(|ledger| ledger.is_known(policy, attempt));
+        Ok(if !is_known(&attempt) && is_known(&by_network) { by_network } else { attempt })
+    }
+}
+
+/// Where a proof comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'c> {
+    /// From a login, which is known at the secrets that it has passed.
+    Login(&'c LoginTokenId, Option<Network>),
+    /// From a log-in, which is known by its network only.
+    Network(Option<Network>),
+}
+
+impl Source<'_> {
+    pub(crate) fn client(&self, draft: &Draft<'_>) -> Client {
+        match *self {
+            Self::Login(token, network) => {
+                let client = Client::credential(draft.client_tag(&login_credential(token)));
+                network.map_or(client, |network| client.on_network(network.tag(draft)))
+            }
+            Self::Network(network) => {
+                network.map_or_else(Client::unknown, |network| Client::network(network.tag(draft)))
+            }
         }
     }
 }

@@ -44,6 +44,18 @@ pub(crate) enum Complaint {
     MaxAttempts,
 }
 
+impl Complaint {
+    /// Returns the reason and the code.
+    const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Required => ("TOTP Required", "totp-required"),
+            Self::Invalid => ("TOTP Invalid", "totp-invalid"),
+            // This is upstream's spelling, and part of the wire protocol.
+            Self::MaxAttempts => ("TOTP Maximun Failed Attempts Reached", "totp-max-attempts"),
+        }
+    }
+}
+
 /// What a client needs to prompt its user for a code.
 #[derive(Clone)]
 pub(crate) struct Details {
@@ -111,6 +123,11 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "errorType": "invalid-params", "error": error}))
     }
 
+    /// Returns the answer to a body that lacks a member.
+    pub(crate) fn missing(name: &str) -> Self {
+        Self::invalid_params(&format!("must have required property '{name}'"))
+    }
+
     pub(crate) fn too_large() -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..Self::invalid_params("must NOT have a body of that size") }
     }
@@ -128,13 +145,61 @@ impl ApiError {
     }
 
     pub(crate) fn second_factor(complaint: Complaint, details: &Details) -> Self {
-        let (reason, code) = match complaint {
-            Complaint::Required => ("TOTP Required", "totp-required"),
-            Complaint::Invalid => ("TOTP Invalid", "totp-invalid"),
-            // This is upstream's spelling, and part of the wire protocol.
-            Complaint::MaxAttempts => ("TOTP Maximun Failed Attempts Reached", "totp-max-attempts"),
-        };
+        let (reason, code) = complaint.texts();
         Self::coded(reason, code).with_details(details.to_json())
+    }
+
+    /// Returns the answer to a log-in whose second factor is missing or wrong (protocol § 11).
+    pub(crate) fn login_second_factor(complaint: Complaint, details: &Details) -> Self {
+        let (reason, code) = complaint.texts();
+        let message = format!("{reason} [{code}]");
+        let body = json!({"success": false, "status": "error", "error": code, "message": message});
+        Self::new(StatusCode::UNAUTHORIZED, body).with_details(details.to_json())
+    }
+
+    /// Returns the answer to a log-in that is refused for any other reason: an unknown name, a wrong
+    /// password, a token that is no login. They do not differ.
+    pub(crate) fn login_refused() -> Self {
+        let body = json!({"success": false, "status": "error", "error": "Unauthorized", "message": "Unauthorized"});
+        Self::new(StatusCode::UNAUTHORIZED, body)
+    }
+
+    /// Returns an error that consists of its code alone, in both places where clients look for it
+    /// (protocol § 15).
+    fn bare(code: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "error": code, "errorType": code}))
+    }
+
+    pub(crate) fn challenge_not_found() -> Self {
+        Self::bare("challenge-not-found")
+    }
+
+    pub(crate) fn challenge_expired() -> Self {
+        Self::bare("challenge-expired")
+    }
+
+    /// Returns the answer to a call for a mailed code, where the challenge takes none.
+    pub(crate) fn invalid_challenge_method() -> Self {
+        Self::bare("invalid-challenge-method")
+    }
+
+    /// Returns the answer to a wrong code of a challenge, and to a login code that is unknown, used
+    /// or expired.
+    pub(crate) fn invalid_code() -> Self {
+        Self::bare("invalid-code")
+    }
+
+    pub(crate) fn user_not_found() -> Self {
+        Self::bare("user-not-found")
+    }
+
+    pub(crate) fn parameter_required() -> Self {
+        Self::bare("parameter-required")
+    }
+
+    /// Returns the answer to a key pair that would replace another without being told to.
+    pub(crate) fn keys_exist() -> Self {
+        Self::coded("Keys already exist", "error-keys-already-set")
     }
 
     pub(crate) fn blank_target() -> Self {

@@ -11,3 +11,10 @@ pub static LOGINS_ENDED: EventKind = EventKind::change("logins_ended", Severity:
 /// The host was told to end all logins except the one that acted.
 pub static OTHER_LOGINS_ENDED: EventKind =
     EventKind::change("other_logins_ended", Severity::Notice, "all other logins were ended");
+/// A log-in was granted: by password, by a challenge, or by a login code.
+pub static LOGGED_IN: EventKind = EventKind::change("logged_in", Severity::Info, "a log-in was granted");
+/// The host made a two-factor challenge: a first factor was proven to it.
+pub static CHALLENGE_MADE: EventKind =
+    EventKind::change("login_challenge_made", Severity::Info, "a log-in waits for its second factor");
+/// The host made a login code.
+pub static LOGIN_CODE_MADE: EventKind = EventKind::change("login_code_made", Severity::Info, "a login code was made");

@@ -4,15 +4,16 @@
 use keywright_core::{Refusal, SecretString};
 use keywright_store::due::{self, NewTask};
 use keywright_store::{Draft, StepError, Tentative};
-use keywright_twofactor::{Proven, VerifyOutcome};
+use keywright_twofactor::{Method, Proven, VerifyOutcome};
 
 use crate::act::Act;
-use crate::context::{Caller, Context, END_LOGINS};
+use crate::context::{Caller, Context, END_LOGINS, Prover};
 use crate::error::Details;
 use crate::events::OTHER_LOGINS_ENDED;
-use crate::host::{Endpoint, Host, User};
+use crate::host::{Endpoint, Host};
 use crate::method::{Demand, Factor};
 use crate::policy::RocketChatPolicy;
+use crate::user::User;
 
 /// What the account has enrolled, as far as an act considers it.
 pub(crate) struct Enrolment {
@@ -33,6 +34,26 @@ impl Enrolment {
     pub(crate) fn choose(&self, wish: Option<Factor>) -> Factor {
         let wish = wish.filter(|wish| self.demand == Demand::Offered && self.methods.contains(wish));
         wish.or_else(|| self.methods.first().copied()).unwrap_or(Factor::Password)
+    }
+
+    /// Whether a mailed code can be requested.
+    pub(crate) fn has_email(&self) -> bool {
+        self.methods.contains(&Factor::Email)
+    }
+
+    /// Returns the methods that a log-in can use, for the host.
+    pub(crate) fn login_methods(&self) -> Vec<Method> {
+        let method = |factor: &Factor| match factor {
+            Factor::Totp => Method::Totp,
+            Factor::Email => Method::Mailed,
+            Factor::Password => Method::Password,
+        };
+        self.methods.iter().map(method).collect()
+    }
+
+    /// Returns the factor that a log-in requires, or `None` if the password is enough.
+    pub(crate) fn of_login(&self, enabled: bool, wish: Option<Factor>) -> Option<Factor> {
+        (enabled && !self.methods.is_empty()).then(|| self.choose(wish))
     }
 
     /// Whether nothing is required. `enabled` states whether two-factor is on.
@@ -92,18 +113,18 @@ pub(crate) fn enrolment<H: Host>(
 pub(crate) fn verify_code<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    caller: &Caller,
+    prover: &Prover<'_>,
     code: &SecretString,
     endpoint: Endpoint,
 ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
     let (code, purpose) = (code.expose(), Act::purpose(endpoint));
-    let client = caller.client(draft);
+    let client = prover.client(draft);
     let enrolled = cx.factors.enrolled_in(draft)?;
     if !enrolled.is_form_of_totp(code) {
         return match cx.factors.verify_recovery_in(draft, code, &purpose, client)? {
-            VerifyOutcome::Granted(proof) => by_recovery(cx, draft, caller, proof),
+            VerifyOutcome::Granted(proof) => by_recovery(cx, draft, prover, proof),
             nothing @ (VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled) => {
-                Ok(shut(cx, draft, caller, enrolled.recovery)?.map_or(nothing, VerifyOutcome::Refused))
+                Ok(shut(cx, draft, prover, enrolled.recovery)?.map_or(nothing, VerifyOutcome::Refused))
             }
             verdict => Ok(verdict),
         };
@@ -113,7 +134,7 @@ pub(crate) fn verify_code<H: Host>(
         let as_recovery = draft.judge(|draft| cx.factors.verify_recovery_in(draft, code, &purpose, client))?;
         if matches!(as_recovery.outcome(), VerifyOutcome::Granted(_)) {
             return match draft.stage(as_recovery)? {
-                VerifyOutcome::Granted(proof) => by_recovery(cx, draft, caller, proof),
+                VerifyOutcome::Granted(proof) => by_recovery(cx, draft, prover, proof),
                 verdict => Ok(verdict),
             };
         }
@@ -124,10 +145,10 @@ pub(crate) fn verify_code<H: Host>(
 fn by_recovery<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    caller: &Caller,
+    prover: &Prover<'_>,
     proof: Tentative<Proven>,
 ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
-    cx.factors.admit_totp_in(draft, &proof, caller.client(draft))?;
+    cx.factors.admit_totp_in(draft, &proof, prover.client(draft))?;
     Ok(VerifyOutcome::Granted(proof))
 }
 
@@ -137,10 +158,10 @@ fn by_recovery<H: Host>(
 pub(crate) fn shut<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    caller: &Caller,
+    prover: &Prover<'_>,
     recovery: Option<u8>,
 ) -> Result<Option<Refusal>, StepError> {
-    let client = caller.client(draft);
+    let client = prover.client(draft);
     let Some(totp) = cx.factors.totp_refused_in(draft, client)? else { return Ok(None) };
     if recovery.unwrap_or(0) == 0 {
         return Ok(Some(totp));
@@ -157,6 +178,13 @@ pub(crate) fn end_other_logins_by_policy<H: Host>(
     caller: &Caller,
 ) -> Result<(), StepError> {
     if cx.policy.two_factor.ends_other_logins() { end_other_logins(draft, caller) } else { Ok(()) }
+}
+
+/// Makes it due that all other logins end, by the caller's own wish. The credential epoch moves, so
+/// that none of them acts that was looked up before.
+pub(crate) fn end_others_now(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
+    draft.move_credential_epoch()?;
+    end_other_logins(draft, caller)
 }
 
 /// Makes it due that all other logins end, because a factor was added. That moved an epoch.

@@ -1,24 +1,29 @@
 //! The second factor: which one a caller must prove, and the result. The client may wish for one;
 //! the server chooses.
 
-use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
+use keywright_confirm::MailedCode;
 use keywright_core::ledger::PendingGuess;
-use keywright_core::{AccountId, Attempt, Event, Generation, SecretString, SessionId};
-use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
-use keywright_twofactor::VerifyOutcome;
+use keywright_core::{AccountId, Event, Generation, IndexKey, SecretString, SessionId, UnixSeconds};
+use keywright_store::slot::Expiring;
+use keywright_store::{
+    Draft, Partition, Receipt, Release, Slot, StepError, Tentative, TransactError, WrongReceipt, guess,
+};
 use keywright_twofactor::events::STEP_UP_GRANTED;
 use keywright_wire::queue::{Requester, withdraw_if_busy};
-use zeroize::Zeroizing;
+use subtle::ConstantTimeEq;
 
 use crate::act::Act;
 use crate::answer::Failure;
-use crate::context::{Caller, Context};
+use crate::context::{Caller, Context, Prover};
 use crate::error::{ApiError, Complaint, Details, Wait};
 use crate::factors::{self, Enrolment};
-use crate::host::{Host, Mail, User};
+use crate::host::Host;
 use crate::method::{Demand, Factor};
 use crate::request::SentCode;
+use crate::second_factor::{Check, Checked, send_code};
+use crate::state::{CREDITS, Credit};
 use crate::unlock::{self, LOGIN_PASSWORD};
+use crate::user::SentPassword;
 
 /// Evidence that an account has proven what an act needs. It is made only here and is not `Clone`;
 /// the code that acts takes account and act from it.
@@ -26,11 +31,18 @@ use crate::unlock::{self, LOGIN_PASSWORD};
 pub(crate) struct Authorized {
     account: AccountId,
     act: Act,
+    /// When the proof ends, if it is one that was kept.
+    until: Option<UnixSeconds>,
 }
 
 impl Authorized {
-    pub(crate) fn into_parts(self) -> (AccountId, Act) {
-        (self.account, self.act)
+    pub(crate) const fn act(&self) -> &Act {
+        &self.act
+    }
+
+    /// Returns the account, the act, and when the proof ends if it is one that was kept.
+    pub(crate) fn into_parts(self) -> (AccountId, Act, Option<UnixSeconds>) {
+        (self.account, self.act, self.until)
     }
 }
 
@@ -41,6 +53,23 @@ pub(crate) struct Guard<'a, H> {
     pub(crate) sent: &'a SentCode,
     pub(crate) act: Act,
     pub(crate) demand: Demand,
+}
+
+/// The first decision of a step.
+enum Judged<T, M = Tentative<MailedCode>> {
+    Ruled(Ruling<T, M>),
+    /// A guess at the password has begun; the host checks this digest next.
+    Begun(PendingGuess, SecretString),
+}
+
+impl<T: Release, M: Release> Release for Judged<T, M> {
+    type Released = Judged<T::Released, M::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Ruled(ruling) => Judged::Ruled(ruling.release(receipt)?),
+            Self::Begun(pending, digest) => Judged::Begun(pending, digest),
+        })
+    }
 }
 
 /// The decision of a step. Inside the step the mailed code is tentative.
@@ -55,8 +84,6 @@ enum Ruling<T, M = Tentative<MailedCode>> {
         complaint: Complaint,
         details: Details,
     },
-    /// A guess at the password has begun; the host checks it next.
-    Begun(PendingGuess),
     /// Guesses at the password that the host has not checked yet are in the way.
     Busy,
     /// The account has changed since the login was looked up; the login is looked up again.
@@ -73,7 +100,6 @@ impl<T: Release, M: Release> Release for Ruling<T, M> {
             Self::Mailed { mail, complaint, details } => {
                 Ruling::Mailed { mail: mail.release(receipt)?, complaint, details }
             }
-            Self::Begun(pending) => Ruling::Begun(pending),
             Self::Busy => Ruling::Busy,
             Self::Moved => Ruling::Moved,
         })
@@ -88,23 +114,27 @@ impl<H: Host> Guard<'_, H> {
         mut then: impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, Failure> {
         let account = &self.caller.user.account;
-        let slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
-        let mut found = self.cx.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
-        if let Ruling::Begun(pending) = &found {
-            let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
-            // This is slow and runs outside of any commit, so other requests of the account are not
-            // held up.
-            let requester = Requester::of_guess(Partition::account(account), pending);
-            let right = match self.cx.host.check_password(account, &digest, &requester).await {
-                Ok(right) => right,
-                Err(error) => {
-                    withdraw_if_busy(&self.cx.driver, &requester, pending, &error).await;
-                    return Err(error.into());
-                }
-            };
-            found = self.cx.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
-        }
-        match found {
+        let mut slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
+        slots.extend(self.credit().map(|(slot, _)| slot.name()));
+        let judged = self.cx.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
+        let ruling = match judged {
+            Judged::Ruled(ruling) => ruling,
+            Judged::Begun(pending, digest) => {
+                // This is slow and runs outside of any commit, so other requests of the account are
+                // not held up.
+                let requester = Requester::of_guess(Partition::account(account), &pending);
+                let sent = SentPassword::Digest(&digest);
+                let right = match self.cx.host.check_password(Some(account), sent, &requester).await {
+                    Ok(right) => right,
+                    Err(error) => {
+                        withdraw_if_busy(&self.cx.driver, &requester, &pending, &error).await;
+                        return Err(error.into());
+                    }
+                };
+                self.cx.step(account, &slots, |draft| self.settle(draft, &pending, right, &mut then)).await?
+            }
+        };
+        match ruling {
             Ruling::Done(value) => Ok(value),
             Ruling::Refused(error) => Err(error.into()),
             Ruling::ShutOut(error) => {
@@ -112,12 +142,11 @@ impl<H: Host> Guard<'_, H> {
                 Err(error.into())
             }
             Ruling::Mailed { mail, complaint, details } => {
-                send_code(self.cx, &self.caller.user, &mail).await?;
+                send_code(self.cx, &self.caller.user, &mail, None).await?;
                 Err(ApiError::second_factor(complaint, &details).into())
             }
             Ruling::Busy => Err(TransactError::Busy.into()),
             Ruling::Moved => Err(Failure::Moved),
-            Ruling::Begun(_) => Err(StepError::Misuse("a guess was not settled").into()),
         }
     }
 
@@ -125,28 +154,69 @@ impl<H: Host> Guard<'_, H> {
         &self,
         draft: &mut Draft<'_>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
-    ) -> Result<Ruling<T>, StepError> {
+    ) -> Result<Judged<T>, StepError> {
         let enrolment = factors::enrolment(self.cx, draft, &self.caller.user, self.demand)?;
         if enrolment.is_stuck {
-            return Ok(Ruling::Refused(ApiError::not_allowed()));
+            return Ok(Judged::Ruled(Ruling::Refused(ApiError::not_allowed())));
         }
         if enrolment.is_free(self.cx.policy.enabled) {
-            return self.unproven(draft, then);
+            return self.unproven(draft, then).map(Judged::Ruled);
         }
-        let ruling = match enrolment.choose(self.sent.method) {
-            Factor::Totp => self.by_totp(draft, &enrolment)?,
-            Factor::Email => self.by_email(draft, &enrolment)?,
-            Factor::Password => self.by_password(draft, &enrolment)?,
+        if let Some(until) = self.take_credit(draft)? {
+            let proof = draft.tentative(self.authorized(Some(until)));
+            return self.grant(draft, proof, then).map(Judged::Ruled);
+        }
+        let check = Check { cx: self.cx, prover: self.prover(), act: &self.act, code: self.sent.code.as_ref() };
+        let checked = match enrolment.choose(self.sent.method) {
+            Factor::Totp => check.by_totp(draft, &enrolment)?,
+            Factor::Email => check.by_email(draft, &enrolment)?,
+            Factor::Password => return self.by_password(draft, &enrolment),
         };
-        Ok(match ruling {
-            Ruling::Done(proof) => self.grant(draft, proof, then)?,
-            Ruling::Refused(error) => Ruling::Refused(error),
-            Ruling::ShutOut(error) => Ruling::ShutOut(error),
-            Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
-            Ruling::Begun(pending) => Ruling::Begun(pending),
-            Ruling::Busy => Ruling::Busy,
-            Ruling::Moved => Ruling::Moved,
-        })
+        Ok(Judged::Ruled(match checked {
+            Checked::Passed(proof) => self.grant(draft, proof.map(|()| self.authorized(None)), then)?,
+            Checked::Denied(complaint, details) => complain(complaint, &details),
+            Checked::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
+            Checked::Wait(seconds) => Ruling::Refused(ApiError::too_many(Wait::from(draft.now(), seconds))),
+        }))
+    }
+
+    fn prover(&self) -> Prover<'_> {
+        self.cx.prover(self.caller)
+    }
+
+    /// Returns the slot of the proof of this very act that was kept when the act stopped before its
+    /// change, and the digest of the code that was sent. Acts on one's own account are one commit
+    /// with their proof, so nothing is kept for them.
+    fn credit(&self) -> Option<(Slot<Credit, Expiring>, [u8; 32])> {
+        let code = self.sent.code.as_ref()?;
+        let session = self.cx.session(self.caller);
+        credit_of(&self.cx.index, session, &self.act, code)
+    }
+
+    /// Takes the proof that was kept, if the same code came again. Returns when it ends.
+    fn take_credit(&self, draft: &mut Draft<'_>) -> Result<Option<UnixSeconds>, StepError> {
+        let Some((slot, code)) = self.credit() else { return Ok(None) };
+        let Some(credit) = draft.read(slot)? else { return Ok(None) };
+        if !(bool::from(credit.code.ct_eq(&code)) && credit.made.is_live(draft)?) {
+            return Ok(None);
+        }
+        draft.delete(slot)?;
+        Ok(Some(credit.made.expires))
+    }
+
+    /// Keeps the proof of an act that stopped before its change, so that the same code passes again
+    /// (`docs/decisions.md` 28a). If this fails, it only costs the code.
+    pub(crate) async fn keep_credit(&self, until: Option<UnixSeconds>) {
+        let Some((slot, code)) = self.credit() else { return };
+        let put = |draft: &mut Draft<'_>| {
+            let credit = Credit::new(draft, code, until)?;
+            let expires = credit.made.expires;
+            draft.put_until(slot, &credit, expires)?;
+            Ok(draft.tentative(()))
+        };
+        if self.cx.step_for(self.caller, &[slot.name()], put).await.is_err() {
+            tracing::warn!("the proof of an act that stopped is not kept; its code is spent");
+        }
     }
 
     /// The second half of the password check: the host has given its verdict, and the account may
@@ -181,7 +251,7 @@ impl<H: Host> Guard<'_, H> {
         if !self.caller.stands(draft)? {
             return Ok(Ruling::Moved);
         }
-        let proof = self.authorized();
+        let proof = self.authorized(None);
         let proof = draft.tentative(proof);
         self.grant(draft, proof, then)
     }
@@ -203,131 +273,39 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let proof = self.authorized();
+        let proof = self.authorized(None);
         let proof = draft.tentative(proof);
         then(draft, proof).map(Ruling::Done)
     }
 
-    fn authorized(&self) -> Authorized {
-        Authorized { account: self.caller.user.account.clone(), act: self.act.clone() }
+    fn authorized(&self, until: Option<UnixSeconds>) -> Authorized {
+        Authorized { account: self.caller.user.account.clone(), act: self.act.clone(), until }
     }
 
-    fn by_totp(
-        &self,
-        draft: &mut Draft<'_>,
-        enrolment: &Enrolment,
-    ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let details = enrolment.details(Factor::Totp, &self.caller.user);
-        let Some(code) = &self.sent.code else {
-            return Ok(match factors::shut(self.cx, draft, self.caller, enrolment.recovery_codes)? {
-                Some(refusal) => too_many(draft, refusal.retry_after()),
-                None => complain(Complaint::Required, &details),
-            });
-        };
-        Ok(match factors::verify_code(self.cx, draft, self.caller, code, self.act.endpoint)? {
-            VerifyOutcome::Granted(proof) => {
-                let act = self.act.clone();
-                Ruling::Done(proof.map(|proven| Authorized { account: proven.account().clone(), act }))
-            }
-            VerifyOutcome::Refused(refusal) => too_many(draft, refusal.retry_after()),
-            // Wrong, used, malformed, and none of this kind all have one answer.
-            _ => complain(Complaint::Invalid, &details),
-        })
-    }
-
-    fn by_email(
-        &self,
-        draft: &mut Draft<'_>,
-        enrolment: &Enrolment,
-    ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let (cx, client) = (self.cx, self.caller.client(draft));
-        let session = cx.session(self.caller);
-        if let Some(refusal) = cx.confirmations.refuse_mailed_in(draft, client)? {
-            let mut seconds = refusal.retry_after();
-            if self.sent.code.is_none() {
-                // The next call requests a code: what holds that back longer is reported now, not
-                // after this wait.
-                seconds = cx.confirmations.mailed_ready_in(draft, &self.act, session, seconds)?;
-            }
-            return Ok(too_many(draft, seconds));
-        }
-        let mut details = enrolment.details(Factor::Email, &self.caller.user);
-        details.expires = cx.confirmations.mailed_pending_in(draft, &self.act, session)?;
-        if let Some(code) = &self.sent.code {
-            let digits = digits_of(code);
-            let act = self.act.clone();
-            match cx.confirmations.confirm_mailed_in(draft, act, session, &digits, client)? {
-                Confirmation::Granted(proof) => {
-                    return Ok(Ruling::Done(proof.map(|confirmed| {
-                        let (account, act) = confirmed.into_parts();
-                        Authorized { account, act }
-                    })));
-                }
-                Confirmation::Denied(denial) if denial.was_last_try() => {
-                    return Ok(complain(Complaint::MaxAttempts, &details));
-                }
-                Confirmation::Refused(refusal) => return Ok(too_many(draft, refusal.retry_after())),
-                _ => {}
-            }
-        }
-        self.ask(draft, session, details)
-    }
-
-    /// Handles a call without a right code: reports that one is pending, or makes one.
-    fn ask(
-        &self,
-        draft: &mut Draft<'_>,
-        session: SessionId,
-        mut details: Details,
-    ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
-        if details.expires.is_some() {
-            return Ok(complain(complaint, &details));
-        }
-        match self.cx.confirmations.begin_mailed_in(draft, &self.act, session)? {
-            SendOutcome::Send(mail) => {
-                details.generated = true;
-                Ok(Ruling::Mailed { mail, complaint, details })
-            }
-            // Nothing is pending and nothing can be sent: better to report that than to make a user
-            // wait for a mail.
-            SendOutcome::NotYet { retry_after } | SendOutcome::Exhausted { retry_after }
-                if complaint == Complaint::Required =>
-            {
-                Ok(too_many(draft, retry_after))
-            }
-            _ => Ok(complain(complaint, &details)),
-        }
-    }
-
-    fn by_password(
-        &self,
-        draft: &mut Draft<'_>,
-        enrolment: &Enrolment,
-    ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
+    fn by_password<T>(&self, draft: &mut Draft<'_>, enrolment: &Enrolment) -> Result<Judged<T>, StepError> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
         // Without a password nothing can be right, and there is nothing to guess.
         if !self.caller.user.has_password || !enrolment.takes_password(&self.cx.policy) {
-            return Ok(complain(complaint, &details));
+            return Ok(Judged::Ruled(complain(complaint, &details)));
         }
-        let attempt = Attempt::new(LOGIN_PASSWORD, Generation::HOST, self.caller.client(draft));
-        let refusal = if self.digest().is_some() {
-            match guess::begin(draft, &attempt)? {
-                Ok(pending) => return Ok(Ruling::Begun(pending)),
-                Err(refusal) if refusal.is_unjudged() => return Ok(Ruling::Busy),
+        let attempt = self.prover().attempt(draft, LOGIN_PASSWORD, Generation::HOST)?;
+        let refusal = match self.digest() {
+            Some(digest) => match guess::begin(draft, &attempt)? {
+                Ok(pending) => return Ok(Judged::Begun(pending, digest)),
+                Err(refusal) if refusal.is_unjudged() => return Ok(Judged::Ruled(Ruling::Busy)),
                 Err(refusal) => refusal,
-            }
-        } else {
+            },
             // A code that is not a digest is not a guess.
-            match guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged()) {
+            None => match guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged()) {
                 Some(refusal) => refusal,
-                None => return Ok(complain(complaint, &details)),
-            }
+                None => return Ok(Judged::Ruled(complain(complaint, &details))),
+            },
         };
-        let mailed = unlock::note_refusal(draft, &attempt, &refusal, &self.caller.token, self.caller.network)?;
+        let (token, network) = (Some(&self.caller.token), self.caller.network);
+        let mailed = unlock::note_refusal(draft, &attempt, &refusal, token, network)?;
         let error = ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()));
-        Ok(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) })
+        Ok(Judged::Ruled(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) }))
     }
 
     /// Returns the code as a password's digest, in lower case, or `None` if it is not one.
@@ -342,29 +320,21 @@ fn complain<T>(complaint: Complaint, details: &Details) -> Ruling<T> {
     Ruling::Refused(ApiError::second_factor(complaint, details))
 }
 
-fn too_many<T>(draft: &Draft<'_>, seconds: u64) -> Ruling<T> {
-    Ruling::Refused(ApiError::too_many(Wait::from(draft.now(), seconds)))
-}
-
-/// Returns the digits of a code. It is mailed as `123-456` and typed in many ways, so only the
-/// digits count.
-fn digits_of(code: &SecretString) -> Zeroizing<String> {
-    let mut digits = Zeroizing::new(String::with_capacity(code.expose().len()));
-    digits.extend(code.expose().chars().filter(char::is_ascii_digit));
-    digits
-}
-
-/// Mails a code, after its commit.
-pub(crate) async fn send_code<H: Host>(cx: &Context<H>, user: &User, code: &MailedCode) -> Result<(), ApiError> {
-    let (first, last) = code.expose().split_at_checked(3).unwrap_or((code.expose(), ""));
-    let mut text = String::with_capacity(7);
-    text.push_str(first);
-    text.push('-');
-    text.push_str(last);
-    let text = SecretString::new(text);
-    let mail = Mail::Code { code: &text, expires: code.expires() };
-    cx.host.mail(user, mail).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "a code was not mailed");
-        ApiError::mail_failed("sendEmailCode", error.shown())
-    })
+/// Returns the slot of the proof of an act, and the digest of its code. It is bound to session,
+/// action and target. Acts on one's own account are one commit with their proof, so nothing is kept
+/// for them.
+fn credit_of(
+    index: &IndexKey,
+    session: SessionId,
+    act: &Act,
+    code: &SecretString,
+) -> Option<(Slot<Credit, Expiring>, [u8; 32])> {
+    act.target.named()?;
+    let (session, path, target) =
+        (session.as_bytes().as_slice(), act.endpoint.path().as_bytes(), act.target.canonical());
+    let place = index.mac(&[b"rocketchat-credit", session, path, target.as_bytes()]);
+    let code = index.mac(&[b"rocketchat-credit-code", session, path, target.as_bytes(), code.expose().as_bytes()]);
+    let mut id = [0; 16];
+    id.iter_mut().zip(place).for_each(|(to, from)| *to = from);
+    Some((CREDITS.at(id), code))
 }

@@ -9,6 +9,8 @@ use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::queue::Requester;
 use keywright_wire::{HostError, Peer};
 
+use crate::user::{EndToEndKeys, IssuedLogin, KeysStored, Login, LoginTokenId, Profile, SentPassword, User};
+
 /// The server around the protocol. Methods that change something must be **idempotent**, because
 /// they are tried again after a crash.
 ///
@@ -20,12 +22,15 @@ use keywright_wire::{HostError, Peer};
 /// 1. [`client_address`](Self::client_address).
 /// 2. [`login`](Self::login), twice: the first call shows which account to read, the second comes
 ///    after that read. Both are repeated if the account moved before the commit, or work was due.
+///    For a log-in, [`find_user`](Self::find_user), or [`resume`](Self::resume) twice.
 /// 3. [`permitted`](Self::permitted) for the limits, and [`admit`](Self::admit).
 /// 4. The second factor, which may call [`check_password`](Self::check_password), once the guess
 ///    ledger has admitted the guess, or [`mail`](Self::mail) with a code.
 /// 5. For another user's account, only after the caller's proof is committed: `permitted`,
 ///    [`find_user`](Self::find_user), `mail` with the notice, then the target's commit.
-/// 6. Whatever a commit made due: [`remove_keys`](Self::remove_keys),
+/// 6. After a log-in, [`issue_login`](Self::issue_login) and [`profile`](Self::profile), and
+///    [`end_logins`](Self::end_logins) if the account moved meanwhile.
+/// 7. Whatever a commit made due: [`remove_keys`](Self::remove_keys),
 ///    [`end_logins`](Self::end_logins), and for an owner who is locked out
 ///    [`mails_due`](Self::mails_due), or `find_user` and `mail`.
 pub trait Host: Send + Sync + 'static {
@@ -57,21 +62,43 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`] if the user cannot be looked up; the request is answered with 500.
     fn find_user(&self, named: Named<'_>) -> impl Future<Output = Result<Option<User>, HostError>> + Send;
 
-    /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password.
-    /// Compare it with a slow hash **of that digest**. Do not limit the calls again: guesses are
-    /// counted before and after. A verdict that takes longer than 120 s counts as "wrong". Let the
-    /// hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of
-    /// the server, by `requester`.
+    /// Returns the login that has this token, for a client that continues a login
+    /// (`POST login` with `resume`). As [`login`](Self::login), without the user id.
     ///
     /// # Errors
-    /// [`HostError`] if the digest cannot be checked; the request is answered with 500, and the
+    /// [`HostError`] if the login cannot be looked up; the request is answered with 500.
+    fn resume(&self, token: &SecretString) -> impl Future<Output = Result<Option<Login>, HostError>> + Send;
+
+    /// Issues a fresh login token for an account that has just proven who it is. The token is
+    /// random and long; store a hash of it. If the account moved meanwhile, the token is ended
+    /// again with [`EndLogins::Only`], and never shown to anybody.
+    ///
+    /// # Errors
+    /// [`HostError`] if no token could be issued; the request is answered with 500.
+    fn issue_login(&self, account: &AccountId) -> impl Future<Output = Result<IssuedLogin, HostError>> + Send;
+
+    /// Returns what `me` and a log-in show of a user, or `None` if the user is gone. It must hold no
+    /// secret.
+    ///
+    /// # Errors
+    /// [`HostError`] if the user cannot be looked up; the request is answered with 500.
+    fn profile(&self, account: &AccountId) -> impl Future<Output = Result<Option<Profile>, HostError>> + Send;
+
+    /// Whether `password` is the account's login password, typed in full or as its digest
+    /// ([`SentPassword`]). For `None` (no such account) do the same work, and return any verdict:
+    /// it is ignored. Do not limit the calls again: guesses are counted before and after. A verdict
+    /// that takes longer than 120 s counts as "wrong". Let the hash wait for its turn in a
+    /// [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of the server, by `requester`.
+    ///
+    /// # Errors
+    /// [`HostError`] if the password cannot be checked; the request is answered with 500, and the
     /// attempt is charged after 120 s. If the error is [busy](HostError::busy), the request is
     /// answered with 503 and `Retry-After`, and the attempt is not charged: return it before
     /// hashing.
     fn check_password(
         &self,
-        account: &AccountId,
-        digest: &SecretString,
+        account: Option<&AccountId>,
+        password: SentPassword<'_>,
         requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
@@ -109,7 +136,27 @@ pub trait Host: Send + Sync + 'static {
     /// removal is tried again later.
     fn remove_keys(&self, account: &AccountId) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Ends login tokens, because a second factor changed. Idempotent.
+    /// Stores the account's end-to-end key pair as it was sent, **only while the login `by` is
+    /// valid**: a login that a reset has ended meanwhile must store nothing. Without `replace` an
+    /// existing pair stays.
+    ///
+    /// # Errors
+    /// [`HostError`] if the pair could not be stored; the request is answered with 500.
+    fn store_keys(
+        &self,
+        account: &AccountId,
+        by: &LoginTokenId,
+        keys: &EndToEndKeys,
+        replace: bool,
+    ) -> impl Future<Output = Result<KeysStored, HostError>> + Send;
+
+    /// Returns the account's end-to-end key pair.
+    ///
+    /// # Errors
+    /// [`HostError`] if the pair could not be read; the request is answered with 500.
+    fn fetch_keys(&self, account: &AccountId) -> impl Future<Output = Result<Option<EndToEndKeys>, HostError>> + Send;
+
+    /// Ends login tokens: all, all but one, or one. Idempotent.
     ///
     /// # Errors
     /// [`HostError`] if the logins could not be ended, handled as for
@@ -126,7 +173,8 @@ pub trait Host: Send + Sync + 'static {
     }
 
     /// Applies the host's own request limits, per client address and endpoint: upstream's are 10 in
-    /// a fixed window of 60 s (protocol § 13). It is not called for callers with
+    /// a fixed window of 60 s (protocol § 13), fewer for some endpoints
+    /// ([`Endpoint::calls_per_minute`]). It is not called for callers with
     /// [`Permission::BypassRateLimit`]. The default counts nothing; the guess ledger stays in force
     /// either way.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
@@ -134,71 +182,6 @@ pub trait Host: Send + Sync + 'static {
         Admittance::Uncounted
     }
 }
-
-/// The host's stored id of a login token. It is not the token itself, so it may be logged.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LoginTokenId(pub String);
-
-/// A login that was found.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Login {
-    /// The user who is logged in.
-    pub user: User,
-    /// The token that the login came with.
-    pub token: LoginTokenId,
-}
-
-impl Login {
-    /// Returns a login of a user.
-    #[must_use]
-    pub const fn new(user: User, token: LoginTokenId) -> Self {
-        Self { user, token }
-    }
-}
-
-/// A user, as far as this protocol needs one.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct User {
-    /// The host's stored id of the account.
-    pub account: AccountId,
-    /// The user's login name; a user without one is admitted nowhere.
-    pub username: Option<String>,
-    /// The verified addresses. The first one is named in answers.
-    pub verified_emails: Vec<String>,
-    /// Whether there are addresses that are not verified. If so, e-mail codes cannot be switched
-    /// on.
-    pub has_unverified_email: bool,
-    /// Whether there is a login password.
-    pub has_password: bool,
-    /// Whether the account lives on another server. If so, its keys and factors are not reset here.
-    pub is_federated: bool,
-}
-
-impl User {
-    /// Returns a user with a name and a password, and without addresses.
-    #[must_use]
-    pub fn new(account: AccountId, username: impl Into<String>) -> Self {
-        Self {
-            account,
-            username: Some(username.into()),
-            verified_emails: Vec::new(),
-            has_unverified_email: false,
-            has_password: true,
-            is_federated: false,
-        }
-    }
-
-    /// Sets the verified addresses.
-    #[must_use]
-    pub fn with_verified_emails(self, verified_emails: Vec<String>) -> Self {
-        Self { verified_emails, ..self }
-    }
-}
-
-// Leaves out name and addresses, because they are personal.
-keywright_core::redacted_debug!(User { account, .. });
 
 /// How a request names a user.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,8 +191,10 @@ pub enum Named<'a> {
     Id(&'a str),
     /// By `username` or `user`, ignoring letter case.
     Username(&'a str),
-    /// By a verified address or a name, for a code to be sent again.
+    /// By a verified address or a name, for a log-in or for a code to be sent again.
     EmailOrUsername(&'a str),
+    /// By a verified address, for a log-in.
+    Email(&'a str),
     /// By the host's stored id of the account, for a mail to its owner.
     Account(&'a AccountId),
 }
@@ -220,6 +205,7 @@ impl fmt::Debug for Named<'_> {
             Self::Id(_) => "Id(..)",
             Self::Username(_) => "Username(..)",
             Self::EmailOrUsername(_) => "EmailOrUsername(..)",
+            Self::Email(_) => "Email(..)",
             Self::Account(_) => "Account(..)",
         })
     }
@@ -233,6 +219,8 @@ pub enum Permission {
     EditOtherUserE2ee,
     /// `edit-other-user-totp`
     EditOtherUserTotp,
+    /// `logout-other-user`
+    LogoutOtherUser,
     /// `api-bypass-rate-limit`: lifts the request limits, never the guess ledger.
     BypassRateLimit,
 }
@@ -276,9 +264,9 @@ pub struct UnlockMail {
     pub wrong_guesses: u16,
     /// When the first of them was made.
     pub since: Option<UnixSeconds>,
-    /// The login that was refused. It may be the attacker's: the page must show which one it is
-    /// before it offers to admit it.
-    pub refused: LoginTokenId,
+    /// The login that was refused, or `None` if it was a log-in, which has no token yet. It may be
+    /// the attacker's: the page must show which one it is before it offers to admit it.
+    pub refused: Option<LoginTokenId>,
     /// The network that was refused, if [`Host::client_address`] knows it: an IPv4 address, or an
     /// IPv6 network.
     pub refused_network: Option<String>,
@@ -292,6 +280,8 @@ pub enum EndLogins {
     All,
     /// All except this one; personal access tokens are kept.
     OthersThan(LoginTokenId),
+    /// This one alone.
+    Only(LoginTokenId),
 }
 
 /// Whether a request is within the host's limits.
@@ -331,15 +321,15 @@ pub enum Endpoint {
     ResetE2eKey,
     /// `POST users.resetTOTP`
     ResetTotp,
-    /// `POST users.totp.enable`
+    /// `POST users.enableTotp`
     TotpEnable,
-    /// `POST users.totp.validate`
+    /// `POST users.validateTotp`
     TotpValidate,
-    /// `POST users.totp.disable`
+    /// `POST users.disableTotp`
     TotpDisable,
-    /// `POST users.totp.regenerateCodes`
+    /// `POST users.regenerateTotpCodes`
     TotpRegenerateCodes,
-    /// `GET users.totp.codesRemaining`
+    /// `GET users.totpCodesRemaining`
     TotpCodesRemaining,
     /// `POST users.2fa.enableEmail`
     EnableEmail,
@@ -347,11 +337,35 @@ pub enum Endpoint {
     DisableEmail,
     /// `POST users.2fa.sendEmailCode`
     SendEmailCode,
+    /// `POST login`
+    Login,
+    /// `GET` and `POST logout`
+    Logout,
+    /// `GET me`
+    Me,
+    /// `POST users.logoutOtherClients`
+    LogoutOtherClients,
+    /// `POST users.removeOtherTokens`
+    RemoveOtherTokens,
+    /// `POST users.logout`
+    LogoutUser,
+    /// `POST twoFactorChallenges.sendEmailCode`
+    SendChallengeCode,
+    /// `POST twoFactorChallenges.verifyChallenge`
+    VerifyChallenge,
+    /// `POST loginCode.redeem`
+    RedeemLoginCode,
+    /// `POST e2e.setUserPublicAndPrivateKeys`
+    SetKeys,
+    /// `GET e2e.fetchMyKeys`
+    FetchKeys,
+    /// `GET info`, below [`BASE_PATH`](crate::BASE_PATH) and as [`INFO_PATH`](crate::INFO_PATH)
+    Info,
 }
 
 impl Endpoint {
     /// All endpoints.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 22] = [
         Self::ResetE2eKey,
         Self::ResetTotp,
         Self::TotpEnable,
@@ -362,7 +376,29 @@ impl Endpoint {
         Self::EnableEmail,
         Self::DisableEmail,
         Self::SendEmailCode,
+        Self::Login,
+        Self::Logout,
+        Self::Me,
+        Self::LogoutOtherClients,
+        Self::RemoveOtherTokens,
+        Self::LogoutUser,
+        Self::SendChallengeCode,
+        Self::VerifyChallenge,
+        Self::RedeemLoginCode,
+        Self::SetKeys,
+        Self::FetchKeys,
+        Self::Info,
     ];
+
+    /// Returns how many calls of this endpoint upstream allows a client in a minute (protocol §§ 13,
+    /// 15), for [`Host::admit`].
+    #[must_use]
+    pub const fn calls_per_minute(self) -> u32 {
+        match self {
+            Self::VerifyChallenge => 5,
+            _ => 10,
+        }
+    }
 }
 
 /// A mail could not be sent.

@@ -5,23 +5,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, ClientAdmission, ClientTag, Generation};
+use keywright_core::{AccountId, ClientAdmission, ClientTag, Generation, SecretString};
 use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, Network, Peer, Protocol, Reply, Route, frame};
+use keywright_wire::{DueError, HostError, Network, Peer, Protocol, Reply, Route, frame};
 
 use crate::answer::{Answered, Failure, counted, refuse};
+use crate::challenge::{self, LoginChallenge};
 use crate::context::{Caller, Context, has_due, login_credential};
 use crate::endpoints;
 use crate::error::{ApiError, Wait};
-use crate::host::{Admittance, Endpoint, Host, LoginTokenId, Permission, Quota};
+use crate::host::{Admittance, Endpoint, Host, Named, Permission, Quota};
+use crate::login_code;
 use crate::policy::RocketChatPolicy;
-use crate::request::{self, Input, ROUTES};
+use crate::request::{self, Call, Input};
 use crate::unlock::{GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
+use crate::user::LoginTokenId;
 
 /// How often a login is looked up for one request, because its account moved meanwhile. After that
 /// the account counts as busy.
@@ -66,6 +69,33 @@ impl<H: Host> RocketChat<H> {
     /// [`DueError`] if the store or the host failed; the work is tried again later.
     pub async fn finish_due(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
         frame::finish_due(&self.cx.driver, account, &*self.cx, at_start).await
+    }
+}
+
+/// Log-ins that begin with the host.
+impl<H: Host> RocketChat<H> {
+    /// Makes a two-factor challenge for a log-in whose **first factor the host has just seen**, for
+    /// example from an identity provider. The client sends its id to
+    /// `twoFactorChallenges.verifyChallenge` with a code, within five minutes and with at most
+    /// [`CHALLENGE_TRIES`](crate::CHALLENGE_TRIES) wrong codes. Returns `None` if the account's
+    /// log-ins require no second factor, so that the host can let the user in itself.
+    ///
+    /// # Errors
+    /// [`DueError`] if the store or the host failed, or the host knows no such user.
+    pub async fn create_challenge(&self, account: &AccountId) -> Result<Option<LoginChallenge>, DueError> {
+        let user = self.cx.host.find_user(Named::Account(account)).await?;
+        let user = user.ok_or_else(|| HostError::new("a challenge is for a user who exists"))?;
+        Ok(challenge::create(&self.cx, account, &user).await?)
+    }
+
+    /// Makes a login code for an account whose log-in is **complete**, second factor included: who
+    /// sends it to `loginCode.redeem` within [`LOGIN_CODE_SECONDS`](crate::LOGIN_CODE_SECONDS) gets
+    /// a login token, once. The code has 64 characters of lower-case hex.
+    ///
+    /// # Errors
+    /// [`TransactError`] if the store failed; there is no code then.
+    pub async fn create_login_code(&self, account: &AccountId) -> Result<SecretString, TransactError> {
+        login_code::create(&self.cx, account).await
     }
 }
 
@@ -164,11 +194,24 @@ impl<H: Host> RocketChat<H> {
 
 /// Returns the answer to one request.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
-    let Some((route, _)) = ROUTES.find(request.uri().path()) else { return refuse(&ApiError::not_found(), None) };
+    let Some(route) = request::find(request.uri().path()) else { return refuse(&ApiError::not_found(), None) };
     let wrong = || refuse(&ApiError::wrong_method(), None);
-    if let Some(reply) = route.other_method(request.method(), &cx.policy, wrong) {
+    // Monitors use HEAD where they would use GET.
+    let head = request.method() == Method::HEAD && route.endpoint.is_read();
+    let other = || route.other_method(request.method(), &cx.policy, wrong);
+    if let Some(reply) = if head { None } else { other() } {
         return reply;
     }
+    let reply = answer_call(cx, route, request).await;
+    if head { reply.without_body() } else { reply }
+}
+
+/// Returns the answer to a request whose method acts.
+async fn answer_call<H: Host, B: AsRef<[u8]>>(
+    cx: &Context<H>,
+    route: &Route<Endpoint, RocketChatPolicy>,
+    request: &Request<B>,
+) -> Reply {
     let mut quota = None;
     let error = match serve(cx, route, request, &mut quota).await {
         Ok(reply) => return counted(reply, quota),
@@ -199,18 +242,25 @@ async fn serve<H: Host, B: AsRef<[u8]>>(
     quota: &mut Option<Quota>,
 ) -> Answered {
     let endpoint = route.endpoint;
-    if !route.needs_login {
-        let input = Input::read(route, request, &cx.policy)?;
-        admit(cx, endpoint, input.peer, quota)?;
-        return endpoints::run(cx, endpoint, None, &input).await;
-    }
-    let mut caller = login(cx, request).await?;
+    let early = if route.needs_login { Some(login(cx, request).await?) } else { None };
     let input = Input::read(route, request, &cx.policy)?;
+    let call = match &input.call {
+        Call::Open(call) => {
+            admit(cx, endpoint, input.peer, quota)?;
+            let network = cx.host.client_address(input.peer).map(Network::of);
+            return endpoints::run_open(cx, network, &input.sent, call).await;
+        }
+        Call::LoggedIn(call) => call,
+    };
+    let mut caller = match early {
+        Some(caller) => caller,
+        None => login(cx, request).await?,
+    };
     if !cx.host.permitted(&caller.user.account, Permission::BypassRateLimit).await? {
         admit(cx, endpoint, input.peer, quota)?;
     }
     for _ in 0..LOGIN_TRIES {
-        match endpoints::run(cx, endpoint, Some(&caller), &input).await {
+        match endpoints::run(cx, &caller, &input.sent, call).await {
             Err(Failure::Moved) => {}
             answered => return answered,
         }
@@ -243,7 +293,7 @@ async fn login<H: Host, B>(cx: &Context<H>, request: &Request<B>) -> Result<Call
         if login.user.username.is_none() {
             return Err(ApiError::no_username().into());
         }
-        return Ok(Caller::new(login, network, epochs));
+        return Ok(Caller::new(login, credentials, network, epochs));
     }
     Err(TransactError::Busy.into())
 }
@@ -278,7 +328,7 @@ keywright_core::redacted_debug!(impl[H] RocketChat<H> { policy: cx.policy, .. })
 
 impl<H: Host> Protocol for RocketChat<H> {
     fn limit(&self, path: &str) -> usize {
-        ROUTES.max_body(path, &self.cx.policy).unwrap_or_else(|| self.max_body())
+        request::find(path).map_or_else(|| self.max_body(), |route| (route.max_body)(&self.cx.policy))
     }
 
     fn too_large(&self) -> Reply {

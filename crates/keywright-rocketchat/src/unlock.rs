@@ -13,7 +13,8 @@ use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::host::{LoginTokenId, UnlockMail};
+use crate::host::UnlockMail;
+use crate::user::LoginTokenId;
 
 /// The login password's kind of secret in the account's guess ledger. Protocols that check the same
 /// password charge the same entry.
@@ -67,7 +68,7 @@ pub enum MailAdmits {
 struct Note {
     ticket: [u8; 16],
     refused: ClientTag,
-    login: String,
+    login: Option<String>,
     network: Option<String>,
     wrong_guesses: u16,
     since: Option<UnixSeconds>,
@@ -80,7 +81,7 @@ pub(crate) fn note_refusal(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
     refusal: &Refusal,
-    login: &LoginTokenId,
+    login: Option<&LoginTokenId>,
     network: Option<Network>,
 ) -> Result<bool, StepError> {
     match draft.judge(|draft| mail(draft, attempt, refusal, login, network)) {
@@ -94,7 +95,7 @@ fn mail(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
     refusal: &Refusal,
-    login: &LoginTokenId,
+    login: Option<&LoginTokenId>,
     network: Option<Network>,
 ) -> Result<bool, StepError> {
     let Some(refused) = attempt.client.tag() else { return Ok(false) };
@@ -103,7 +104,7 @@ fn mail(
     let note = Note {
         ticket: mail.ticket,
         refused,
-        login: login.0.clone(),
+        login: login.map(|login| login.0.clone()),
         network: network.map(|network| network.to_string()),
         wrong_guesses: shut.map_or(0, |shut| shut.wrong_guesses),
         since: shut.map(|shut| shut.since),
@@ -126,7 +127,7 @@ impl UnlockMail {
             until: task.until?,
             wrong_guesses: note.wrong_guesses,
             since: note.since,
-            refused: LoginTokenId(note.login),
+            refused: note.login.map(LoginTokenId),
             refused_network: note.network,
         })
     }
@@ -174,7 +175,7 @@ mod tests {
         ) {
             let account = AccountId::new("user-1").unwrap();
             let refused = ClientTag::from_bytes(tag);
-            let note = Note { ticket, refused, login: "id".into(), network: None, wrong_guesses: 7, since: None };
+            let note = Note { ticket, refused, login: Some("id".into()), network: None, wrong_guesses: 7, since: None };
             let link = Link::parse(token(&account, &note).expose()).unwrap();
             prop_assert_eq!((link.account, link.ticket, link.refused), (account, ticket, refused));
             prop_assert!(Link::parse(&junk).is_none_or(|link| link.account.as_str().len() < junk.len()));

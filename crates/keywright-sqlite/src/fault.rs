@@ -29,7 +29,8 @@ pub enum FaultKind {
     UnknownForm,
     /// A vault write or a stage names one cipher twice, which is a programming error of the caller.
     DuplicateCipher,
-    /// An event's number is taken: the log of events was altered, or an older root was put back.
+    /// An event's number is already taken: the event log was altered, or the root was replaced by
+    /// an older version.
     EventNumberTaken,
     /// The tables differ from those that this crate creates: one was altered, or a trigger or a
     /// view, for example, was put on it or in its place. The log has the name. Somebody has edited

@@ -33,42 +33,44 @@
 //!   synchronised before any outcome is returned (`synchronous=FULL`). A killed process or a power
 //!   cut loses nothing acknowledged and leaves no batch half written, provided that the drive keeps
 //!   what it reports as synchronised.
-//! - **A failing disk** is reported as an error, and never loses a grant. Before `COMMIT`,
-//!   everything is rolled back and the error is
-//!   [`Rejected`](keywright_store::CommitError::Rejected). If `COMMIT` itself fails, the error is
-//!   [`Unknown`](keywright_store::CommitError::Unknown) for every batch of the group that wrote;
-//!   the driver then finds out, or denies. The sources downcast to [`Fault`], whose [`FaultKind`]
-//!   reports whether the disk is full, locked, read-only or broken. A full disk loses nothing:
-//!   reading continues, and so does writing once there is space.
+//! - **A failing disk** is reported as an error, and never loses a grant. If a write fails before
+//!   `COMMIT`, everything is rolled back and the error is
+//!   [`Rejected`](keywright_store::CommitError::Rejected). If `COMMIT` itself fails, every batch of
+//!   the transaction that wrote something gets the error
+//!   [`Unknown`](keywright_store::CommitError::Unknown); the driver then finds out by further reads
+//!   whether the batch was applied, or denies the request. The source of each error is a [`Fault`],
+//!   whose [`FaultKind`] reports whether the disk is full, locked, read-only or broken. A full disk
+//!   loses nothing: reading continues, and so does writing once there is space.
 //! - **A load sees every commit acknowledged before it began**, in a single snapshot.
 //! - **Waiting commits are committed together**, in one transaction with one synchronisation. Each
-//!   has its own result: a conflict has written nothing, and if SQLite fails inside one batch, the
-//!   others are committed without it.
+//!   has its own result: one that conflicts writes nothing, and if SQLite fails inside one batch,
+//!   the others are committed without it.
 //! - **Files are migrated when they are opened**, to the newest version of the tables, in one
 //!   transaction. A file of a newer version, of another program, or from before the first release
 //!   is refused and left unchanged ([`OpenError`]).
-//! - **A file that is deleted or replaced stops the store.** Every group of commits and every load
-//!   checks whether the path still leads to the file that was opened, and every group of commits
-//!   also checks the log and the log's index. If not, nothing more is committed or loaded
-//!   ([`FaultKind::FileReplaced`]); the result of a commit at that moment is unknown. Call
-//!   [`check_files`](SqliteStore::check_files) in a health check. Another process that writes to
-//!   the same file does not count as a replacement. On a system without inodes, only the presence
-//!   of the files is checked.
+//! - **A file that is deleted or replaced stops the store.** Every transaction and every load
+//!   checks whether the file at the path is still the one that was opened. Every transaction also
+//!   checks this for the write-ahead log and its index. If one of them was deleted or replaced,
+//!   nothing more is committed or loaded ([`FaultKind::FileReplaced`]); the result of a commit at
+//!   that moment is unknown. Call [`check_files`](SqliteStore::check_files) in a health check.
+//!   Another process that writes to the same file does not count as a replacement. On a system
+//!   without inodes, only the presence of the files is checked.
 //! - **The content of the file is not trusted.** This crate's connections fire no trigger and read
 //!   no view. If a table, index, trigger or view has one of this crate's names but differs from
 //!   what this crate creates, the file is refused: when it is opened or restored, and in a host's
 //!   transaction ([`FaultKind::AlteredSchema`]). Listings and sweeps skip a malformed row, and
 //!   report it in the log. A malformed root or record denies only its own account, and a malformed
-//!   cipher is reported as one that does not open.
+//!   entry of a vault is reported as one that cannot be decrypted.
 //! - **A new file is accessible only to its owner** (mode 0600 on Unix), and so are its log and its
 //!   copies. An existing file keeps its permissions.
-//! - **A batch that only checks its guard is not written to disk.** A reading thread answers it,
-//!   from a snapshot that has every acknowledged commit.
+//! - **A batch that changes nothing is not written to disk.** Such a batch only checks the revision
+//!   of the root. A reading thread does this, on a snapshot that has every acknowledged commit.
 //!
 //! # What it does not guarantee
-//! Several processes may open one file on one machine. Each commit takes SQLite's own lock; a
-//! commit that does not get it within the busy timeout is rejected with nothing written. This is
-//! not a way to scale, and must never be used on a network file system.
+//! Throughput does not grow with the number of processes. Several processes on one machine may open
+//! one file, but each commit takes SQLite's own lock. A commit that does not get the lock within
+//! the busy timeout is rejected, and writes nothing. The file must never be on a network file
+//! system.
 //!
 //! # Copies
 //! [`backup_to`](SqliteStore::backup_to) copies the file while the server runs;
@@ -81,13 +83,14 @@
 //! more, and guesses that were counted since then are forgotten.
 //!
 //! # A host's own tables
-//! A host's own tables may be in the same file ([`Builder::adopt`]). This crate uses the tables
-//! whose names begin with `keywright_`, and the file's `application_id` and `user_version`. The
-//! host must not put an index or trigger on these tables. With a [`SqliteTransaction`],
-//! [`Driver::within`](keywright_store::Driver::within) spends a proof inside the host's own
-//! transaction on that file.
+//! The *host* is the server program that uses this crate. Its own tables may be in the same file
+//! ([`Builder::adopt`]). This crate uses the tables whose names begin with `keywright_`, and the
+//! file's `application_id` and `user_version`. The host must not put an index or trigger on these
+//! tables. With a [`SqliteTransaction`], [`Driver::within`](keywright_store::Driver::within)
+//! applies a change of Keywright's records inside the host's own transaction on that file. A proof
+//! that was granted before is then marked as used if and only if the host's changes are committed.
 //!
-//! # Foreign types
+//! # Types of other crates in the public API
 //! The public API contains [`rusqlite::Transaction`] and [`rusqlite::Error`]. A program links only
 //! one SQLite, so this crate accepts a wide range of versions of `rusqlite`, and Cargo picks the
 //! one that fits the rest of the program. The version in use is re-exported here as [`rusqlite`].

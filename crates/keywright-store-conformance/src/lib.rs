@@ -1,10 +1,11 @@
 //! The test suite that every Keywright storage backend runs, and deliberately broken stores that
 //! prove that the suite finds faults.
 //!
-//! A backend promises little: one guard holds, a batch applies whole or not at all, and a read is
-//! one snapshot that includes everything acknowledged. All that Keywright promises about races and
-//! lost replies rests on these few promises. The suite tests each of them with a case, which has a
-//! name and reports a typed [`Violation`] that names the broken promise.
+//! A backend implements the traits of `keywright-store`. It must promise only a few things: a batch
+//! applies if and only if the root has the expected revision, it applies as a whole or not at all,
+//! and a read is one snapshot that includes every acknowledged commit. All guarantees of Keywright
+//! about races and lost replies rest on these promises. The suite tests each of them with cases. A
+//! case has a name, and returns a typed [`Violation`] that states which promise was broken.
 //!
 //! This crate is for tests. A running server must never depend on it.
 //!
@@ -19,11 +20,12 @@
 //!
 //! let suite = Suite::new(async || {
 //!     let store = Arc::new(MemoryStore::new());
-//!     Handles::new(Arc::clone(&store), store) // add a guard if something must outlive it: `(handles, directory)`
+//!     // If the store needs something as long as it is open, return that too: `(handles, directory)`.
+//!     Handles::new(Arc::clone(&store), store)
 //! });
 //! let report = suite.run()?;
 //! println!("{report}");
-//! // Without hooks, these parts are not proven: nobody may say yet that this store passes.
+//! // These parts need hooks (see below). Until they are tested, the store has not passed the whole suite.
 //! let not_proven = [
 //!     Part::LostReplies, Part::FailedCommits, Part::LateCommits,
 //!     Part::LostRoots, Part::HostTransactions, Part::Durability,
@@ -32,8 +34,8 @@
 //! # Ok(())
 //! # }
 //! ```
-//! For a backend without a vault, use [`Handles::without_vault`] and leave [`Part::Vault`]
-//! unproven.
+//! For a backend without a vault, use [`Handles::without_vault`] and add [`Part::Vault`] to the
+//! parts that are not proven.
 //!
 //! # Prove the rest
 //! Some situations cannot be brought about through the storage traits, so they need hooks.
@@ -41,10 +43,10 @@
 //!
 //! | part | hook | what it takes |
 //! |---|---|---|
-//! | lost replies, failed commits, late commits | [`FaultHooks`] | a place to cut the connection between the backend's last line and the database |
-//! | lost roots | [`LostRootHook`] | one `DELETE` that bypasses the traits |
-//! | host transactions | [`HostHook`] | load and apply on a transaction that the host holds |
-//! | durability | [`CrashHook`] | a command that opens the store; see [`crash`] |
+//! | the reply to a commit is lost, a `COMMIT` fails, a commit arrives late | [`FaultHooks`] | a way to inject faults between the backend's code and the database |
+//! | rows remain without their root | [`LostRootHook`] | one `DELETE` that bypasses the traits |
+//! | batches are applied inside a transaction of the server program | [`HostHook`] | functions that load and apply on an open transaction |
+//! | the process is killed, and the store is opened again | [`CrashHook`] | a command that opens the store; see [`crash`] |
 //!
 //! # Map
 //! - [`Suite`], [`cases`], [`Report`]: what is tested, and the results. A case can be run alone, by

@@ -46,8 +46,8 @@ pub const MAX_WAITING_UNKNOWN: usize = 64;
 /// How long events are kept, in seconds, by default: 400 days.
 pub const EVENTS_KEPT: u64 = 400 * 86_400;
 
-/// Is notified of every event after the commit that wrote it, and of damaged data. Use it for a
-/// log, a metric, or a mail to the owner.
+/// Receives every security event after the commit that wrote it, and reports of damaged data. Use
+/// it for a log, a metric, or a mail to the owner.
 ///
 /// It is called on the request's path, so it must return quickly and must not use the driver.
 pub trait Observer: std::fmt::Debug + Send + Sync {
@@ -55,7 +55,7 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     fn event(&self, account: &AccountId, event: &SecurityEvent);
 
     /// Called when a partition's data is damaged, lost or altered, and the request was denied. An
-    /// operator must look into it.
+    /// operator must investigate.
     fn damage(&self, partition: &Partition, error: &StepError) {
         let _ = (partition, error);
     }

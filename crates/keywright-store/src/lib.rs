@@ -35,7 +35,7 @@
 //!     // A tentative value is released only after the commit.
 //!     driver.run(&account, &[VOUCHER.name()], |draft| match draft.read(VOUCHER)? {
 //!         Some(Voucher { spent: false }) => {
-//!             draft.put(VOUCHER, &Voucher { spent: true })?; // a spent state, never a mere delete
+//!             draft.put(VOUCHER, &Voucher { spent: true })?; // not deleted: that would look like "never issued"
 //!             Ok(Some(draft.tentative("ten coins")))
 //!         }
 //!         _ => Ok(None),
@@ -49,8 +49,8 @@
 //! ```
 //!
 //! # Terms
-//! - A *partition* is what one commit can change: the records of one account, of one unique name,
-//!   or of the server itself.
+//! - A *partition* is what one commit can change: the records of one account, of one unique name
+//!   (see [`names`]), or of the server itself.
 //! - A *slot* is the named place of one *record* in a partition. The crate that owns a record
 //!   declares its slot as a constant.
 //! - The *root* of a partition is a record of its own. It lists all other records, and its
@@ -60,12 +60,14 @@
 //!   were loaded, and the changes that the step has staged. The driver may run a step several
 //!   times.
 //! - A *batch* is what a finished draft writes. A backend applies all of it or nothing.
-//! - An *epoch* is a number in the root. What is made in one epoch (a session, for example) is void
-//!   as soon as the number changes, or "the epoch moves".
-//! - The *horizon* of a store is the time before which expired rows may be deleted. Deleting them
-//!   is called a *sweep*.
-//! - *Due work* is what the host must still do after a commit, such as sending a mail.
-//! - The *host* is the server program that uses this crate.
+//! - An *epoch* is a number in the root. An epoch *moves* when a commit changes the number. What was
+//!   made in the earlier epoch (a session, for example) is void from then on.
+//! - The *horizon* of a store is a time. Rows that expired before it may be deleted, whatever a
+//!   server's clock shows. Deleting them is called a *sweep*.
+//! - An account's security *events* form two *chains*, one of changes and one of denials, in which
+//!   each event is linked to the one before it by a hash.
+//! - *Due work* is what the host (the server program that uses Keywright) must still do after a
+//!   commit, such as sending a mail.
 //!
 //! # Map
 //! - [`RecordStore`], [`VaultStore`] and [`Upkeep`] are the traits that a backend implements.
@@ -74,7 +76,8 @@
 //!   account.
 //! - [`Draft`], [`Tentative`] and [`Release`] are what a step reads and writes.
 //! - [`Driver`] and [`Observer`] run steps. [`MemoryStore`] is a store in memory.
-//! - [`guess`] checks a guess at a secret under the guess ledger's limits. All crates use it.
+//! - [`guess`] checks a guess at a secret under the guess ledger's limits. Every crate that checks
+//!   a secret uses it.
 //! - [`due`] is the work that the host must do after a commit.
 //! - [`names`] keeps names unique without a commit that crosses partitions.
 //!
@@ -85,7 +88,7 @@
 //! delete, add or move a record, or replace it by an older version, the next request that uses this
 //! record detects it and is denied.
 //!
-//! # What it does not promise
+//! # What a store cannot prevent
 //! A store that replicates asynchronously can revive a spent code after a failover. Somebody who
 //! can write to the database without the keyring can replace a **whole** account by an earlier
 //! state of it, or delete it as a whole.

@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 
 use crate::partition::Partition;
 
-/// The kind of client that waits for a partition. The guess ledger decides it, in the step.
+/// Whether a client that waits is known or unknown, according to the guess ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {

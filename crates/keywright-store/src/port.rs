@@ -65,9 +65,11 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<StoredEvents, LoadError>>;
 }
 
-/// Stores vaults, which have too many rows for one record. Changes of a vault are part of a
-/// [`Batch`]. Rows of a new vault can also be stored beside the current one, as a *stage*, without
-/// a guard; a batch can later *promote* the stage, which makes its rows the current ones.
+/// Stores vaults, which have too many rows for one record. A row is one cipher: its text, a note of
+/// the application, and the random [marks](crate::Mark) that identify the stored versions of both.
+/// Changes of a vault are part of a [`Batch`]. Rows of a new vault can also be stored beside the
+/// current one, as a *stage*, without a guard; a batch can later *promote* the stage, which makes
+/// its rows the current ones.
 pub trait VaultStore: RecordStore {
     /// Loads the marks of every row, with the root's revision, from one snapshot.
     ///
@@ -97,16 +99,16 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<(), CommitError>>;
 
     /// Drops a stage and its rows immediately. An unknown stage is not an error. This is as
-    /// unguarded as [`stage`](Self::stage), so use it only for a stage that no record names any
-    /// more.
+    /// unguarded as [`stage`](Self::stage), so use it only for a stage to which no record refers
+    /// any more.
     ///
     /// # Errors
     /// Returns [`CommitError`] if nothing was dropped, or if that is unknown.
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
     /// Lists every (id, text mark) of a stage, sorted by id. The list of an unknown stage is empty.
-    /// A row with a column of an unknown form is listed under the mark [`Mark::UNREADABLE`],
-    /// because one such row must not keep the others, or the account, from being read.
+    /// A malformed row is listed under the mark [`Mark::UNREADABLE`], because one such row must not
+    /// prevent the others, or the account, from being read.
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed.
@@ -118,8 +120,8 @@ pub trait VaultStore: RecordStore {
 
     /// Loads the texts of a stage, sorted by id: at most `limit` of those after `after`, or from
     /// the first if that is `None`. The result for an unknown stage is empty. A promotion opens the
-    /// texts first. A row with a column of an unknown form is returned under the mark
-    /// [`Mark::UNREADABLE`], without a text.
+    /// texts first. A malformed row is returned under the mark [`Mark::UNREADABLE`], without a
+    /// text.
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed.

@@ -21,8 +21,8 @@ pub enum StepError {
     /// partition. Pass this error on: the driver locks the partition and runs the step again.
     #[error("a guess can be checked only while the partition is locked")]
     NeedsPartition(Standing),
-    /// A body does not open: it is damaged, was moved or put back from an earlier revision, or is
-    /// sealed under a key that the keyring lacks. It never counts as absent.
+    /// A body does not open: it is damaged, was moved, is an older version, or is sealed under a
+    /// key that the keyring lacks. It never counts as absent.
     #[error(transparent)]
     Open(OpenError),
     /// A body opened but has an unknown form.

@@ -21,7 +21,7 @@
 //! assert!(world.driver.ensure_account(&World::id("user-2")).await.is_err());
 //! store.clear();
 //!
-//! // No key is stored in the clear.
+//! // Registers a secret, and checks that the stored data does not contain it.
 //! let secrets = Secrets::new();
 //! secrets.plant([1; 32]);
 //! secrets.are_absent_from("the store", &world.dump().await);
@@ -37,6 +37,7 @@
 //!   that can be held up.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
+//! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
 //! - `tower`: calls a `tower::Service` with bodies that misbehave (feature `tower`).
 //! - [`process`]: runs a program in its own folder, and a server on a free port. [`smtp`]: a mail
 //!   server that misbehaves.
@@ -50,6 +51,8 @@ mod hooked;
 #[cfg(feature = "log")]
 mod log;
 mod outbox;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod process;
 mod secrets;
 pub mod smtp;

@@ -10,8 +10,8 @@ use crate::recovery::error::ImportError;
 #[non_exhaustive]
 pub enum TwoFactorError {
     /// The store, the clock or the generator failed, or the account is busy. After
-    /// [`TransactError::Unknown`] a code may have been spent, or a change may have happened: let
-    /// the user try the next code, and check what is enrolled.
+    /// [`TransactError::Unknown`], a code may have been spent, or a change may have happened: let
+    /// the user try the next code, and read what is enrolled.
     #[error(transparent)]
     Transact(#[from] TransactError),
     /// The proof does not authorize the change. It is for another action, weaker than what is
@@ -20,7 +20,7 @@ pub enum TwoFactorError {
     /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS) or [`ADMIT_CLIENT`](crate::ADMIT_CLIENT).
     #[error("the change requires a fresh proof of an enrolled factor")]
     NotProven,
-    /// Recovery codes from elsewhere cannot be imported. Nothing changed.
+    /// The recovery codes cannot be imported. Nothing changed.
     #[error(transparent)]
     Import(ImportError),
 }

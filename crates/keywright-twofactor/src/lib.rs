@@ -4,9 +4,10 @@
 //! codes, which come in sets. *Step-up* means that a logged-in session authenticates again before a
 //! sensitive action; rules determine which methods authorize which action. A correct code yields a
 //! proof value, which the function that performs the action takes as an argument. This crate never
-//! accesses a store, sends mail, checks a password or reads a clock itself; the driver of
-//! `keywright-store` runs its steps. It implements no hash either: it uses `hmac`, `sha1` and
-//! `sha2`, and the tests compare each code with that of `totp-rs`.
+//! accesses a store, sends mail, checks a password or reads a clock itself. Its operations are pure
+//! functions, called *steps*, which the [`Driver`](keywright_store::Driver) of `keywright-store`
+//! runs and commits. It implements no hash either: it uses `hmac`, `sha1` and `sha2`, and the tests
+//! compare each code with that of `totp-rs`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -29,8 +30,9 @@
 //! let client = Client::credential(driver.client_tag(&account, token));
 //! let two_factor = TwoFactor::new(driver, TwoFactorPolicy::default())?;
 //!
-//! let session = SessionId::new("session-1"); // whatever identifies it in every request: hashed here
-//! // The password was checked a moment ago. Later changes take a `StepUp` in its place.
+//! // Made from any bytes that identify the session in every request. Only their hash is kept.
+//! let session = SessionId::new("session-1");
+//! // The first factor requires that the password was checked a moment ago. Later changes require a `StepUp`.
 //! let change = FactorChange::first_factor(account.clone(), session);
 //! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
@@ -45,33 +47,35 @@
 //! let login = Purpose::new("login");
 //! match two_factor.verify_totp(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
-//!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
+//!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
-//! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_))); // once
+//! // The same code is not accepted again.
+//! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_)));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # What an attacker can and cannot do
 //! - However many requests carry the same code, to however many servers, one is granted: the commit
-//!   that grants also spends the step or code. A code is denied if it was used or if its time step
-//!   lies before one that was used. That also holds when the clock goes back, when the device is
-//!   removed and imported again, and when another device has the same secret. A secret cannot be
-//!   imported twice under different parameters.
-//! - The guess ledger, which counts and limits wrong guesses, treats all devices as one secret.
-//!   Wrong guesses lead to waits and finally to a lockout, through whichever endpoint they come,
-//!   and a right guess does not undo all of their effect. A service whose codes could be guessed
-//!   within a year with a probability above 1 % cannot be constructed.
+//!   that grants it also marks the time step or the recovery code as used. A code is denied if it
+//!   was used or if its time step lies before one that was used. That also holds when the clock
+//!   goes back, when the device is removed and imported again, and when another device has the same
+//!   secret. A secret cannot be imported twice under different parameters.
+//! - The [guess ledger](keywright_core::ledger), which counts and limits wrong guesses, treats all
+//!   devices as one secret. Wrong guesses lead to waits and finally to a lockout, through whichever
+//!   endpoint they come. A right guess shortens the waits, but the long-term count of wrong guesses
+//!   falls only with time. A service whose codes could be guessed within a year with a probability
+//!   above 1 % cannot be constructed.
 //! - A wrong code and a used code look the same to the client; only the security log distinguishes
 //!   them. Malformed text is neither checked nor counted, and nothing is written.
-//! - A string of digits is compared as a number with every step of every window, without early
-//!   exit.
+//! - A typed code is compared, as a number, with the code of every time step in every device's
+//!   window. The comparison does not stop at the first match.
 //! - Beginning an enrolment changes nothing that is active, so a stolen session cannot use it to
 //!   switch a factor off. Only the session that began an enrolment can confirm it, so no other
 //!   login can add the device by guessing its code.
-//! - By default, a change of factors ends all other logins: it moves the account's credential
-//!   epoch, a number on which logins depend (`docs/decisions.md` 6).
+//! - By default, a change of factors ends all other logins: it changes the account's credential
+//!   epoch, a number to which logins are bound (`docs/decisions.md` 6).
 //! - The database without the keyring reveals no secret. **With the keyring, all time-based codes
 //!   can be computed**, because the server must know the secret to check a code.
 //!
@@ -80,38 +84,40 @@
 //!   every later use. A code that is correct for another time is refused, together with the number
 //!   of seconds by which the device's clock is off ([`ClockOffset`]). At log-in such a code counts
 //!   as wrong, and an event reports the offset to the owner.
-//! - **A spent time step belongs to its secret.** If a device was used while a server's clock ran
-//!   ahead, its codes are refused until the right clock has caught up. The log and
-//!   [`DeviceInfo::refused_until`] report this, and no other device is affected. The last spent
-//!   steps of the sixteen most recently removed secrets are remembered.
+//! - **Used time steps are remembered for each secret.** If a device was used while a server's
+//!   clock ran ahead, the device's codes are refused until the corrected clock has caught up. The
+//!   log and [`DeviceInfo::refused_until`] report this, and no other device is affected. For the
+//!   sixteen most recently removed secrets, too, the last used time step is remembered.
 //! - Codes may be typed with any blanks and hyphens ([`typed`]).
-//! - A client that has entered a correct code before is not delayed by anybody else's wrong
-//!   guesses. If those have locked out all other clients, an owner with a new client can still log
-//!   in as follows:
+//! - A client that has entered a correct code before (a *known* client) is not delayed by anybody
+//!   else's wrong guesses. If those have locked out all other clients, an owner with a new client
+//!   can still log in as follows:
 //!
 //! | secret | what locks it | what still works for the owner |
 //! |---|---|---|
-//! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a proof from another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
-//! | [`RECOVERY`], 64 bits and more | nothing; guesses wait at most an hour | time |
-//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a proof from another session; the operator |
+//! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a step-up in another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
+//! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
+//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
 //!
-//! The tests in `tests/twofactor/ways_in.rs` exercise each of them. An owner who presents no
+//! The tests in `tests/twofactor/ways_in.rs` exercise each of these ways. An owner who presents no
 //! credential and uses the same network as the attacker counts as the same client.
 //!
 //! # For hosts
-//! - If a function of the host itself acts on a [`StepUp`], it must check in the commit that acts
-//!   that the proof [is still valid](StepUp::is_valid_in).
+//! - The *host* is the server program that uses this crate. If a function of the host itself acts
+//!   on a [`StepUp`], it must check in the commit that acts that the proof [is still
+//!   valid](StepUp::is_valid_in).
 //! - The methods of [`TwoFactor`] that change an account's factors take a [`StepUp`] for
 //!   [`CHANGE_FACTORS`] by value, or a [`FactorChange`] for the first factor, and check in the
-//!   commit that it is still valid. The composable steps (`…_in`) do not check this: their caller
-//!   must have checked an authorization in the same draft, or act for the operator. The imports do
-//!   not check it either, because they are meant for accounts that are migrated from another
-//!   system. Notify the owner of every change.
+//!   commit that it is still valid. The steps of [`TwoFactorSteps`], whose names end in `_in` and
+//!   which can be combined with others in one [`Draft`](keywright_store::Draft), do not check this.
+//!   Their caller must have checked an authorization in the same draft, or act for the operator.
+//!   The imports do not check it either, because they are meant for accounts that are migrated from
+//!   another system. Notify the owner of every change.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
-//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known
-//!   stay known. The client that makes the change is known from the start by its credential, and by
-//!   its network too where the change ends logins; pass a [`Client`](keywright_core::Client) with
-//!   both.
+//!   removing a set of recovery codes clears the count of guesses at those. A client that was known
+//!   stays known. The client that makes the change becomes known by its credential and, if the
+//!   change ends other logins, also by its network. Therefore pass a
+//!   [`Client`](keywright_core::Client) that has both.
 //! - Removing the last device removes the recovery codes in the same commit.
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.
@@ -124,13 +130,13 @@
 //!   session. An account has at most sixteen of these records; one more replaces the oldest.
 //!
 //! # Requirements met
-//! RFC 4226 § 4 R6, §§ 5.3, 5.4, 7.2–7.5; RFC 6238 § 3 R5 and R6, §§ 4.2, 5.1, 5.2, 6 (drift is
-//! reported, not learned); NIST SP 800-63B-4 §§ 3.1.2.1, 3.1.2.2, 3.1.4.1, 3.1.4.2, 3.2.2, 3.2.7,
-//! 3.2.12; OWASP ASVS 5.0 2.3.1, 2.3.4, 6.5.1, 6.5.3, 6.5.4, 6.5.5 ([`TwoFactorPolicy::asvs`]),
-//! 6.5.6, 6.5.8, 6.6.3, 7.4.3 (for logins that Keywright keeps; the host ends its own), 11.2.4,
-//! 15.4.2, 16.2.5; OWASP Transaction Authorization 2.2, 2.8, 2.9. Left to the host: notices (ASVS
-//! 6.3.7) and the step-up before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2,
-//! which no app supports.
+//! RFC 4226 § 4 R6, §§ 5.3, 5.4, 7.2–7.5; RFC 6238 § 3 R5 and R6, §§ 4.2, 5.1, 5.2, 6 (the drift of
+//! a device's clock is reported, but its window is not shifted); NIST SP 800-63B-4 §§ 3.1.2.1,
+//! 3.1.2.2, 3.1.4.1, 3.1.4.2, 3.2.2, 3.2.7, 3.2.12; OWASP ASVS 5.0 2.3.1, 2.3.4, 6.5.1, 6.5.3,
+//! 6.5.4, 6.5.5 ([`TwoFactorPolicy::asvs`]), 6.5.6, 6.5.8, 6.6.3, 7.4.3 (for logins that Keywright
+//! stores; the host must end those that it stores itself), 11.2.4, 15.4.2, 16.2.5; OWASP
+//! Transaction Authorization 2.2, 2.8, 2.9. Left to the host: notices (ASVS 6.3.7) and the step-up
+//! before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2, which no app supports.
 //!
 //! # Features
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.

@@ -100,8 +100,7 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// Returns the user's account at the service, which is empty if a URI from elsewhere contains
-    /// none.
+    /// Returns the user's account at the service. It is empty if a parsed URI contains none.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account

@@ -1,7 +1,9 @@
 //! The one answer type: what an endpoint returns, and what every refusal is turned into.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use http::{HeaderMap, Method, Response, StatusCode};
 use zeroize::Zeroizing;
 
@@ -57,6 +59,12 @@ impl Reply {
         Self::json(StatusCode::NO_CONTENT, Vec::new()).with_allow(methods)
     }
 
+    /// Sets the status, for a page that reports a refusal or redirects.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Sets a header, replacing any header of the same name.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
@@ -76,6 +84,13 @@ impl Reply {
             // A method's name is always a token, so this arm is never reached.
             Err(_) => self,
         }
+    }
+
+    /// Returns the answer to `HEAD`: the status and headers that this answer has, the length of its
+    /// body included, and no body.
+    pub fn without_body(self) -> Self {
+        let length = HeaderValue::from(self.body.len());
+        Self { body: Zeroizing::default(), ..self.with(CONTENT_LENGTH, length) }
     }
 
     /// Returns the status.
@@ -125,6 +140,17 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], PAGE_POLICY);
         assert_eq!(response.headers()[NOSNIFF], "nosniff");
         assert_eq!(response.body().as_ref(), b"<!doctype html>");
+    }
+
+    #[test]
+    fn head_has_the_headers_of_get_and_no_body() {
+        let response = Reply::page("<p>").with_status(StatusCode::NOT_FOUND).without_body().into_response();
+        assert_eq!(
+            (response.status(), response.headers()[CONTENT_LENGTH].as_bytes()),
+            (StatusCode::NOT_FOUND, &b"3"[..])
+        );
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert!(response.body().is_empty());
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub enum Weight {
     /// The request whose commit made the task due fails with it. Example: ending an app token.
     Required,
     /// Like [`Required`](Self::Required), and until the task is done, the account's other requests
-    /// to this protocol are answered as busy. Work that must hold up the other protocols too, such
-    /// as an erasure, is added as [blocking](keywright_store::due::NewTask::blocking).
+    /// to this protocol are answered as busy. If the other protocols must be blocked too, as by an
+    /// erasure, add the task as [blocking](keywright_store::due::NewTask::blocking).
     Blocking,
 }
 
@@ -59,9 +59,9 @@ impl<T: Release, A> Release for Run<T, A> {
 }
 
 /// Runs an endpoint's step on one account. First it does whatever is still due, except notices;
-/// then it runs and commits the step; then it does what that commit made due, except for tasks that
-/// the step has [put back](due::put_back), which any later caller may claim. `slots` are the slots
-/// that the step needs; [`DUE`] is added.
+/// then it runs and commits the step; then it does what that commit made due, except for tasks
+/// whose claims the step has given up ([`due::put_back`]), which any later caller may claim.
+/// `slots` are the slots that the step needs; [`DUE`] is added.
 ///
 /// # Errors
 /// Returns [`DueError`] if the store failed, or if the host failed at work that this request needs.

@@ -1,11 +1,12 @@
-//! The parts that Keywright's wire protocols (the HTTP interfaces of real clients) share: errors of
-//! the host, a queue for slow hashes, a reply type, a routing table, the handling of due work
-//! around every endpoint, and a tower service that reads whole bodies.
+//! The parts that Keywright's wire protocols (the HTTP interfaces of real clients) share: error
+//! types, a queue for slow hashes, a reply type, a routing table, a runner for the code of each
+//! endpoint, and a tower service that reads whole bodies.
 //!
-//! The *host* is the server program that embeds Keywright. This crate contains no protocol: it
-//! defines no endpoint, status or error body, and it never interprets the content of a request or a
-//! reply. Each protocol's crate re-exports what a host needs from this crate, so a host that serves
-//! several protocols has one error type for all of them.
+//! The *host* is the server program that embeds Keywright. *Due work* consists of tasks for the
+//! host (sending a mail, for example) that a commit records, and that are done after it. This crate
+//! contains no protocol: it defines no endpoint, status or error body, and it never interprets the
+//! content of a request or a reply. Each protocol's crate re-exports what a host needs from this
+//! crate, so a host that serves several protocols has one error type for all of them.
 //!
 //! # Example
 //! The example is a complete protocol with one endpoint: `GET /notes/count`, for any client that
@@ -55,7 +56,7 @@
 //!     token: Option<&'r str>,
 //! }
 //!
-//! // answer.rs: why a request has no success. The protocol's own errors are answers too.
+//! // answer.rs: why a request fails: the protocol refuses it, or the store or the host failed.
 //! enum Failure {
 //!     Refused(StatusCode),
 //!     Due(DueError),
@@ -93,7 +94,7 @@
 //!
 //! // endpoints/count.rs
 //! async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
-//!     // An account that no longer exists gets no answer.
+//!     // Fails if the account no longer exists.
 //!     let look = |draft: &mut Draft<'_>| draft.root().map(|_| Plain(()));
 //!     frame::run(&cx.driver, &caller.account, cx, &[], look).await?;
 //!     let notes = cx.host.notes(&caller.account).await.map_err(DueError::from)?;
@@ -126,7 +127,7 @@
 //!             Err(Failure::Refused(status)) => refuse(status),
 //!             Err(Failure::Due(error)) => match error.retry_after() {
 //!                 Some(seconds) => refuse(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(seconds),
-//!                 None => refuse(StatusCode::INTERNAL_SERVER_ERROR), // and a line of the log
+//!                 None => refuse(StatusCode::INTERNAL_SERVER_ERROR), // a real protocol also logs the error
 //!             },
 //!         }
 //!     }
@@ -196,11 +197,12 @@
 //! # Clients that disconnect
 //! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does,
 //! and so do the frameworks on top of it. A commit that is already under way still takes effect,
-//! but what should follow it is not done: observers are not notified of the event; the work that
-//! the commit made due is done only after its claim expires; and a guess that the host was still
-//! checking counts as wrong even if it was right. No security guarantee is broken by that, but a
-//! client could cause it on purpose. So run every request as a task of its own, which is not
-//! cancelled. With axum that is one line in a middleware around these services:
+//! but what should follow it is missing or late: observers are not notified of the event; the due
+//! work of the commit is done later, because the dropped request has reserved it for some time; and
+//! a guess that the host was still checking counts as wrong even if it was right. No security
+//! guarantee is broken by that, but a client could cause it on purpose. So run every request as a
+//! task of its own, which is not cancelled. With axum that is one line in a middleware around these
+//! services:
 //!
 //! ```
 //! # // axum is not a dependency of this crate; this is a substitute for its `Next`.
@@ -218,20 +220,22 @@
 //! ```
 //!
 //! When the server stops, it should wait a while for those tasks. Reading a body fails when its
-//! connection ends, so no such task outlives its client by more than the work itself takes.
+//! connection ends, so a task whose client has disconnected never waits for that client.
 //!
 //! # Map
-//! - [`HostError`], [`DueError`]: the errors of a host's methods, and why work for the host is
-//!   still due.
+//! - [`HostError`], [`DueError`]: the error of a host's method, and that of a request that failed
+//!   at the store or at the host's work.
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`is_json`]: whether a request states that its body is JSON.
 //! - [`Peer`], [`Network`]: where a request comes from.
 //! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
-//! - [`frame`]: what runs around every endpoint: due work (tasks for the host that a commit has
-//!   recorded), the step and its commit, and the work that this commit made due.
-//! - [`Reply`]: an answer that no cache keeps, and whose body is wiped.
-//! - [`Protocol`], and `tower_service!` with the feature `tower`: from a request whose body is a
-//!   stream to the protocol's own answer.
+//! - [`frame`]: runs the code of an endpoint. It first does the due work that earlier requests
+//!   left, then runs the endpoint's step (a pure function on the account's records) and commits the
+//!   result, and then does the due work of this commit.
+//! - [`Reply`]: a response that forbids caching, and whose body is wiped from memory when it is
+//!   dropped.
+//! - [`Protocol`], and `tower_service!` with the feature `tower`: reads the body of a request up to
+//!   the endpoint's limit, and passes the whole request to the protocol.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -240,6 +244,7 @@ mod busy;
 mod error;
 pub mod frame;
 mod host;
+mod json;
 mod media_type;
 mod network;
 mod protocol;
@@ -251,6 +256,7 @@ mod tower;
 pub use answer::Reply;
 pub use error::{DueError, HostError};
 pub use host::Peer;
+pub use json::parse_json;
 pub use media_type::is_json;
 pub use network::Network;
 pub use protocol::Protocol;

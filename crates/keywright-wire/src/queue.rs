@@ -72,8 +72,9 @@ pub const WAITING_UNKNOWN: usize = 64;
 /// How many known requesters may wait, by default.
 pub const WAITING_KNOWN: usize = 256;
 
-/// How many requesters of one account and standing may wait, by default. The guess ledger allows
-/// four guesses of unknown clients to be checked at a time, and four of each known client.
+/// How many known and how many unknown requesters may wait for one account, by default. The guess
+/// ledger allows four guesses of unknown clients to be checked at a time, and four of each known
+/// client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
 
 /// For whom slow work is done: an account, or the decoy that stands for an unknown login name, and
@@ -110,7 +111,7 @@ impl Requester {
         &self.partition
     }
 
-    /// Returns the client's standing in the guess ledger.
+    /// Returns whether the client is known to the guess ledger.
     #[must_use]
     pub const fn standing(&self) -> Standing {
         self.standing

@@ -11,10 +11,10 @@ use crate::answer::Reply;
 pub struct Route<E, P> {
     /// The endpoint that the route leads to.
     pub endpoint: E,
-    /// The path below the table's base. A last segment in braces matches any one segment.
+    /// The path below the table's base. One segment in braces matches any one segment.
     pub path: &'static str,
-    /// Returns the methods that act, in the order in which `Allow` lists them. `HEAD` and `OPTIONS`
-    /// never act.
+    /// Returns the methods that are answered, in the order in which `Allow` lists them. `OPTIONS`
+    /// is not among them, because it never acts; `HEAD` is where a protocol answers it like `GET`.
     pub methods: fn(&P) -> &'static [Method],
     /// Returns the largest body, in bytes.
     pub max_body: fn(&P) -> usize,
@@ -53,11 +53,17 @@ impl<E, P> Route<E, P> {
         bytes <= (self.max_body)(policy)
     }
 
-    /// Returns the part of the path before the segment that varies, or `None` for a path without
-    /// such a segment.
-    fn prefix(&self) -> Option<&'static str> {
-        let (before, last) = self.path.rsplit_once('/')?;
-        (last.starts_with('{') && last.ends_with('}')).then_some(before)
+    /// Whether no segment of the path varies.
+    fn is_literal(&self) -> bool {
+        !self.path.contains('{')
+    }
+
+    /// Returns the segment of a path that the braces match, or `None` if the path is another one.
+    fn segment<'p>(&self, below: &'p str) -> Option<&'p str> {
+        let (before, rest) = self.path.split_once('{')?;
+        let (_, after) = rest.split_once('}')?;
+        let segment = below.strip_prefix(before)?.strip_suffix(after)?;
+        (!segment.is_empty() && !segment.contains('/')).then_some(segment)
     }
 }
 
@@ -142,15 +148,11 @@ impl<E, P> Routes<E, P> {
     #[must_use]
     pub fn find<'p>(&self, path: &'p str) -> Option<(&'static Route<E, P>, Option<&'p str>)> {
         let below = path.strip_prefix(self.base)?;
-        let literal = self.rows.iter().find(|route| route.prefix().is_none() && route.path == below);
-        if let Some(route) = literal {
-            return Some((route, None));
+        if let Some(route) = self.rows.iter().find(|route| route.path == below) {
+            // A pattern's own text is not a path that a client sends.
+            return route.is_literal().then_some((route, None));
         }
-        let (before, segment) = below.rsplit_once('/')?;
-        // A pattern's own text is not a path that a client sends.
-        let is_segment = !segment.is_empty() && !self.rows.iter().any(|route| route.path == below);
-        let route = self.rows.iter().find(|route| is_segment && route.prefix() == Some(before))?;
-        Some((route, Some(segment)))
+        self.rows.iter().find_map(|route| Some((route, Some(route.segment(below)?))))
     }
 
     /// Returns the largest body that a path accepts, in bytes, or `None` for a path without a
@@ -186,6 +188,7 @@ mod tests {
                 needs_login: true,
             },
             Route { endpoint: 3, path: "a/b", methods: |_| &[Method::POST], max_body: |_| 0, needs_login: true },
+            Route { endpoint: 4, path: "c/{id}/d", methods: |_| &[Method::GET], max_body: |_| 0, needs_login: true },
         ],
     );
 
@@ -195,9 +198,13 @@ mod tests {
         assert_eq!(find("/api/a"), Some((1, None)));
         assert_eq!(find("/api/a/x"), Some((2, Some("x"))));
         assert_eq!(find("/api/a/b"), Some((3, None)));
+        assert_eq!(find("/api/c/x/d"), Some((4, Some("x"))));
         for path in
             ["", "/", "/api/", "/api", "/a", "/api/a/", "/api//a", "/api/a/{id}", "/api/a/x/y", "/api/A", "/api/b"]
         {
+            assert_eq!(find(path), None, "{path}");
+        }
+        for path in ["/api/c//d", "/api/c/d", "/api/c/x/y/d", "/api/c/{id}/d", "/api/c/x/d/", "/api/c/x"] {
             assert_eq!(find(path), None, "{path}");
         }
     }

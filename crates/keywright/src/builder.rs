@@ -73,7 +73,7 @@ impl Builder {
         self
     }
 
-    /// Sets a keyring from elsewhere, such as a secret manager or a test.
+    /// Sets a keyring that was not read from a file, for example one from a secret manager.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.source = Source::Given(keyring);
         self

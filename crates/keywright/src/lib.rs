@@ -23,7 +23,8 @@
 //! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
 //! // The client sends salts and a secret that it derived from the password, and later the secret alone.
 //! let challenges = keywright.challenges();
-//! let client = keywright.client(&account, b"the app token of the request"); // once right, unknown clients cannot delay it
+//! // The sender of the request. After its first correct secret, the wrong guesses of others do not delay it.
+//! let client = keywright.client(&account, b"the app token of the request");
 //! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts, client).await?;
 //! match challenges.verify(&account, &Proof::from_client(&typed)?, client).await? {
 //!     Verification::Granted(_user_key) => println!("welcome"),
@@ -74,12 +75,14 @@
 //! ```
 //!
 //! # In a server
-//! HTTP servers drop a handler's future when its client disconnects. Run each request as a task of
-//! its own (`tokio::spawn(next.run(request)).await` in a middleware), so that the work that follows
-//! a commit is done even then. `keywright-wire`'s documentation has the example, and
-//! `account-server` does the same.
+//! HTTP servers drop a handler's future when its client disconnects. A commit that is under way
+//! still takes effect, but what should follow it (notifying the observer, sending a mail) is lost
+//! or delayed. To prevent this, a middleware can run each request as a task of its own:
+//! `tokio::spawn(next.run(request)).await`. The documentation of `keywright-wire` has an example,
+//! and `account-server`, the reference server in the repository, does it too.
 //!
-//! The life of an account, with an observer of its events:
+//! # The life of an account
+//! This example creates an account and erases it. An observer is notified of its security events.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -90,29 +93,29 @@
 //! use keywright::store::{Partition, StepError};
 //! use keywright::{AccountCreation, AccountId, Erasure, Keywright, Observer, SecurityEvent};
 //!
-//! /// Writes the server's log; in yours, a metric or a mail to the owner too.
+//! /// Writes the events to the log. A real server can also count them and mail the owner.
 //! #[derive(Debug)]
 //! struct SecurityLog;
 //! impl Observer for SecurityLog {
 //!     fn event(&self, account: &AccountId, event: &SecurityEvent) {
-//!         println!("{account}: {}", event.kind()); // after the commit that wrote it
+//!         println!("{account}: {}", event.kind()); // called after the event was committed
 //!     }
 //!     fn damage(&self, partition: &Partition, error: &StepError) {
-//!         eprintln!("look at {partition:?}: {error}"); // somebody lost or changed stored data
+//!         eprintln!("look at {partition:?}: {error}"); // stored data was lost or altered: investigate
 //!     }
 //! }
 //!
 //! let keywright = Keywright::builder(store).keyring(keyring).observer(Arc::new(SecurityLog)).open().await?;
 //! let account = AccountId::new("user-1")?;
 //! assert_eq!(keywright.ensure_account(&account).await?, AccountCreation::Created); // at sign-up
-//! assert_eq!(keywright.erase_account(&account).await?, Erasure::Erased); // its log stays for 400 days
+//! assert_eq!(keywright.erase_account(&account).await?, Erasure::Erased); // its security events are kept for 400 days
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Map
-//! - [`Keywright`] and [`Builder`] open a store, create the services, read events and unlock
-//!   accounts.
+//! - [`Keywright`] and [`Builder`] open a store, create the services, read security events, and
+//!   unlock accounts that wrong guesses have locked.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
@@ -121,7 +124,8 @@
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
 //! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
 //!   to implement for a backend of your own.
-//! - [`mod@core`] contains time, randomness, secrets, the keyring and the guess ledger.
+//! - [`mod@core`] contains time, randomness, secrets, the keyring, and the guess ledger, which
+//!   limits how many wrong guesses are checked against a secret.
 //!
 //! # Features
 //! A method that the compiler does not find may need a feature:
@@ -133,7 +137,7 @@
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
 //! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
-//! | `rekey` | vaults of ciphers and their re-encryption | `vaults`, `vaults_with` |
+//! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use keywright::nextcloud::BASE_PATH;
+use keywright::rocketchat;
 
 use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
-use crate::accounts::new_account::NewAccount;
+use crate::accounts::new_account::{NewAccount, NewRocketChatUser};
 use crate::accounts::seed::Seeding;
 use crate::options::Style;
 
@@ -45,11 +46,24 @@ pub(crate) async fn seed(accounts: &Accounts, nobody: bool, scene: &Scene<'_>) -
         email: Some("demo@example.org".to_owned()),
         login_password: Some(login_password),
         app_passwords: vec![app_password],
-        rocketchat: None,
+        rocketchat: Some(rocketchat_user()),
     };
     match accounts.seed(&new).await? {
         Seeding::Made => Ok(introduce(&app, &login, scene)),
         Seeding::Kept => Ok(format!("another process made the account {NAME} at this moment; it has shown it")),
+    }
+}
+
+/// The demo account logs in by its login password in that protocol too.
+fn rocketchat_user() -> NewRocketChatUser {
+    NewRocketChatUser {
+        user_id: NAME.to_owned(),
+        auth_tokens: Vec::new(),
+        permissions: Vec::new(),
+        verified_emails: Vec::new(),
+        email_2fa: false,
+        totp_secret: None,
+        recovery_codes: Vec::new(),
     }
 }
 
@@ -70,6 +84,12 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
         Style::Code => writeln!(text, "{curl} {base}account/reset"),
         Style::Wait => writeln!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
     };
+    let _written = writeln!(
+        text,
+        "curl {options}{json} '{{\"user\":\"{NAME}\",\"password\":\"{login}\"}}' {}{}login",
+        scene.url,
+        rocketchat::BASE_PATH
+    );
     // Its users create their accounts themselves.
     let client = "cargo run -p librepass-client --";
     let _written = write!(text, "LibrePass: {client} register --server {} --email you@example.org", scene.url);

@@ -25,7 +25,7 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
     match &options.store {
         StoreChoice::Memory => return Err(Failure::NothingStored),
         StoreChoice::Sqlite(path) if !path.exists() => return Err(Failure::NoStore { path: path.clone() }),
-        StoreChoice::Sqlite(_) => {}
+        StoreChoice::Sqlite(_) | StoreChoice::Postgres(_) => {}
     }
     let keywright = start::open(options).await?.keywright;
     let done = match command {

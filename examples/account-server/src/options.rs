@@ -11,7 +11,8 @@ use keywright::nextcloud::ResetStyle;
 
 use crate::network_options::NetworkOptions;
 
-/// Keywright's reference server: account protocols of real clients, on an embedded SQLite file.
+/// Keywright's reference server: account protocols of real clients, on an embedded SQLite file, or on a
+/// PostgreSQL database.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Options {
@@ -23,9 +24,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// Where the data is kept: `sqlite:PATH` or `memory:`.
+    /// Where the data is kept: `sqlite:PATH`, `memory:`, or a PostgreSQL database that several servers
+    /// may share, `postgres://user@host/database`. Give a password in `PGPASSWORD` or `~/.pgpass`.
     #[arg(long, global = true, value_name = "STORE", default_value = "sqlite:account-server.sqlite")]
     pub(crate) store: StoreChoice,
+
+    /// How many connections to a PostgreSQL database are opened at most.
+    #[arg(long, global = true, value_name = "N", default_value_t = 16, value_parser = value_parser!(u16).range(1..=1_000))]
+    pub(crate) store_connections: u16,
+
+    /// There is a pooler in transaction mode before the PostgreSQL database, such as PgBouncer.
+    #[arg(long, global = true)]
+    pub(crate) store_pooler: bool,
 
     /// A TOML file with accounts to create, once. Without it, a demo account is created on the
     /// first start.
@@ -33,7 +43,8 @@ pub(crate) struct Options {
     pub(crate) accounts: Option<PathBuf>,
 
     /// The keyring file. It is created if it is absent and the store is empty. Default: beside the
-    /// SQLite file, ending in `.keyring.toml`; with `memory:` no file is written.
+    /// SQLite file, ending in `.keyring.toml`; with `memory:` no file is written. Servers that share
+    /// a PostgreSQL database need the same keyring, so there it must be named.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
 
@@ -63,7 +74,7 @@ pub(crate) struct Options {
     pub(crate) rate_limits: Switch,
 
     /// The largest request body in bytes, where a protocol accepts large ones. Elsewhere it is 1
-    /// MiB.
+    /// MiB. At least 1 KiB is accepted.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     pub(crate) max_body: usize,
 
@@ -158,6 +169,23 @@ impl From<Style> for ResetStyle {
 pub(crate) enum StoreChoice {
     Sqlite(PathBuf),
     Memory,
+    Postgres(DatabaseUrl),
+}
+
+/// The address of a PostgreSQL database, which may contain a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
 }
 
 impl FromStr for StoreChoice {
@@ -167,7 +195,10 @@ impl FromStr for StoreChoice {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("sqlite", "" | ":memory:")) => Err("`sqlite:` takes a path; a store in memory is `memory:`"),
             Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
-            _ => Err("expected `sqlite:PATH` or `memory:`"),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Postgres(DatabaseUrl(text.to_owned())))
+            }
+            _ => Err("expected `sqlite:PATH`, `memory:` or `postgres://…`"),
         }
     }
 }
@@ -240,7 +271,8 @@ mod tests {
             "--tls-key a",
             "--store sqlite:",
             "--store sqlite::memory:",
-            "--store postgres://x",
+            "--store postgres:x",
+            "--store-connections 0",
             "--store memory",
             "--rate-limits maybe",
             "--reset-style mail",
@@ -275,6 +307,13 @@ mod tests {
             assert_eq!(options.keyring, Some("b".into()), "{line}");
             assert!(options.command.is_some(), "{line}");
         }
+    }
+
+    #[test]
+    fn the_address_of_a_database_is_not_printed() {
+        let store: StoreChoice = "postgres://app:secret@db/accounts".parse().unwrap();
+        assert_eq!(format!("{store:?}"), "Postgres(DatabaseUrl(…))");
+        assert!(matches!(store, StoreChoice::Postgres(url) if url.as_str() == "postgres://app:secret@db/accounts"));
     }
 
     #[test]

@@ -10,14 +10,15 @@ use std::time::Duration;
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::core::KeyringError;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
-use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::nextcloud::{MAX_BODY, NextcloudPolicy, NextcloudPolicyError};
 use keywright::rekey::VaultError;
-use keywright::rocketchat::{self, RocketChatPolicy};
+use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::twofactor::TwoFactorPolicy;
 use keywright::twofactor::recovery::Preset;
 use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use keywright_postgres::PostgresStore;
 
 use tokio::sync::Notify;
 
@@ -50,8 +51,8 @@ use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
-/// The smallest body that the policy accepts, in bytes.
-const LEAST_VAULT_BODY: usize = 1024;
+/// The smallest limit of a body that the policies accept, in bytes.
+const LEAST_BODY: usize = 1024;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -112,6 +113,8 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let lock = match &options.store {
         StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
         StoreChoice::Memory => Some(None),
+        // Other servers may serve it too. What is due waits until its claims have run out.
+        StoreChoice::Postgres(_) => None,
     };
     if lock.is_some() {
         housekeeper.start().await;
@@ -151,10 +154,11 @@ pub(crate) async fn assemble(
     refuse_plain_http: bool,
     public_url: PublicUrl,
 ) -> Result<Housekeeper, Failure> {
-    let mut policy = NextcloudPolicy::default();
-    policy.reset = options.reset_style.into();
-    policy.refuse_plain_http = refuse_plain_http;
-    policy.max_body = MAX_BODY.min(options.max_body);
+    let policy = NextcloudPolicy::builder()
+        .reset(options.reset_style.into())
+        .refuse_plain_http(refuse_plain_http)
+        .max_body(options.max_body.clamp(LEAST_BODY, MAX_BODY))
+        .build()?;
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
     let running = Running::default();
@@ -166,13 +170,13 @@ pub(crate) async fn assemble(
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
-    let mut policy = RocketChatPolicy::default();
-    policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
-    policy.two_factor = TwoFactorPolicy::builder()
+    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
+    let two_factor = TwoFactorPolicy::builder()
         .recovery(Preset::RocketChat)
         .once(options.network.totp_once.into())
         .build()
         .map_err(AccountsError::from)?;
+    let policy = RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?;
     let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
@@ -318,6 +322,14 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
             (Arc::clone(&store) as Arc<dyn Store>, Some(store), Some(path.with_extension("keyring.toml")))
         }
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
+        StoreChoice::Postgres(url) => {
+            if options.keyring.is_none() {
+                return Err(Failure::NoKeyring);
+            }
+            let builder = PostgresStore::builder(url.as_str())?.connections(options.store_connections.into());
+            let builder = if options.store_pooler { builder.behind_pooler() } else { builder };
+            (Arc::new(builder.open().await?), None, None)
+        }
     };
     let builder = Keywright::builder_shared(store)
         .slots(SLOT_KINDS)
@@ -344,7 +356,7 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
         .mailed_links(options.network.mailed_links.into())
         .once(options.network.totp_once.into())
         .vault_limit(options.vault_limit)
-        .max_vault_body(options.max_body.clamp(LEAST_VAULT_BODY, MOST_VAULT_BODY))
+        .max_vault_body(options.max_body.clamp(LEAST_BODY, MOST_VAULT_BODY))
         .build()
 }
 
@@ -381,6 +393,10 @@ pub(crate) enum Failure {
     Tls(#[from] tls::TlsError),
     #[error("the store {} cannot be opened", path.display())]
     Store { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the database cannot be opened")]
+    Database(#[from] keywright_postgres::OpenError),
+    #[error("servers that share a database need the same keyring: name its file with --keyring")]
+    NoKeyring,
     #[error("store and keyring {} cannot be used together", place.display())]
     Keyring { place: PathBuf, source: StartError },
     #[error("a keyring cannot be made")]
@@ -397,6 +413,10 @@ pub(crate) enum Failure {
     MailAuthority { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Smtp(#[from] SmtpError),
+    #[error("Nextcloud Passwords cannot be served as the options say")]
+    NextcloudPolicy(#[from] NextcloudPolicyError),
+    #[error("Rocket.Chat cannot be served as the options say")]
+    RocketChatPolicy(#[from] RocketChatPolicyError),
     #[error("LibrePass cannot be served")]
     LibrePass(#[from] OpenError),
     #[error("LibrePass cannot be served as the options say")]

@@ -14,7 +14,7 @@ use crate::count::Counts;
 use crate::error::Error;
 use crate::process;
 
-const DRIVERS: &str = "examples/account-server/tests/clients";
+pub(crate) const DRIVERS: &str = "examples/account-server/tests/clients";
 
 /// A folder with installed and bundled drivers.
 #[derive(Debug)]
@@ -65,23 +65,35 @@ impl Drivers {
         environment: &[(&str, &str)],
         counts: &mut Counts,
     ) -> Result<(), Error> {
-        println!("# {driver}, phase {phase}");
         let mut command = self.node(driver);
-        command.arg(phase).env("NODE_EXTRA_CA_CERTS", scene.certificate());
-        // The first client expects the slash at the end.
-        command.env("BASE_URL", format!("{}/", server.address())).env("STATE", scene.state());
-        command.envs(environment.iter().copied());
-        let before = *counts;
-        process::stream(&mut command, counts)?;
-        if *counts == before {
-            return Err(Error::Check(format!("{driver}: phase {phase} ran no step")));
-        }
-        Ok(())
+        command.env("NODE_EXTRA_CA_CERTS", scene.certificate()).envs(environment.iter().copied());
+        drive(command, (driver, phase), server, scene, counts)
     }
 }
 
+/// Runs one phase of a driver, whatever it is written in, against the server.
+pub(crate) fn drive(
+    mut command: Command,
+    (driver, phase): (&str, &str),
+    server: &Server,
+    scene: &Scene,
+    counts: &mut Counts,
+) -> Result<(), Error> {
+    println!("# {driver}, phase {phase}");
+    // Some clients expect the slash at the end.
+    command.arg(phase).env("BASE_URL", format!("{}/", server.address())).env("STATE", scene.state());
+    // What programs on OpenSSL trust, Python among them.
+    command.env("SSL_CERT_FILE", scene.certificate()).env_remove("SSL_CERT_DIR");
+    let before = *counts;
+    process::stream(&mut command, counts)?;
+    if *counts == before {
+        return Err(Error::Check(format!("{driver}: phase {phase} ran no step")));
+    }
+    Ok(())
+}
+
 /// Copies the files of a folder, without subfolders.
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(crate) fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         if entry.path().is_file() {

@@ -52,12 +52,12 @@ fn password_and_wait(program: &Path, drivers: &Drivers, scene: &Scene, counts: &
     server.stop_counted(counts)
 }
 
-fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Server, Error> {
+pub(crate) fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Server, Error> {
     let outbox = scene.path("outbox.txt").display().to_string();
     Server::start(program, scene, &["--outbox", &outbox, "--reset-style", reset_style])
 }
 
-fn accounts_file() -> String {
+pub(crate) fn accounts_file() -> String {
     let mut text = String::new();
     for (name, app_passwords, login_password) in ACCOUNTS {
         // The strings contain neither quotes nor backslashes, so Rust's quoting is also TOML's.
@@ -70,7 +70,7 @@ fn accounts_file() -> String {
 }
 
 /// The drivers' initial state: the accounts by name, and the secrets so far.
-fn initial_state() -> Value {
+pub(crate) fn initial_state() -> Value {
     let mut accounts = serde_json::Map::new();
     let mut secrets = Vec::new();
     for (name, app_passwords, login_password) in ACCOUNTS {

@@ -124,16 +124,16 @@ impl Charge {
         &self.admitted
     }
 
-    /// Returns the wrong guesses since the last right one, this one included. They are those of the
-    /// client if it is known, and those of all unknown clients if it is not. For an admission, it
-    /// is the number of tries that are used up.
+    /// Returns the number of wrong guesses since the last right one, this one included. They are
+    /// those of the client if it is known, and those of all unknown clients if it is not. For an
+    /// admission, it is the number of tries that are used up.
     #[must_use]
     pub const fn streak(&self) -> u16 {
         self.streak
     }
 
-    /// Returns the refusal that the client would get if it guessed again at this very moment, or
-    /// `None` if that guess would be checked.
+    /// Returns the refusal that the client would get if it guessed again immediately, or `None` if
+    /// that guess would be checked.
     #[must_use]
     pub const fn next(&self) -> Option<&Refusal> {
         self.next.as_ref()

@@ -47,6 +47,26 @@ pub(crate) struct PendingAddress {
     change: Option<Change>,
     /// When changes were requested in the last 24 hours, oldest first.
     asked: Vec<UnixSeconds>,
+    /// The link by which the account has come to its address.
+    done: Option<Done>,
+}
+
+/// A link that did what it says. For a day another click on it has the same answer
+/// (`docs/decisions.md` 64).
+#[derive(Serialize, Deserialize)]
+struct Done {
+    /// The hash of its code.
+    code: [u8; 32],
+    at: UnixSeconds,
+}
+
+/// What a link's code opens.
+pub(crate) enum Opened {
+    /// A change that waits, and everything that it depends on is still valid.
+    Change(Change),
+    /// Nothing any more, because it was opened before.
+    Done,
+    Refused(ApiError),
 }
 
 impl Record for PendingAddress {
@@ -81,6 +101,12 @@ impl PendingAddress {
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         draft.put(PENDING, self)
+    }
+
+    /// Whether this is the code of a link that was opened within the last day.
+    fn was_opened_by(&self, code: &[u8; 32], now: UnixSeconds) -> bool {
+        let done = self.done.as_ref();
+        done.is_some_and(|done| bool::from(done.code.ct_eq(code)) && now.since(done.at) < DAY_SECONDS)
     }
 
     /// Forgets what no longer counts. After the clock went back, times in the future become now.
@@ -149,20 +175,29 @@ pub(crate) fn drop_in(draft: &mut Draft<'_>) -> Result<(), StepError> {
     pending.put(draft)
 }
 
+/// Puts the link that moves the account in place of its change, in the draft that moves it. Another
+/// click on the link changes nothing any more.
+pub(crate) fn finish_in(draft: &mut Draft<'_>, code: &[u8; 32]) -> Result<(), StepError> {
+    let mut pending = PendingAddress::read(draft)?;
+    pending.change = None;
+    pending.done = Some(Done { code: *code, at: draft.now() });
+    pending.put(draft)
+}
+
 /// Returns the change that a code opens, if everything that it depends on is still valid. The code
 /// is checked first: a client that does not have it learns only that a change waits. A refusal
 /// changes nothing; a void change stays until it is swept, replaced or dropped.
 ///
 /// `head` is the vault's revision in this draft.
-pub(crate) fn opened_in(
-    draft: &mut Draft<'_>,
-    head: Option<Revision>,
-    code: &[u8; 32],
-) -> Result<Result<Change, ApiError>, StepError> {
+pub(crate) fn opened_in(draft: &mut Draft<'_>, head: Option<Revision>, code: &[u8; 32]) -> Result<Opened, StepError> {
     if Credential::read(draft)?.is_none() {
-        return Ok(Err(ApiError::USER_NOT_FOUND));
+        return Ok(Opened::Refused(ApiError::USER_NOT_FOUND));
     }
-    let Some(change) = PendingAddress::read(draft)?.change else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
+    let pending = PendingAddress::read(draft)?;
+    if pending.was_opened_by(code, draft.now()) {
+        return Ok(Opened::Done);
+    }
+    let Some(change) = pending.change else { return Ok(Opened::Refused(ApiError::USER_NOT_FOUND)) };
     let (now, fence) = (draft.now(), draft.keyring().fence());
     // A change made in the future, or before a backup was restored, is void (`docs/security.md` §§
     // 8, 12).
@@ -170,12 +205,12 @@ pub(crate) fn opened_in(
     let lasts = change.until.since(change.made) <= LINK_SECONDS;
     let right = bool::from(change.code.ct_eq(code));
     if !(right & timely & lasts) || draft.root()?.epochs() != change.epochs {
-        return Ok(Err(ApiError::EMAIL_CODE));
+        return Ok(Opened::Refused(ApiError::EMAIL_CODE));
     }
     if head.map(Revision::to_bytes) != Some(change.head) {
-        return Ok(Err(ApiError::MISSING_CIPHER));
+        return Ok(Opened::Refused(ApiError::MISSING_CIPHER));
     }
-    Ok(Ok(change))
+    Ok(Opened::Change(change))
 }
 
 /// Returns the stored form of a link's code, which is also computed for any text that is sent as

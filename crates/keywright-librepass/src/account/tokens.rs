@@ -7,7 +7,7 @@
 use keywright_core::{Client, ClientTag, UnixSeconds};
 use keywright_store::slot::Expiring;
 use keywright_store::{
-    Draft, Full, Members, Partition, Record, Revision, Slot, SlotFamily, SlotName, StepError, Tentative,
+    Draft, Full, Members, Partition, Record, Revision, Root, Slot, SlotFamily, SlotName, StepError, Tentative,
 };
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub(crate) const MAX_WAITING: usize = 8;
 pub(crate) const IDLE_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// The last use is written at most this often, in seconds (protocol § 5).
 pub(crate) const TOUCH_SECONDS: u64 = 5 * 60;
+
+/// How old a login may be that its owner confirms on a page, in seconds: a quarter of an hour.
+pub(crate) const CONFIRM_SECONDS: u64 = 15 * 60;
 
 /// How far servers' clocks may differ, in seconds: a use further in the future comes from a clock
 /// that ran ahead.
@@ -64,16 +67,42 @@ pub(crate) struct TokenRecord {
     credential_epoch: u64,
     key_epoch: u64,
     factor: SecondFactor,
-    /// The vault's revision at the token's last full read, or after its own last write
+    /// The vault as the token knows it: at its last read that counts, or after its own last write
     /// (`docs/decisions.md` 28).
-    head: Option<[u8; 16]>,
+    known: Option<KnownVault>,
     /// The client that logged in: a token that came along, else the network, else this token
     /// itself. It names the client that proves the second factor.
     opened_by: ClientTag,
+    /// The network that the log-in came from, and the client's name for itself, for the page on
+    /// which its owner confirms it (`docs/decisions.md` 57).
+    network: Option<ClientTag>,
+    client_name: Option<String>,
+}
+
+/// A vault as a token knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownVault {
+    head: [u8; 16],
+    /// The number of the vault's edits by then. What was stored by a later one the token has not
+    /// read.
+    edits: u64,
+}
+
+impl KnownVault {
+    pub(crate) const fn new(head: Revision, edits: u64) -> Self {
+        Self { head: head.to_bytes(), edits }
+    }
 }
 
 impl Record for TokenRecord {
     const SCHEMA: u16 = 1;
+}
+
+impl TokenRecord {
+    /// Whether no change of credentials or keys has ended the login.
+    const fn is_current(&self, root: &Root) -> bool {
+        self.credential_epoch == root.credential_epoch && self.key_epoch == root.key_epoch
+    }
 }
 
 /// All tokens of an account, the oldest first.
@@ -155,7 +184,12 @@ impl Login {
     /// Returns the vault's revision as this token knows it, or `None` if it never read the whole
     /// vault.
     pub(crate) fn head(&self) -> Option<Revision> {
-        self.record.head.map(Revision::from_bytes)
+        self.record.known.map(|known| Revision::from_bytes(known.head))
+    }
+
+    /// Whether the token knows every cipher that an edit up to this one has stored.
+    pub(crate) fn knows_edit(&self, edit: u64) -> bool {
+        self.record.known.is_some_and(|known| edit <= known.edits)
     }
 
     /// Whether the token's last use must be written.
@@ -194,11 +228,70 @@ pub(crate) fn verify_in(draft: &mut Draft<'_>, token: &Token) -> Result<Option<L
     let (now, fence, slot) = (draft.now(), draft.keyring().fence(), token.slot());
     let Some(record) = draft.read(TOKEN.at(slot))? else { return Ok(None) };
     let good = token.matches(&record.verifier)
-        && record.credential_epoch == root.credential_epoch
-        && record.key_epoch == root.key_epoch
+        && record.is_current(&root)
         && record.made >= fence
         && now.since(record.used) < IDLE_SECONDS;
     Ok(good.then(|| Login { user: token.user().clone(), slot, record }))
+}
+
+/// A login that waits for its second factor, as its owner is shown it.
+pub(crate) struct WaitingLogin {
+    /// The slot of its token, which names it.
+    pub(crate) slot: [u8; 16],
+    /// How long ago it was made, in seconds.
+    pub(crate) seconds_ago: u64,
+    /// The client's name for itself, in a form that can be shown.
+    pub(crate) client: Option<String>,
+}
+
+/// Returns the logins from a network that wait for their second factor, the newest first. This
+/// changes nothing.
+pub(crate) fn waiting_in(draft: &mut Draft<'_>, network: ClientTag) -> Result<Vec<WaitingLogin>, StepError> {
+    let now = draft.now();
+    let mut found = Vec::new();
+    for entry in list(draft)?.entries.into_iter().rev().filter(|entry| entry.waits) {
+        if let Some(record) = waiting_record_in(draft, entry.slot, network)? {
+            found.push(WaitingLogin {
+                slot: entry.slot,
+                seconds_ago: now.since(record.made),
+                client: record.client_name,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a login from a network that waits for its second factor, by the slot of its token.
+pub(crate) fn waiting_login_in(
+    draft: &mut Draft<'_>,
+    user: &UserId,
+    slot: [u8; 16],
+    network: ClientTag,
+) -> Result<Option<Login>, StepError> {
+    if *draft.partition() != Partition::account(user.account()) {
+        return Ok(None);
+    }
+    Ok(waiting_record_in(draft, slot, network)?.map(|record| Login { user: user.clone(), slot, record }))
+}
+
+fn waiting_record_in(
+    draft: &mut Draft<'_>,
+    slot: [u8; 16],
+    network: ClientTag,
+) -> Result<Option<TokenRecord>, StepError> {
+    let (now, fence) = (draft.now(), draft.keyring().fence());
+    let root = match draft.root() {
+        Err(StepError::NoAccount) => return Ok(None),
+        root => root?,
+    };
+    let Some(record) = draft.read(TOKEN.at(slot))? else { return Ok(None) };
+    let waits = record.is_current(&root)
+        && record.factor == SecondFactor::Waiting
+        && record.network == Some(network)
+        && record.made >= fence
+        && record.made <= now
+        && now.since(record.made) < CONFIRM_SECONDS;
+    Ok(waits.then_some(record))
 }
 
 /// Writes the last use, if it is [`TOUCH_SECONDS`] old, or not credible.
@@ -211,13 +304,12 @@ pub(crate) fn touch_in(draft: &mut Draft<'_>, login: &mut Login) -> Result<(), S
     login.put(draft)
 }
 
-/// Records the vault's revision that the token knows from now on.
-pub(crate) fn follow_in(draft: &mut Draft<'_>, login: &mut Login, head: Option<Revision>) -> Result<(), StepError> {
-    let head = head.map(Revision::to_bytes);
-    if login.record.head == head {
+/// Records the vault that the token knows from now on.
+pub(crate) fn follow_in(draft: &mut Draft<'_>, login: &mut Login, vault: KnownVault) -> Result<(), StepError> {
+    if login.record.known == Some(vault) {
         return touch_in(draft, login);
     }
-    login.record.head = head;
+    login.record.known = Some(vault);
     login.use_at(draft.now());
     login.put(draft)
 }
@@ -256,12 +348,13 @@ fn own_tag(draft: &Draft<'_>, slot: [u8; 16]) -> ClientTag {
 
 /// Makes a fresh token valid. It is drawn outside the step, because its slot must be the same when
 /// the step is run again; only after the commit may it be handed out. `client` is the client that
-/// logged in; one without a name is known by the new token.
+/// logged in; one without a name is known by the new token. `client_name` is what it calls itself.
 pub(crate) fn issue_in(
     draft: &mut Draft<'_>,
     token: &Token,
     factor: SecondFactor,
     client: &Client,
+    client_name: Option<&str>,
 ) -> Result<Tentative<()>, StepError> {
     let (root, now) = (draft.root()?, draft.now());
     let opened_by = client.tag().unwrap_or_else(|| own_tag(draft, token.slot()));
@@ -272,8 +365,10 @@ pub(crate) fn issue_in(
         credential_epoch: root.credential_epoch,
         key_epoch: root.key_epoch,
         factor,
-        head: None,
+        known: None,
         opened_by,
+        network: client.network_tag(),
+        client_name: client_name.map(str::to_owned),
     };
     let login = Login { user: token.user().clone(), slot: token.slot(), record };
     login.put(draft)?;

@@ -85,7 +85,8 @@ impl Incoming<'_> {
     /// Returns what is kept beside the text. The client supplies its own times. A time that it
     /// leaves out becomes now, and so does one in the future, so that a clock that is fast, or
     /// counts milliseconds, does not make a cipher new for ever.
-    pub(crate) fn note(&self, now: UnixSeconds) -> Note {
+    /// `edit` is the number of the vault's edit that stores it.
+    pub(crate) fn note(&self, now: UnixSeconds, edit: u64) -> Note {
         let at = i64::try_from(now.get()).unwrap_or(i64::MAX);
         Note {
             kind: self.kind,
@@ -95,6 +96,7 @@ impl Incoming<'_> {
             created: self.created.map_or(at, |sent| sent.min(at)),
             last_modified: self.last_modified.map_or(at, |sent| sent.min(at)),
             stored: now,
+            edit,
         }
     }
 }
@@ -111,6 +113,9 @@ pub(crate) struct Note {
     /// When this server accepted the cipher, by its own clock. This decides what counts as "changed
     /// since", because a client may send an edit long after it was made.
     pub(crate) stored: UnixSeconds,
+    /// Which of the vault's edits stored it. This decides what a token has read, because clocks may
+    /// disagree or go back.
+    pub(crate) edit: u64,
 }
 
 /// The only format of a note, which its first byte names.
@@ -120,19 +125,20 @@ const RE_PROMPT: u8 = 2;
 const COLLECTION: u8 = 4;
 
 impl Note {
-    /// Encodes format, flags, type, three times, and the collection if there is one: 30 or 46
-    /// bytes, numbers little endian.
+    /// Encodes format, flags, type, three times, the edit, and the collection if there is one: 38
+    /// or 54 bytes, numbers little endian.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         let flags = flag(self.favorite, FAVORITE)
             | flag(self.re_prompt, RE_PROMPT)
             | flag(self.collection.is_some(), COLLECTION);
-        let mut bytes = Vec::with_capacity(46);
+        let mut bytes = Vec::with_capacity(54);
         bytes.extend([FORM, flags]);
         bytes.extend(self.kind.to_le_bytes());
         bytes.extend(self.created.to_le_bytes());
         bytes.extend(self.last_modified.to_le_bytes());
         bytes.extend(self.stored.get().to_le_bytes());
+        bytes.extend(self.edit.to_le_bytes());
         bytes.extend(self.collection.iter().flatten());
         bytes
     }
@@ -144,6 +150,7 @@ impl Note {
         let (created, rest) = rest.split_first_chunk()?;
         let (last_modified, rest) = rest.split_first_chunk()?;
         let (stored, rest) = rest.split_first_chunk()?;
+        let (edit, rest) = rest.split_first_chunk()?;
         let collection = match (flags & COLLECTION != 0, rest) {
             (true, id) => Some(id.try_into().ok()?),
             (false, []) => None,
@@ -160,6 +167,7 @@ impl Note {
             created: i64::from_le_bytes(*created),
             last_modified: i64::from_le_bytes(*last_modified),
             stored: UnixSeconds::new(u64::from_le_bytes(*stored)).ok()?,
+            edit: u64::from_le_bytes(*edit),
         })
     }
 
@@ -256,10 +264,11 @@ mod tests {
 
     fn any_note() -> impl Strategy<Value = Note> {
         let collection = proptest::option::of(any::<[u8; 16]>());
-        (any::<i32>(), collection, any::<[bool; 2]>(), any::<[i64; 2]>(), 0..=253_402_300_799_u64).prop_map(
-            |(kind, collection, [favorite, re_prompt], [created, last_modified], stored)| {
+        let numbers = (0..=253_402_300_799_u64, any::<u64>());
+        (any::<i32>(), collection, any::<[bool; 2]>(), any::<[i64; 2]>(), numbers).prop_map(
+            |(kind, collection, [favorite, re_prompt], [created, last_modified], (stored, edit))| {
                 let stored = UnixSeconds::new(stored).unwrap();
-                Note { kind, collection, favorite, re_prompt, created, last_modified, stored }
+                Note { kind, collection, favorite, re_prompt, created, last_modified, stored, edit }
             },
         )
     }
@@ -268,7 +277,7 @@ mod tests {
         #[test]
         fn a_note_reads_back(note in any_note()) {
             let bytes = note.encode();
-            prop_assert_eq!(bytes.len(), if note.collection.is_some() { 46 } else { 30 });
+            prop_assert_eq!(bytes.len(), if note.collection.is_some() { 54 } else { 38 });
             prop_assert_eq!(Note::decode(&bytes), Some(note));
             prop_assert_eq!(Note::decode(&bytes[1..]), None);
             prop_assert_eq!(Note::decode(&[&bytes[..], &[0]].concat()), None);

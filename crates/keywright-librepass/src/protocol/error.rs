@@ -1,6 +1,6 @@
 //! The exact error bodies: `{"error": CODE, "status": HTTP, "message": text?}` (protocol § 4).
 //!
-//! They never contain text from a caller.
+//! They never contain text from a caller, except for ids of ciphers.
 
 use http::StatusCode;
 use keywright_wire::Reply;
@@ -20,6 +20,8 @@ enum Message {
     None,
     Text(&'static str),
     CipherLimit(u64),
+    /// The vault would be too large for a body of so many bytes.
+    VaultSize(u64),
     /// The device's clock is off by so many seconds; negative if it is behind.
     ClockOff(i64),
 }
@@ -68,21 +70,28 @@ impl ApiError {
     /// There is no such user, or nothing that waits for its link.
     pub(crate) const USER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-User-404");
     pub(crate) const CIPHER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-Cipher-404");
+    /// A collection's id or name is malformed, or there are too many collections.
+    pub(crate) const COLLECTION: Self = Self::bad("LP-Invalid-Collection").saying("validation failed");
+    pub(crate) const COLLECTION_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-Collection-404");
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-404");
     /// The store failed. Where a change may have happened the outcome is unknown, so this is not
     /// the code of a refusal.
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
-    /// The store took too long to read. Nothing was decided.
-    pub(crate) const UNAVAILABLE: Self =
+    /// Too many requests wait for this account, or the store took too long to read. Nothing was
+    /// decided.
+    pub(crate) const BUSY: Self =
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
     /// Too many mails wait, because a mail server fails.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
-    /// Too many requests wait for this account. Nothing was checked.
-    pub(crate) const BUSY: Self = Self::too_many(1);
-
     /// Returns the answer to a cipher beyond the vault limit.
     pub(crate) const fn cipher_limit(limit: u64) -> Self {
         Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }
+    }
+
+    /// Returns the answer to a cipher that would make the vault too large to be re-encrypted in one
+    /// request of so many bytes.
+    pub(crate) const fn vault_size(limit: u64) -> Self {
+        Self { message: Message::VaultSize(limit), ..Self::bad(INVALID_CIPHER) }
     }
 
     /// Returns the answer to a second factor that would be refused at every log-in, because its
@@ -114,21 +123,38 @@ impl ApiError {
         }
     }
 
-    fn body(&self) -> String {
-        // Codes and messages are constants without characters that JSON escapes.
-        let (code, status) = (self.code, self.status.as_u16());
+    /// Returns the reply with a text behind the message, which must have no character that JSON
+    /// escapes.
+    pub(crate) fn reply_with(&self, details: &str) -> Reply {
+        let message = self.message().map_or_else(|| details.to_owned(), |message| format!("{message}: {details}"));
+        Reply::json(self.status, self.body_with(Some(&message)))
+    }
+
+    /// Returns the message, if there is one. Messages have no characters that JSON or HTML escapes.
+    pub(crate) fn message(&self) -> Option<String> {
         match self.message {
-            Message::None => format!(r#"{{"error":"{code}","status":{status}}}"#),
-            Message::Text(text) => format!(r#"{{"error":"{code}","status":{status},"message":"{text}"}}"#),
-            Message::CipherLimit(limit) => format!(
-                r#"{{"error":"{code}","status":{status},"message":"current ciphers limit per user is {limit}"}}"#
-            ),
+            Message::None => None,
+            Message::Text(text) => Some(text.to_owned()),
+            Message::CipherLimit(limit) => Some(format!("current ciphers limit per user is {limit}")),
+            Message::VaultSize(limit) => {
+                Some(format!("the vault would be too large to be encrypted again in {limit} bytes"))
+            }
             Message::ClockOff(seconds) => {
                 let (off, side) = (seconds.unsigned_abs(), if seconds < 0 { "behind" } else { "ahead" });
-                format!(
-                    r#"{{"error":"{code}","status":{status},"message":"the clock of this device is {off} seconds {side}"}}"#
-                )
+                Some(format!("the clock of this device is {off} seconds {side}"))
             }
+        }
+    }
+
+    fn body(&self) -> String {
+        self.body_with(self.message().as_deref())
+    }
+
+    fn body_with(&self, message: Option<&str>) -> String {
+        let (code, status) = (self.code, self.status.as_u16());
+        match message {
+            None => format!(r#"{{"error":"{code}","status":{status}}}"#),
+            Some(message) => format!(r#"{{"error":"{code}","status":{status},"message":"{message}"}}"#),
         }
     }
 }
@@ -163,14 +189,22 @@ mod tests {
             (ApiError::MISSING_CIPHER, 400, "LP-Missing-Cipher", None),
             (ApiError::CIPHER, 400, "LP-Invalid-Cipher", Some("validation failed")),
             (ApiError::cipher_limit(500), 400, "LP-Invalid-Cipher", Some("current ciphers limit per user is 500")),
+            (
+                ApiError::vault_size(1_024),
+                400,
+                "LP-Invalid-Cipher",
+                Some("the vault would be too large to be encrypted again in 1024 bytes"),
+            ),
             (ApiError::EMAIL_CODE, 400, "LP-Email-Invalid-Code", None),
             (ApiError::DUPLICATED, 400, "LP-Duplicated", Some("database: duplicate key")),
             (ApiError::USER_NOT_FOUND, 404, "LP-User-404", None),
             (ApiError::CIPHER_NOT_FOUND, 404, "LP-Cipher-404", None),
+            (ApiError::COLLECTION, 400, "LP-Invalid-Collection", Some("validation failed")),
+            (ApiError::COLLECTION_NOT_FOUND, 404, "LP-Collection-404", None),
             (ApiError::NOT_FOUND, 404, "LP-404", None),
-            (ApiError::BUSY, 429, "LP-RateLimit", None),
+            (ApiError::too_many(1), 429, "LP-RateLimit", None),
             (ApiError::FAILED, 500, "LP-Database-Error", None),
-            (ApiError::UNAVAILABLE, 503, "LP-Database-Error", None),
+            (ApiError::BUSY, 503, "LP-Database-Error", None),
             (ApiError::MAIL, 500, "LP-Mail-Error", None),
         ] {
             let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();

@@ -1,13 +1,12 @@
 //! The answers of endpoints.
 
 use http::StatusCode;
-use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
-use keywright_rekey::VaultError;
-use keywright_store::{StepError, TransactError};
+use http::header::{HeaderValue, REFERRER_POLICY};
+use keywright_rekey::{Difference, VaultError};
+use keywright_store::{LoadError, StepError, TransactError};
 use keywright_wire::{DueError, Reply};
 use serde::Serialize;
 
-use crate::policy::{LibrePassPolicy, VERIFICATION_PATH};
 use crate::protocol::error::ApiError;
 
 /// The result of an endpoint.
@@ -20,6 +19,9 @@ pub(crate) enum Failure {
     /// The endpoint's own answer.
     #[error("the request is refused")]
     Refused(ApiError),
+    /// A batch that does not fit the vault: the answer, and the faults that its message names.
+    #[error("the batch is refused")]
+    Batch(ApiError, Box<Difference>),
     #[error(transparent)]
     Due(DueError),
     #[error(transparent)]
@@ -27,20 +29,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the store took too long to read: nothing was decided.
-    pub(crate) const fn is_unavailable(&self) -> bool {
-        match self {
-            Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
-            Self::Refused(_) | Self::Due(_) | Self::Vault(_) => false,
-        }
-    }
-
-    /// Whether the account was busy: nothing was checked.
+    /// Whether the account was busy, or the store took too long to read: nothing was decided, and
+    /// the same request may succeed in a moment.
     pub(crate) const fn is_busy(&self) -> bool {
         match self {
-            Self::Refused(_) => false,
-            Self::Due(error) => error.is_busy(),
-            Self::Vault(error) => matches!(error, VaultError::Transact(TransactError::Busy)),
+            Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
+            Self::Vault(VaultError::Load(LoadError::TimedOut) | VaultError::Restless) => true,
+            Self::Refused(_) | Self::Batch(..) | Self::Due(_) | Self::Vault(_) => false,
         }
     }
 }
@@ -74,16 +69,6 @@ pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
         Ok(text) => Ok(Reply::json(status, text)),
         // The plain values that are answered here can always be serialized.
         Err(_) => Err(ApiError::FAILED.into()),
-    }
-}
-
-/// Returns a redirect to the page that confirms that an address is verified.
-pub(crate) fn verified(policy: &LibrePassPolicy) -> Reply {
-    let reply = Reply::json(StatusCode::FOUND, "{}");
-    match HeaderValue::try_from(format!("{}{VERIFICATION_PATH}", policy.web_url())) {
-        Ok(location) => reply.with(LOCATION, location),
-        // The policy accepted no address with a character that a header cannot have.
-        Err(_) => reply,
     }
 }
 

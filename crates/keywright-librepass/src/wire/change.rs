@@ -107,17 +107,21 @@ pub(crate) async fn check_keys<H: Host, T: Copy + Send>(
     Ok(seen)
 }
 
-/// Checks the batch against the current vault, which must be the revision that is known, and seals
-/// it.
+/// Checks the batch of a body against the current vault, which must be the revision that is known,
+/// and seals it.
 pub(crate) async fn check_batch<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
     known: Known,
-    batch: &Submission<'_>,
+    (body, batch): (&[u8], &Submission<'_>),
 ) -> Result<SealedSwap, Failure> {
-    match cx.vaults.plan(caller.account(), batch, known.0).await? {
+    let account = caller.account();
+    let manifest = cx.vaults.manifest(account).await?;
+    let accepting = cx.vaults.accepting_long(account, batch).await?;
+    let batch = accepting.as_ref().unwrap_or(batch);
+    match cx.compute(body, || cx.vaults.plan_against(account, batch, &manifest, known.0))?? {
         PlanOutcome::Ready(sealed) => Ok(sealed),
-        PlanOutcome::Refused(difference) => Err(verdict(&difference).into()),
+        PlanOutcome::Refused(difference) => Err(Failure::Batch(verdict(&difference), Box::new(difference))),
     }
 }
 
@@ -197,4 +201,26 @@ fn verdict(difference: &Difference) -> ApiError {
     // A client corrects missing and stale ciphers by reading the vault again, so these are reported
     // first.
     if !malformed.into_iter().any(has) || has(Fault::Stale) { ApiError::MISSING_CIPHER } else { ApiError::CIPHER }
+}
+
+/// How many ids or positions the message of a refused batch has for each fault
+/// (`docs/decisions.md` 63).
+const NAMED: usize = 10;
+
+/// Returns the faults of a batch with the ciphers that have them, for the author of the client:
+/// `missing <id>, <id> and 2 more; duplicate <id>`. An entry without a usable id is named by its
+/// place in the batch, from 0.
+pub(crate) fn named(difference: &Difference) -> String {
+    let fault = |fault: Fault| {
+        let ids = difference.ids(fault).iter().map(|id| keywright_rekey::id_text(*id));
+        let places = difference.positions(fault).iter().map(|place| format!("at {place}"));
+        let names: Vec<String> = ids.chain(places).take(NAMED).collect();
+        let more = difference.count(fault).saturating_sub(names.len());
+        match (names.is_empty(), more) {
+            (true, _) => fault.to_string(),
+            (false, 0) => format!("{fault} {}", names.join(", ")),
+            (false, more) => format!("{fault} {} and {more} more", names.join(", ")),
+        }
+    };
+    difference.faults().map(fault).collect::<Vec<_>>().join("; ")
 }

@@ -29,6 +29,9 @@ use crate::wire::host::{Admittance, Host, Subject};
 use crate::wire::privacy;
 use crate::wire::request::{self, Input};
 
+/// The size from which on a body is worth being worked on elsewhere, in bytes.
+const LARGE_BODY: usize = 64 * 1024;
+
 /// The protocol over a store and a host.
 pub(crate) struct Context<H> {
     pub(crate) driver: Driver,
@@ -61,6 +64,21 @@ impl Caller {
 }
 
 impl<H: Host> Context<H> {
+    /// Runs the work on a body, by the host's [`compute`](Host::compute) if the body is large.
+    pub(crate) fn compute<T: Send>(&self, body: &[u8], work: impl FnOnce() -> T + Send) -> Result<T, ApiError> {
+        if body.len() < LARGE_BODY {
+            return Ok(work());
+        }
+        let (mut work, mut done) = (Some(work), None);
+        self.host.compute(&mut || {
+            if let Some(work) = work.take() {
+                done = Some(work());
+            }
+        });
+        // A host that did not run the work, against its contract, gets its request denied.
+        done.ok_or(ApiError::FAILED)
+    }
+
     /// Applies the host's request limits.
     pub(crate) fn admit(&self, input: &Input<'_>, subject: Subject<'_>) -> Result<(), Failure> {
         match self.host.admit(input.endpoint, input.peer(), subject) {

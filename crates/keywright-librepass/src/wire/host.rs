@@ -46,6 +46,18 @@ pub trait Host: Send + Sync + 'static {
         Admittance::Open
     }
 
+    /// Runs work that computes for long without waiting for anything: the parsing, checking and
+    /// sealing of a vault that was sent whole, which takes up to a second for the largest bodies.
+    /// It is called only for bodies of 64 KiB and more, on the thread that polls the request, and
+    /// must call `work` once before it returns.
+    ///
+    /// The default calls it at once, which keeps other requests on the same thread waiting. On
+    /// tokio's multi-threaded runtime, pass it to `tokio::task::block_in_place`, which moves them
+    /// to another thread.
+    fn compute(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
     /// Returns the client's address. Use only what cannot be forged: the socket's address, or what
     /// a trusted proxy reports. The guess ledger knows a log-in that comes without a token by its
     /// network, and only where there is a network can an owner whom other clients have locked out
@@ -112,12 +124,19 @@ pub enum Endpoint {
     ResendVerificationEmail,
     /// `GET auth/passwordHint`
     PasswordHint,
+    /// `GET` and `POST auth/confirmLogin`, the page on which owners confirm log-ins of applications
+    /// that cannot ask for a second factor
+    ConfirmLogin,
     /// `POST cipher/sync`, and the deprecated `GET cipher/sync`
     CipherSync,
     /// The deprecated `GET` and `PUT cipher`
     Ciphers,
     /// The deprecated `GET`, `PATCH` and `DELETE cipher/{id}`
     Cipher,
+    /// `GET` and `PUT collection`
+    Collections,
+    /// `GET` and `DELETE collection/{id}`
+    Collection,
     /// `PATCH user/email`
     ChangeEmail,
     /// `GET` and `POST auth/admitClient`, the link of a mail to an owner whom other clients have
@@ -137,7 +156,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All endpoints.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::PreLogin,
         Self::Register,
         Self::VerifyEmail,
@@ -145,9 +164,12 @@ impl Endpoint {
         Self::ResendVerificationEmail,
         Self::PasswordHint,
         Self::AdmitClient,
+        Self::ConfirmLogin,
         Self::CipherSync,
         Self::Ciphers,
         Self::Cipher,
+        Self::Collections,
+        Self::Collection,
         Self::ChangeEmail,
         Self::VerifyNewEmail,
         Self::ChangePassword,

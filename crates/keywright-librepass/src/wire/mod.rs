@@ -7,6 +7,7 @@ pub(crate) mod claim;
 pub(crate) mod context;
 pub(crate) mod endpoints;
 pub(crate) mod host;
+pub(crate) mod pages;
 pub(crate) mod privacy;
 pub(crate) mod request;
 pub(crate) mod service;

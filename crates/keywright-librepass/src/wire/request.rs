@@ -9,7 +9,7 @@ use keywright_wire::{Peer, Route, Routes};
 use serde::Deserialize;
 
 use crate::account::unlock::LINK_PATH;
-use crate::policy::{INFO_PATH, LibrePassPolicy, MAX_BODY, MailedLinks};
+use crate::policy::{CONFIRM_PATH, INFO_PATH, LibrePassPolicy, MAX_BODY, MailedLinks};
 use crate::protocol::address::Address;
 use crate::protocol::error::ApiError;
 use crate::protocol::token::Token;
@@ -26,15 +26,22 @@ const X_CLIENT: HeaderName = HeaderName::from_static("x-client");
 /// The longest name of a client that is shown to anybody.
 const MAX_CLIENT_NAME: usize = 32;
 
-const GET: &[Method] = &[Method::GET];
+const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const PATCH: &[Method] = &[Method::PATCH];
-const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const GET_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+const ONE: &[Method] = &[Method::GET, Method::HEAD, Method::PATCH, Method::DELETE];
+const GET_DELETE: &[Method] = &[Method::GET, Method::HEAD, Method::DELETE];
+const GET_PUT: &[Method] = &[Method::GET, Method::HEAD, Method::PUT];
+
+/// The method that a `HEAD` is answered as.
+static READ: Method = Method::GET;
 
 /// A row of the table.
 pub(crate) type Row = Route<Endpoint, LibrePassPolicy>;
 
-/// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint lists it.
+/// The routes, in the order of [`Endpoint::ALL`]. `HEAD` is listed with every `GET`, and changes
+/// nothing, not even what a token knows of its vault.
 /// Bodies that carry a whole vault have a limit of their own (`docs/decisions.md` 40).
 pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
     "",
@@ -46,9 +53,12 @@ pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
         open(Endpoint::ResendVerificationEmail, "/api/auth/resendVerificationEmail", |_| GET),
         open(Endpoint::PasswordHint, "/api/auth/passwordHint", |_| GET),
         open(Endpoint::AdmitClient, LINK_PATH, |_| GET_POST),
+        open(Endpoint::ConfirmLogin, CONFIRM_PATH, |_| GET_POST),
         vault(with_token(Endpoint::CipherSync, "/api/cipher/sync", |_| GET_POST)),
-        with_token(Endpoint::Ciphers, "/api/cipher", |_| &[Method::GET, Method::PUT]),
-        with_token(Endpoint::Cipher, "/api/cipher/{id}", |_| &[Method::GET, Method::PATCH, Method::DELETE]),
+        with_token(Endpoint::Ciphers, "/api/cipher", |_| GET_PUT),
+        with_token(Endpoint::Cipher, "/api/cipher/{id}", |_| ONE),
+        with_token(Endpoint::Collections, "/api/collection", |_| GET_PUT),
+        with_token(Endpoint::Collection, "/api/collection/{id}", |_| GET_DELETE),
         vault(with_token(Endpoint::ChangeEmail, "/api/user/email", |_| PATCH)),
         open(Endpoint::VerifyNewEmail, "/api/user/verifyNewEmail", mailed_link),
         vault(with_token(Endpoint::ChangePassword, "/api/user/password", |_| PATCH)),
@@ -100,6 +110,16 @@ pub(crate) const fn is_mailed_link(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::VerifyEmail | Endpoint::VerifyNewEmail)
 }
 
+/// Whether a `GET` of an endpoint acts: it opens a link, or has a mail sent.
+pub(crate) const fn acts_by_get(endpoint: Endpoint) -> bool {
+    is_mailed_link(endpoint) || matches!(endpoint, Endpoint::PasswordHint | Endpoint::ResendVerificationEmail)
+}
+
+/// Whether people open an endpoint in their browser.
+pub(crate) const fn is_for_browsers(endpoint: Endpoint) -> bool {
+    is_mailed_link(endpoint) || matches!(endpoint, Endpoint::AdmitClient | Endpoint::ConfirmLogin)
+}
+
 /// Whether a browser fetches this ahead of a click that may never come.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     let names = [PURPOSE, SEC_PURPOSE, X_MOZ];
@@ -130,7 +150,10 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'r> {
     pub(crate) endpoint: Endpoint,
+    /// The method; `GET` for a `HEAD`.
     pub(crate) method: &'r Method,
+    /// Whether only the headers of the answer are requested. Nothing may be recorded then.
+    pub(crate) is_head: bool,
     /// The `{id}` of the path, as it was sent.
     pub(crate) id: Option<&'r str>,
     query: Option<&'r str>,
@@ -147,9 +170,11 @@ impl<'r> Input<'r> {
 
     /// Returns the input of a request whose body is not read yet.
     pub(crate) fn unread<B>(endpoint: Endpoint, id: Option<&'r str>, request: &'r Request<B>) -> Self {
+        let is_head = request.method() == Method::HEAD;
         Self {
             endpoint,
-            method: request.method(),
+            method: if is_head { &READ } else { request.method() },
+            is_head,
             id,
             query: request.uri().query(),
             headers: request.headers(),
@@ -220,7 +245,8 @@ mod tests {
     #[test]
     fn paths_are_exact() {
         let endpoint = |path| ROUTES.find(path).map(|(route, id)| (route.endpoint, id));
-        for named in Endpoint::ALL.into_iter().filter(|named| *named != Endpoint::Cipher) {
+        for named in Endpoint::ALL.into_iter().filter(|named| !matches!(named, Endpoint::Cipher | Endpoint::Collection))
+        {
             assert_eq!(endpoint(named.path()), Some((named, None)));
         }
         assert_eq!(endpoint("/api/cipher/x"), Some((Endpoint::Cipher, Some("x"))));

@@ -18,10 +18,12 @@ use crate::protocol::handshake::HandshakeKeys;
 use crate::protocol::keys::{PrivateKey, SharedKey};
 use crate::protocol::token::Token;
 use crate::wire::admission::{self, NetworkAdmission};
-use crate::wire::answer::{Answered, Failure, without_referrer};
+use crate::wire::answer::{Answered, Failure, empty, without_referrer};
+use crate::wire::change;
 use crate::wire::context::Context;
 use crate::wire::endpoints;
 use crate::wire::host::{Endpoint, Host, Subject};
+use crate::wire::pages;
 use crate::wire::request::{self, Input, ROUTES, Row};
 
 /// The protocol over a store and a host. Cheap to clone.
@@ -156,12 +158,6 @@ pub enum OpenError {
     TwoFactor(#[from] TwoFactorPolicyError),
 }
 
-/// The page with a button, for acts that a GET must not perform by itself. The form goes to the
-/// very address that was opened.
-const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Verify your address</title>\
-    </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
-    <button type=\"submit\">Verify</button></form></body></html>";
-
 /// A route, and the id in its path.
 type Found<'r> = (&'static Row, Option<&'r str>);
 
@@ -174,26 +170,36 @@ fn route<'r, B>(request: &'r Request<B>, policy: &LibrePassPolicy) -> Result<Fou
     }
 }
 
-/// Returns the answer to one request. `admitted` states whether [`refuse_unread`] has already
-/// counted it.
+/// Returns the answer to one request; that to `HEAD` is the answer to `GET` without its body.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>, admitted: bool) -> Reply {
+    let reply = full_answer(cx, request, admitted).await;
+    if request.method() == Method::HEAD { reply.without_body() } else { reply }
+}
+
+/// Returns the answer to one request, with its body. `admitted` states whether [`refuse_unread`] has already
+/// counted it.
+async fn full_answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>, admitted: bool) -> Reply {
     let (route, id) = match route(request, &cx.policy) {
         Ok(found) => found,
         Err(reply) => return *reply,
     };
     let input = Input::new(route.endpoint, id, request);
     if !admitted && let Err(error) = ahead(cx, &input) {
-        return refuse(route.endpoint, &error);
+        return refuse(&input, &error);
     }
     if !route.takes(input.body.len(), &cx.policy) {
         return ApiError::TOO_LARGE.reply();
     }
-    let asks_first = cx.policy.mailed_links == MailedLinks::Confirm && input.method == Method::GET;
+    // What a GET does, its HEAD does not (`docs/decisions.md` 35b).
+    if input.is_head && request::acts_by_get(route.endpoint) {
+        return empty();
+    }
+    let asks_first = cx.policy.mailed_links == MailedLinks::Confirm && *input.method == Method::GET;
     if asks_first && request::is_mailed_link(route.endpoint) {
-        return Reply::page(VERIFY_PAGE);
+        return Reply::page(pages::VERIFY_PAGE);
     }
     let answered = serve(cx, route.needs_login, &input).await;
-    answered.unwrap_or_else(|failure| refuse(route.endpoint, &failure))
+    answered.unwrap_or_else(|failure| refuse(&input, &failure))
 }
 
 /// Refuses a request that can be refused without its body, before any of the body is read: one over
@@ -206,12 +212,12 @@ async fn refuse_unread<H: Host>(cx: &Context<H>, request: &Request<()>) -> Optio
     };
     let input = Input::unread(route.endpoint, id, request);
     if let Err(failure) = ahead(cx, &input) {
-        return Some(refuse(route.endpoint, &failure));
+        return Some(refuse(&input, &failure));
     }
     if (route.max_body)(&cx.policy) <= MAX_BODY {
         return None;
     }
-    cx.login(&input).await.err().map(|failure| refuse(route.endpoint, &failure))
+    cx.login(&input).await.err().map(|failure| refuse(&input, &failure))
 }
 
 /// Returns the refusals that come before anything is checked.
@@ -232,22 +238,25 @@ async fn serve<H: Host>(cx: &Context<H>, needs_login: bool, input: &Input<'_>) -
     endpoints::run(cx, Some(&caller), input).await
 }
 
-/// Returns the answer to a request that had no success.
-fn refuse(endpoint: Endpoint, failure: &Failure) -> Reply {
-    if let Failure::Refused(error) = failure {
-        return error.reply();
-    }
-    if failure.is_busy() {
-        return ApiError::BUSY.reply();
-    }
-    if failure.is_unavailable() {
-        return ApiError::UNAVAILABLE.reply();
-    }
+/// Returns the answer to a request that had no success: to a browser that opened a link, a page.
+fn refuse(input: &Input<'_>, failure: &Failure) -> Reply {
+    let error = match failure {
+        Failure::Batch(error, difference) => return error.reply_with(&change::named(difference)),
+        Failure::Refused(error) => *error,
+        failure if failure.is_busy() => ApiError::BUSY,
+        failure => failed(input.endpoint, failure),
+    };
+    let is_page = request::is_for_browsers(input.endpoint) && pages::wants_page(input.headers);
+    if is_page { pages::refused(&error) } else { error.reply() }
+}
+
+/// Logs a failure, and returns the answer to it.
+fn failed(endpoint: Endpoint, failure: &Failure) -> ApiError {
     // These errors contain no input and no secret; their sources are the store's own messages.
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     match failure {
-        Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL.reply(),
-        _ => ApiError::FAILED.reply(),
+        Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL,
+        _ => ApiError::FAILED,
     }
 }
 

@@ -154,3 +154,37 @@ async fn under_uniform_a_promised_mail_takes_the_same_commits_for_everybody() {
         }
     }
 }
+
+/// A client that is about to change its address asks for the parameters of the new one, and derives its new key with
+/// them; the change keeps the account's own (protocol § 13).
+#[tokio::test]
+async fn before_a_change_of_address_the_owners_parameters_are_those_of_the_new_address() {
+    for (privacy, of_another) in [(policy(), 4), (uniform(), 7)] {
+        let world = World::with(privacy).await;
+        let mut own = world.registration(&alice()).await;
+        own["iterations"] = json!(7);
+        world.client().post("/api/auth/register").json(&own).send().await.is(201, json!({}));
+        world.open_link(&alice().email).await.redirects();
+        world.settle(&bob()).await;
+        let client = world.client_of(&alice()).await;
+        let ask = async |client: &crate::support::Client, email: &str| {
+            client.get(&format!("/api/auth/preLogin?email={email}")).send().await.ok()["iterations"].clone()
+        };
+        assert_eq!(ask(&client, "a.new@example.com").await, 7);
+        assert_eq!(ask(&client, &alice().email).await, 7);
+        // An address that another account has: its own, unless nobody may learn that there is an account.
+        assert_eq!(ask(&client, &bob().email).await, of_another);
+        // What is no valid token changes nothing.
+        let forged =
+            world.client().with_token(&client.token.clone().unwrap().replace(|c: char| c.is_ascii_digit(), "0"));
+        for nobody in [world.client(), forged] {
+            assert_eq!(ask(&nobody, &bob().email).await, 4);
+            assert_eq!(ask(&nobody, &alice().email).await, 7);
+        }
+        // Nor does one whose second factor is not proven.
+        let user = world.user_of(&alice()).await;
+        world.enrol(&user, &[7; 20]).await;
+        let waiting = world.log_in(&alice()).await.ok()["apiKey"].as_str().unwrap().to_owned();
+        assert_eq!(ask(&world.client().with_token(&waiting), &bob().email).await, 4);
+    }
+}

@@ -51,7 +51,8 @@ async fn of_a_thousand_parallel_wrong_keys_the_budget_is_looked_at_and_then_the_
         let right = alice().shared(&world.server_key().await);
         let answers = at_once(1_000, |n| world.client().log_in(&alice().email, &wrong(n)).send()).await;
         let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-        assert_eq!((count(400), count(429)), (5, 995));
+        // The queue of one account is bounded: beyond it nothing is looked at.
+        assert_eq!((count(400), count(429) + count(503)), (5, 995));
         // Reported once, and counted from then on.
         assert_eq!(world.count_events(&user, "guess_denied").await, 1);
         assert_eq!(world.count_events(&user, "guesses_paused").await, 1);

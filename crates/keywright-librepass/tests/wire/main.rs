@@ -5,6 +5,10 @@
 
 mod bad_input;
 #[cfg(feature = "client")]
+mod change_batches;
+#[cfg(feature = "client")]
+mod change_clicks;
+#[cfg(feature = "client")]
 mod change_crash;
 #[cfg(feature = "client")]
 mod change_email;
@@ -21,6 +25,8 @@ mod change_stages;
 #[cfg(feature = "client")]
 mod change_vectors;
 mod ciphers;
+mod collections;
+mod confirm_login;
 #[cfg(feature = "client")]
 mod damage;
 mod delete;

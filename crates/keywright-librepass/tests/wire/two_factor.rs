@@ -267,7 +267,7 @@ async fn of_many_at_once_one_sets_it_up() {
         })
         .await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
-        assert!(answers.iter().all(|answer| [200, 401, 429].contains(&answer.status)), "{answers:?}");
+        assert!(answers.iter().all(|answer| [200, 401, 503].contains(&answer.status)), "{answers:?}");
         let recovery = recovery_of(answers.iter().find(|answer| answer.status == 200).unwrap());
         prove(&waiting(&world).await, &recovery).await.is_empty();
         assert_eq!(world.count_events(&user, "factor_added").await, 1);
@@ -293,7 +293,7 @@ async fn a_code_that_was_set_up_over_the_wire_opens_one_of_many() {
                 async move { prove(&client, &code).await }
             })
             .await;
-            assert!(inside.iter().all(|answer| [200, 400, 429].contains(&answer.status)), "{inside:?}");
+            assert!(inside.iter().all(|answer| [200, 400, 429, 503].contains(&answer.status)), "{inside:?}");
             let mut open = 0;
             for client in &clients {
                 open += usize::from(client.is_in().await);

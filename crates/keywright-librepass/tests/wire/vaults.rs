@@ -39,10 +39,11 @@ pub(crate) fn number(id: CipherId) -> usize {
     u64::from_be_bytes(id.0[..8].try_into().unwrap()) as usize
 }
 
-/// A note as the cipher endpoints write it: form 1, no flags, type 2, and three times.
+/// A note as the cipher endpoints write it: form 1, no flags, type 2, three times, and the first
+/// edit.
 pub(crate) fn note() -> Vec<u8> {
     let times = [super::support::START; 3].map(u64::to_le_bytes).concat();
-    [vec![1, 0, 2, 0, 0, 0], times].concat()
+    [vec![1, 0, 2, 0, 0, 0], times, 1_u64.to_le_bytes().to_vec()].concat()
 }
 
 pub(crate) fn plain(n: usize) -> String {

@@ -201,7 +201,7 @@ async fn by_the_link_of_a_mail() {
         let html = String::from_utf8(page.body.to_vec()).unwrap();
         assert!(page.status == 200 && html.contains("From here") && html.contains(HOSTILE), "{html}");
         assert!(!html.contains("code"), "{html}");
-        world.client().request("HEAD", &link).send().await.fails(405, "LP-Invalid-Body");
+        assert_eq!(world.client().request("HEAD", &link).send().await.status, 200);
         let click = async |link: &str, form: &str| {
             let click = world.client().post(link).header("x-test-address", AWAY);
             click.header("content-type", "application/x-www-form-urlencoded").raw(form).send().await

@@ -15,6 +15,7 @@ use keywright_wire::queue::Requester;
 use serde_json::json;
 
 use crate::answer::{Answered, Failure, accepted, ok};
+use crate::body::{Input, Params, query_names};
 use crate::context::{Caller, Context, ERASE, Stepped};
 use crate::error::ApiError;
 use crate::guard::gate;
@@ -22,9 +23,8 @@ use crate::host::{Host, Unproven};
 use crate::login::{self, Begun};
 use crate::open_checks::OpenCheck;
 use crate::policy::ResetStyle;
-use crate::request::{Input, Params, query_names};
 use crate::session::Session;
-use crate::session::list::Saving;
+use crate::session::list;
 
 /// The act of resetting the whole account.
 struct ResetAccount {
@@ -208,13 +208,11 @@ fn refusal<H: Host>(
 /// Returns the selector that a pending confirmation is bound to; a session without a record gets
 /// one.
 fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Result<[u8; 16], ApiError>, StepError> {
-    if session.selector().is_none()
-        && let Err(none) = session.save(draft, Saving::Asking)?
-    {
-        return Ok(Err(ApiError::BUSY.retry_after(none.retry_after)));
+    if let Some(selector) = session.selector() {
+        return Ok(Ok(*selector));
     }
-    let selector = session.selector().copied().ok_or(StepError::Misuse("a saved session without a selector"))?;
-    Ok(Ok(selector))
+    let saved = session.save(draft, list::Unproven::Asking)?;
+    Ok(saved.map_err(|none| ApiError::BUSY.retry_after(none.retry_after)))
 }
 
 /// Resets the account. Every record is removed except the ledger (without the challenge's entry),
@@ -228,6 +226,7 @@ fn reset(
     // The account comes from the proof: it must be the one whose records this draft can change, or
     // nothing is reset.
     if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
+        // Checked here although no caller mixes them up, because a slip would erase an account.
         return Err(StepError::Misuse("a proof of another account"));
     }
     // The second factor belongs to the account, not to this protocol (`docs/decisions.md` 27c): a

@@ -4,11 +4,11 @@ use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_wire::Reply;
 
 use crate::answer::{Failure, challenge, ok};
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::guard::gate;
 use crate::host::Host;
-use crate::request::Input;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
     let stepped = cx

@@ -1,19 +1,19 @@
 //! `POST account/challenge/set`: sets the first challenge, or a new one with the old secret.
 
-use keywright_challenge::{ChallengeSecret, Proof, SLOTS as CHALLENGE, Salts, SetOutcome, Verification};
+use keywright_challenge::{ChallengeSecret, Proof, SLOTS as CHALLENGE, Salts, SetOutcome};
 use keywright_core::Client;
 use keywright_store::{Draft, Partition, SlotName, StepError, Tentative};
 use keywright_wire::Reply;
 
 use crate::answer::{Failure, success};
+use crate::body::{Input, Params};
 use crate::client::changed_by;
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
-use crate::guard::{PROOF, denied, gate, held_up, proof_refused, proven};
+use crate::guard::{PROOF, gate, granted, held_up, proven};
 use crate::host::{Host, Unproven};
 use crate::keychain;
-use crate::request::{Input, Params};
-use crate::session::list::{SESSIONS, Saving};
+use crate::session::list::SESSIONS;
 use crate::session::{Presented, Session};
 
 /// The request's members. Their types are checked, their shapes not yet.
@@ -108,30 +108,30 @@ fn set<H: Host>(
         Err(error) => {
             // The old secret is checked first (protocol § 4.3), and what the answer shows of it is
             // committed.
-            return match cx.challenges.verify_in(draft, old, client)? {
-                Verification::Granted(key) => {
+            let verification = cx.challenges.verify_in(draft, old, client)?;
+            return match granted(cx, caller, draft, session, verification)? {
+                Ok(_) => {
                     proven(draft, caller)?;
-                    drop(key);
                     Ok(Err(*error))
                 }
-                other => not_proven(cx, caller, draft, session, other).map(Err),
+                Err(denied) => Ok(Err(denied)),
             };
         }
     };
     let known = changed_by(&caller.login, &client);
-    match cx.challenges.replace_in(draft, old, secret, salts, client, &known)? {
-        Verification::Granted(keys) => {
-            let (old, new) = {
-                let keys = keys.peek(draft)?;
-                (keys.old.duplicate(), keys.new.duplicate())
-            };
-            keychain::carry_over(draft, &caller.account, &old, &new)?;
-            proven(draft, caller)?;
-            save(draft, session, Saving::Proven { user_key: &new, by: &client })?;
-            Ok(Ok(keys.map(drop)))
-        }
-        other => not_proven(cx, caller, draft, session, other).map(Err),
-    }
+    let verification = cx.challenges.replace_in(draft, old, secret, salts, client, &known)?;
+    let keys = match granted(cx, caller, draft, session, verification)? {
+        Ok(keys) => keys,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (old, new) = {
+        let keys = keys.peek(draft)?;
+        (keys.old.duplicate(), keys.new.duplicate())
+    };
+    keychain::carry_over(draft, &caller.account, &old, &new)?;
+    proven(draft, caller)?;
+    session.save_proven(draft, &new, &client)?;
+    Ok(Ok(keys.map(drop)))
 }
 
 fn set_first<H: Host>(
@@ -149,29 +149,10 @@ fn set_first<H: Host>(
     match cx.challenges.set_in(draft, secret, salts, &changed_by(&caller.login, &client))? {
         SetOutcome::Set(key) => {
             let user_key = key.peek(draft)?.duplicate();
-            save(draft, session, Saving::Proven { user_key: &user_key, by: &client })?;
+            session.save_proven(draft, &user_key, &client)?;
             Ok(Ok(key.map(drop)))
         }
-        SetOutcome::Exists => Err(StepError::Misuse("a challenge that does not exist was not set")),
-    }
-}
-
-fn save(draft: &mut Draft<'_>, session: &mut Session, saving: Saving<'_>) -> Result<(), StepError> {
-    session.save(draft, saving)?.map_err(|_| StepError::Misuse("a proven session always finds room"))
-}
-
-fn not_proven<H: Host, K>(
-    cx: &Context<H>,
-    caller: &Caller,
-    draft: &mut Draft<'_>,
-    session: &Session,
-    verification: Verification<K>,
-) -> Result<ApiError, StepError> {
-    match verification {
-        Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID),
-        Verification::Refused(refusal) => proof_refused(cx, caller, draft, session, &refusal),
-        Verification::Granted(_) | Verification::NoChallenge => {
-            Err(StepError::Misuse("a challenge that exists was not judged"))
-        }
+        // The caller saw in the same draft that there is none. Nothing was set.
+        SetOutcome::Exists => Ok(Err(ApiError::UPDATE_FAILED)),
     }
 }

@@ -5,12 +5,12 @@ use keywright_wire::Reply;
 use serde_json::{Value, json};
 
 use crate::answer::{Failure, ok};
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::guard::gate;
 use crate::host::Host;
 use crate::keychain;
-use crate::request::Input;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
     let stepped = cx

@@ -1,4 +1,4 @@
-//! One file per endpoint. Each consists of a step over the account's draft, and the answer made
+//! One file per endpoint, or per group of small ones. Each consists of a step over the account's draft, and the answer made
 //! from what was committed.
 
 mod account_reset;
@@ -10,11 +10,13 @@ mod session_close;
 mod session_keepalive;
 mod session_open;
 mod session_request;
+mod settings;
+mod token_request;
 
 use crate::answer::Answered;
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::host::{Endpoint, Host};
-use crate::request::Input;
 
 /// Runs an endpoint. All of them need a login.
 pub(crate) async fn run<H: Host>(cx: &Context<H>, endpoint: Endpoint, caller: &Caller, input: &Input<'_>) -> Answered {
@@ -28,5 +30,10 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, endpoint: Endpoint, caller: &C
         Endpoint::AccountReset => account_reset::run(cx, caller, input).await,
         Endpoint::KeychainGet => keychain_get::run(cx, caller, input).await,
         Endpoint::KeychainSet => keychain_set::run(cx, caller, input).await,
+        Endpoint::TokenRequest => token_request::run(cx, caller, input).await,
+        Endpoint::SettingsGet => settings::get(cx, caller, input).await,
+        Endpoint::SettingsList => settings::list(cx, caller, input).await,
+        Endpoint::SettingsSet => settings::set(cx, caller, input).await,
+        Endpoint::SettingsReset => settings::reset(cx, caller, input).await,
     }
 }

@@ -4,9 +4,9 @@
 use keywright_wire::Reply;
 
 use crate::answer::{Failure, success};
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::host::Host;
-use crate::request::Input;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
     cx.step(caller, &[], |_, _| Ok(())).await?.answer(|()| Ok(success()))

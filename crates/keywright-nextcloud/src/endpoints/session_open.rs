@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, ok};
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::events::SESSION_OPENED;
-use crate::guard::{PROOF, denied, held_up, proof_refused, proven};
+use crate::guard::{PROOF, granted, held_up, proof_refused, proven};
 use crate::host::Host;
 use crate::keychain;
-use crate::request::Input;
 use crate::session::Session;
-use crate::session::list::Saving;
-use crate::token::{self, Tokens};
+use crate::session::list::Unproven;
+use crate::token::{self, Given, Tokens};
 
 type Keychain = Option<Zeroizing<String>>;
 
@@ -71,9 +71,9 @@ fn open<H: Host>(
     if !exists {
         // There is nothing to prove, so a proof is ignored (protocol § 2.5). The record's epoch
         // ends with the first challenge.
-        let saved = session.save(draft, Saving::Unproven)?;
+        let saved = session.save(draft, Unproven::Open)?;
         return Ok(match saved {
-            Ok(()) => Ok(draft.tentative(None)),
+            Ok(_) => Ok(draft.tentative(None)),
             Err(none) => Err(ApiError::BUSY.retry_after(none.retry_after)),
         });
     }
@@ -90,9 +90,7 @@ fn open<H: Host>(
             return Ok(Err(error));
         }
     };
-    if session.save(draft, Saving::Proven { user_key: &user_key, by: &prover })?.is_err() {
-        return Err(StepError::Misuse("a proven session always finds room"));
-    }
+    session.save_proven(draft, &user_key, &prover)?;
     proven(draft, caller)?;
     draft.event(&SESSION_OPENED);
     Ok(Ok(key.map(|_| keychain)))
@@ -112,8 +110,8 @@ fn prove<H: Host>(
 ) -> Result<Proved, StepError> {
     if !session.has_credit() {
         match token::asked(cx, draft, &sent.tokens)? {
-            Ok(true) => return prove_both(cx, caller, draft, session, sent, prover),
-            Ok(false) => {}
+            Ok(Some(given)) => return prove_both(cx, caller, draft, session, sent, given, prover),
+            Ok(None) => {}
             Err(error) => return Ok(Err(error)),
         }
     }
@@ -125,7 +123,7 @@ fn prove<H: Host>(
     if session.has_credit() && matches!(verification, Verification::Denied(_)) {
         session.charge_credit(draft)?;
     }
-    decide(cx, caller, draft, session, verification)
+    granted(cx, caller, draft, session, verification)
 }
 
 /// Checks the token and the passphrase of one request (`docs/decisions.md` 18). Both are held back
@@ -137,6 +135,7 @@ fn prove_both<'a, H: Host>(
     draft: &mut Draft<'a>,
     session: &mut Session,
     sent: &Sent<'_>,
+    given: Given<'_>,
     prover: Client,
 ) -> Result<Proved, StepError> {
     if sent.proof.is_ok()
@@ -145,7 +144,7 @@ fn prove_both<'a, H: Host>(
         let error = proof_refused(cx, caller, draft, session, &refusal)?;
         return with_tokens(cx, draft, session, sent, prover, error).map(Err);
     }
-    let tokens = match token::judge(cx, caller, draft, &sent.tokens, prover)? {
+    let tokens = match token::judge(cx, caller, draft, given, prover)? {
         Ok(tokens) => tokens,
         Err(error) => return Ok(Err(error)),
     };
@@ -167,7 +166,7 @@ fn prove_both<'a, H: Host>(
     if matches!(verification, Verification::Denied(_)) {
         session.keep_credit(draft)?;
     }
-    decide(cx, caller, draft, session, verification)
+    granted(cx, caller, draft, session, verification)
 }
 
 /// Returns the answer to a refused passphrase that came with tokens: the tokens' refusal, if it
@@ -181,10 +180,11 @@ fn with_tokens<H: Host>(
     prover: Client,
     error: ApiError,
 ) -> Result<ApiError, StepError> {
-    if session.is_authorized() || session.has_credit() || token::asked(cx, draft, &sent.tokens)? != Ok(true) {
+    if session.is_authorized() || session.has_credit() {
         return Ok(error);
     }
-    let refusal = token::refusal(cx, draft, &sent.tokens, prover)?;
+    let Ok(Some(given)) = token::asked(cx, draft, &sent.tokens)? else { return Ok(error) };
+    let refusal = token::refusal(cx, draft, given, prover)?;
     Ok(refusal.map_or(error, |refusal| error.or_longer(&refusal)))
 }
 
@@ -196,22 +196,6 @@ fn passphrase_refusal<H: Host>(
 ) -> Result<Option<Refusal>, StepError> {
     let Some(attempt) = cx.challenges.attempt_in(draft, prover)? else { return Ok(None) };
     guess::refuse(draft, &attempt)
-}
-
-/// Returns the answer to a verdict on an account's challenge.
-fn decide<H: Host>(
-    cx: &Context<H>,
-    caller: &Caller,
-    draft: &mut Draft<'_>,
-    session: &Session,
-    verification: Verification<Tentative<UserKey>>,
-) -> Result<Proved, StepError> {
-    match verification {
-        Verification::Granted(key) => Ok(Ok(key)),
-        Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID).map(Err),
-        Verification::Refused(refusal) => proof_refused(cx, caller, draft, session, &refusal).map(Err),
-        Verification::NoChallenge => Err(StepError::Misuse("a challenge that exists was not judged")),
-    }
 }
 
 fn keychain(

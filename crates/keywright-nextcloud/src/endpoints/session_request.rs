@@ -7,10 +7,10 @@ use keywright_wire::Reply;
 use serde_json::json;
 
 use crate::answer::{Failure, challenge, ok};
+use crate::body::Input;
 use crate::context::{Caller, Context};
 use crate::guard::held_up;
 use crate::host::Host;
-use crate::request::Input;
 use crate::token;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {

@@ -1,8 +1,7 @@
 //! The list of an account's sessions: which exist, how long they live, and which makes room for
 //! which.
 
-use keywright_challenge::UserKey;
-use keywright_core::{Client, UnixSeconds};
+use keywright_core::UnixSeconds;
 use keywright_store::{Draft, Members, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
@@ -77,15 +76,13 @@ impl Listed {
     }
 }
 
-/// Why a session is saved, which decides whose place it may take.
-#[derive(Clone, Copy)]
-pub(crate) enum Saving<'k> {
-    /// A request that has proven nothing: a reset code, a credit.
+/// Why a session that has proven nothing is saved, which decides whose place it may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unproven {
+    /// A request must keep something: a reset code, a credit.
     Asking,
     /// The session was opened without a challenge.
-    Unproven,
-    /// The session was opened by a client with a proof, which yielded the user key.
-    Proven { user_key: &'k UserKey, by: &'k Client },
+    Open,
 }
 
 /// There is no room for a session.
@@ -115,19 +112,15 @@ impl SessionList {
         self.entries.iter_mut().find(|entry| entry.selector == *selector)
     }
 
-    /// Makes room for one more among the live sessions. A request that has proven nothing takes the
-    /// place of the oldest session that has not either (`docs/decisions.md` 68). A session that is
-    /// opened takes an unauthorized one's place first. Only a proof ends a session that was opened
-    /// with one.
-    pub(super) fn make_room(&mut self, draft: &Draft<'_>, saving: Saving<'_>) -> Result<(), NoRoom> {
+    /// Makes room for one more among the live sessions, which has proven nothing. A request takes
+    /// the place of the oldest session that has not either (`docs/decisions.md` 68). A session that
+    /// is opened takes an unauthorized one's place first. None of this ends a session that was
+    /// opened with a proof.
+    pub(super) fn make_room(&mut self, draft: &Draft<'_>, saving: Unproven) -> Result<(), NoRoom> {
         while self.entries.len() >= MAX_SESSIONS {
-            // The list is in the order of creation: the first of its kind is the oldest.
-            let unauthorized = self.entries.iter().position(|entry| !entry.authorized);
-            let unproven = self.entries.iter().position(|entry| !entry.proven);
             let weakest = match saving {
-                Saving::Asking => unproven,
-                Saving::Unproven => unauthorized.or(unproven),
-                Saving::Proven { .. } => unauthorized.or(unproven).or(Some(0)),
+                Unproven::Asking => self.first_unproven(),
+                Unproven::Open => self.first_unauthorized().or_else(|| self.first_unproven()),
             };
             let Some(weakest) = weakest else {
                 let end = self.entries.iter().map(Listed::end).min().unwrap_or(draft.now());
@@ -136,5 +129,24 @@ impl SessionList {
             self.entries.remove(weakest);
         }
         Ok(())
+    }
+
+    /// Makes room for one that has proven the challenge: in the same order, and at last in the
+    /// place of the oldest.
+    pub(super) fn make_room_for_proof(&mut self) {
+        while self.entries.len() >= MAX_SESSIONS {
+            let weakest = self.first_unauthorized().or_else(|| self.first_unproven()).unwrap_or(0);
+            self.entries.remove(weakest);
+        }
+    }
+
+    /// Returns the place of the oldest unauthorized session. The list is in the order of creation.
+    fn first_unauthorized(&self) -> Option<usize> {
+        self.entries.iter().position(|entry| !entry.authorized)
+    }
+
+    /// Returns the place of the oldest session that has not proven the challenge.
+    fn first_unproven(&self) -> Option<usize> {
+        self.entries.iter().position(|entry| !entry.proven)
     }
 }

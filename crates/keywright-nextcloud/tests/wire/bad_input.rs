@@ -17,7 +17,6 @@ const POSTS: [&str; 4] = ["session/open", "account/challenge/set", "account/rese
 fn no_objects() -> Vec<Vec<u8>> {
     let deep = |open: &str, depth: usize| open.repeat(depth).into_bytes();
     let mut bodies: Vec<Vec<u8>> = [
-        "",
         " ",
         "null",
         "true",
@@ -177,13 +176,19 @@ async fn missing_members_are_400_or_the_protocols_401() {
 }
 
 #[tokio::test]
-async fn of_two_equal_members_the_last_counts_once() {
-    let (world, _, laptop) = settled().await;
-    let body = format!(r#"{{"challenge":"{}","challenge":"{}"}}"#, secret(1), secret(9));
-    laptop.clone().post_bytes("session/open", body.into_bytes()).await.fails(401, "ab6e13ba");
-    assert_eq!(world.charged("challenge").await, 1);
-    let body = format!(r#"{{"challenge":"{}","challenge":"{}"}}"#, secret(9), secret(1));
-    assert_eq!(laptop.clone().post_bytes("session/open", body.into_bytes()).await.status, 200);
+async fn an_object_that_names_a_member_twice_is_400_and_no_guess() {
+    let (world, phone, laptop) = settled().await;
+    let before = world.scan().await;
+    for (one, other) in [(1, 9), (9, 1), (1, 1)] {
+        let body = format!(r#"{{"challenge":"{}","challenge":"{}"}}"#, secret(one), secret(other));
+        laptop.clone().post_bytes("session/open", body.into_bytes()).await.fails(400, "0");
+    }
+    for body in [r#"{"token":{"totp":"1","totp":"2"}}"#, r#"{"a":1,"\u0061":1}"#, r#"{"a":[{"b":1,"b":1}]}"#] {
+        for path in POSTS {
+            phone.clone().post_bytes(path, body.into()).await.fails(400, "0");
+        }
+    }
+    assert_eq!(world.scan().await, before);
 }
 
 #[tokio::test]
@@ -215,7 +220,6 @@ async fn odd_paths_are_404_and_write_nothing() {
     for path in [
         "..",
         "../1.0/session/open",
-        "session//open",
         "session/open%00",
         "session%2Fopen",
         "account/reset;x",
@@ -279,7 +283,10 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| tokio::runtime::Builder::ne
 
 /// Whether an answer may have written: what was granted, a wrong guess of 64 bytes, a pending reset.
 fn may_write(path: &str, answer: &Answer) -> bool {
-    answer.status < 300 || answer.error().1 == "ab6e13ba" || (path == "account/reset" && answer.status == 403)
+    answer.status < 300
+        || answer.body.is_empty()
+        || answer.error().1 == "ab6e13ba"
+        || (path == "account/reset" && answer.status == 403)
 }
 
 proptest! {
@@ -297,7 +304,7 @@ proptest! {
             let (world, phone, laptop) = settled().await;
             let mut client = if authorized { phone } else { laptop };
             let before = left(&world, endpoint.path()).await;
-            let uri = format!("{BASE_PATH}{}{query}", endpoint.path());
+            let uri = format!("{BASE_PATH}{}{query}", endpoint.path().replace("{provider}", "totp"));
             let request = client.request(method, endpoint.path()).uri(uri).header("content-type", "application/json");
             let answer = client.send(request.body(body).unwrap()).await;
             assert!(answer.status < 500, "{endpoint}: {answer:?}");

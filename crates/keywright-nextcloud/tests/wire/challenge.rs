@@ -160,9 +160,8 @@ async fn the_old_secret_is_judged_before_the_new_one_and_its_verdict_is_committe
 
 #[tokio::test]
 async fn a_switched_off_encryption_is_500_and_changes_nothing() {
-    let mut policy = NextcloudPolicy::default();
-    policy.client_side_encryption = false;
-    let world = World::with(policy).await;
+    let off = NextcloudPolicy::builder().client_side_encryption(false).build().unwrap();
+    let world = World::with(off.clone()).await;
     let before = world.scan().await;
     let mut client = world.token("phone");
     client.set(&secret(1), None).await.fails(500, "adca63f1");
@@ -171,8 +170,6 @@ async fn a_switched_off_encryption_is_500_and_changes_nothing() {
     // Where there is a challenge from before, nor can it be changed or guessed at.
     let world = World::new().await;
     let mut phone = world.with_challenge().await;
-    let mut off = world.policy.clone();
-    off.client_side_encryption = false;
     phone.app = keywright_nextcloud::Nextcloud::new(world.driver.clone(), world.host.clone(), off).unwrap();
     let before = world.scan().await;
     phone.set(&secret(2), Some(&secret(1))).await.fails(500, "adca63f1");

@@ -17,8 +17,7 @@ const HOSTILE: &str = "203.0.113.9";
 async fn every_act_names_its_slots_at_once() {
     for reset in [ResetStyle::Code, ResetStyle::Wait] {
         let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-        let mut policy = NextcloudPolicy::default();
-        policy.reset = reset;
+        let policy = NextcloudPolicy::builder().reset(reset).build().unwrap();
         let world = World::on(store.clone(), policy).await;
         let once = |act: &str| {
             let extra = store.extra_rounds();

@@ -8,6 +8,7 @@ mod bad_input;
 mod busy;
 mod challenge;
 mod faults;
+mod first_contact;
 mod guesses;
 mod loads;
 mod races;

@@ -164,6 +164,17 @@ async fn a_code_opens_once_in_every_protocol() {
     world.token("t1").open_totp(&secret(1), &code(30)).await.is(200, opened());
 }
 
+/// Applications show and copy codes in groups (`docs/decisions.md` 67).
+#[tokio::test]
+async fn a_code_may_be_typed_in_groups() {
+    let world = world().await;
+    let grouped = |code: &str, with: &str| format!("{}{with}{}", &code[..3], &code[3..]);
+    world.token("laptop").open_totp(&secret(1), &grouped(&code(0), " ")).await.is(200, opened());
+    world.clock.advance(30);
+    world.token("t1").open_totp(&secret(1), &grouped(&code(30), "-")).await.is(200, opened());
+    assert_eq!(charged(&world, "totp").await, 0);
+}
+
 #[tokio::test]
 async fn the_token_is_judged_before_the_passphrase_and_only_a_guess_is_charged() {
     let world = world().await;
@@ -367,8 +378,7 @@ async fn a_change_of_factors_ends_the_sessions() {
 
 #[tokio::test]
 async fn a_policy_can_offer_tokens_without_requiring_them() {
-    let mut policy = NextcloudPolicy::default();
-    policy.require_token = false;
+    let policy = NextcloudPolicy::builder().require_token(false).build().unwrap();
     let world = World::with(policy).await;
     enrolled(&world).await;
     let mut laptop = world.token("laptop");

@@ -328,8 +328,7 @@ proptest! {
         steps in prop::collection::vec(both(), 1..60), back in jump(),
     ) {
         block_on(async {
-            let mut policy = NextcloudPolicy::default();
-            policy.require_token = false;
+            let policy = NextcloudPolicy::builder().require_token(false).build().unwrap();
             let world = World::with(policy).await;
             world.with_challenge().await;
             enrol(&world).await;

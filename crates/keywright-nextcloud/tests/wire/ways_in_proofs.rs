@@ -126,8 +126,7 @@ async fn shut_out_of_the_challenge(world: &World) {
 
 #[tokio::test]
 async fn at_the_challenge_a_proof_of_it_or_of_a_factor_lets_a_client_in() {
-    let mut policy = NextcloudPolicy::default();
-    policy.require_token = false;
+    let policy = NextcloudPolicy::builder().require_token(false).build().unwrap();
     let world = World::with(policy).await;
     world.with_challenge().await;
     shut_out_of_the_challenge(&world).await;

@@ -1,9 +1,9 @@
 //! Checks that no nonce occurs twice and that none is still the one from before.
 //!
 //! Nearly every submission has no repetition, so that case must be quick. A table of fingerprints
-//! never misses a repetition but may suspect one that is none. Only suspects are compared, by
-//! sorting them. A client that makes fingerprints collide gains nothing but a refusal or a sort, so
-//! the table needs no secret.
+//! never misses a repetition, but may suspect one where there is none. Only suspects are compared,
+//! by sorting them. A client that makes fingerprints collide gains nothing but a refusal or a sort,
+//! so the table needs no secret.
 
 use keywright_store::RowMarks;
 

@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::entry::{Member, Read};
 use super::{Body, CipherList};
 use crate::fingerprint::fingerprint;
-use crate::format::Format;
+use crate::format::{Format, Malformed};
 use crate::parse::id::parse_id;
 use crate::policy::Limits;
 use crate::report::{Difference, Fault};
@@ -23,6 +23,17 @@ pub(crate) struct Entry {
     /// is malformed.
     start: u32,
     /// The fingerprint of the nonce, so that a check need not read the body again.
+    print: u32,
+}
+
+/// A text that is well-formed and longer than the limit. Its entry has no text unless the text is
+/// [accepted](Submission::accepting_long).
+#[derive(Debug, Clone, Copy)]
+struct LongText {
+    /// The index of its entry.
+    entry: usize,
+    start: u32,
+    length: usize,
     print: u32,
 }
 
@@ -43,6 +54,8 @@ pub struct Submission<'b> {
     /// The texts that do not occur literally in the body.
     spill: Vec<u8>,
     entries: Vec<Entry>,
+    /// The well-formed texts beyond the length limit.
+    long: Vec<LongText>,
     /// The number of all entries that were sent, including those without a usable id and those
     /// beyond the limit.
     sent: usize,
@@ -53,7 +66,8 @@ pub struct Submission<'b> {
 impl<'b> Submission<'b> {
     pub(super) fn new(list: &CipherList<'b>) -> Self {
         let (spill, entries) = (Vec::new(), Vec::new());
-        Self { body: list.body, spill, entries, sent: 0, faults: Difference::none(), format: list.format }
+        let (long, faults) = (Vec::new(), Difference::none());
+        Self { body: list.body, spill, entries, long, sent: 0, faults, format: list.format }
     }
 
     /// Returns how many entries were sent, including faulty ones.
@@ -87,7 +101,8 @@ impl<'b> Submission<'b> {
     #[must_use]
     pub fn memory(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(size_of::<Entry>());
-        self.spill.capacity().saturating_add(entries)
+        let long = self.long.capacity().saturating_mul(size_of::<LongText>());
+        self.spill.capacity().saturating_add(entries).saturating_add(long)
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -111,6 +126,26 @@ impl<'b> Submission<'b> {
                 text.get(..u32::from_le_bytes(*len) as usize)
             }
         }
+    }
+
+    /// Returns the ids of the entries whose texts are well-formed and longer than the limit.
+    pub(crate) fn long_ids(&self) -> Vec<CipherId> {
+        self.long.iter().filter_map(|long| self.entries.get(long.entry)).map(|entry| entry.id).collect()
+    }
+
+    /// Returns the submission with the texts beyond the limit that `accepts`, by id and length in
+    /// bytes, like any other text.
+    pub(crate) fn accepting_long(&self, accepts: impl Fn(CipherId, usize) -> bool) -> Self {
+        let mut accepting = self.clone();
+        for long in &self.long {
+            if let Some(entry) = accepting.entries.get_mut(long.entry)
+                && accepts(entry.id, long.length)
+            {
+                (entry.start, entry.print) = (long.start, long.print);
+                accepting.faults.forget_id(Fault::MalformedText, entry.id);
+            }
+        }
+        accepting
     }
 
     pub(crate) fn format(&self) -> &dyn Format {
@@ -158,10 +193,14 @@ impl<'b> Submission<'b> {
             Member::Text(text) => parse_id(text),
             _ => None,
         };
-        let text = match read.text {
-            Member::Text(text) => limits.check(self.format, &text).ok().map(|nonce| (text, nonce)),
-            _ => None,
-        };
+        let (mut text, mut long) = (None, None);
+        if let Member::Text(sent) = read.text {
+            match limits.check(self.format, &sent) {
+                Ok(nonce) => text = Some((sent, nonce)),
+                Err(Malformed::TooLong) => long = id.and_then(|_| self.long_text(&sent)),
+                Err(_) => {}
+            }
+        }
         // Without an id there is no need to keep a text.
         let kept = match id {
             Some(_) => text.and_then(|(text, nonce)| Some((self.keep(text)?, fingerprint(nonce)))),
@@ -182,8 +221,17 @@ impl<'b> Submission<'b> {
         }
         if let Some(id) = id {
             let (start, print) = kept.unwrap_or((NO_TEXT, 0));
+            self.long.extend(long);
             self.push(Entry { id, start, print });
         }
+    }
+
+    /// Returns a text beyond the limit that the next entry has, if it is well-formed and lies in
+    /// the body as it is. It is never copied.
+    fn long_text(&self, text: &str) -> Option<LongText> {
+        let start = u32::try_from(self.place_of(text)?).ok().filter(|&start| start != NO_TEXT)?;
+        let nonce = self.format.check(text.as_bytes()).ok()?;
+        Some(LongText { entry: self.entries.len(), start, length: text.len(), print: fingerprint(nonce) })
     }
 
     /// Returns the position of a text, or `None` beyond 4 GiB. A text that is not enclosed in

@@ -40,7 +40,12 @@ impl Vaults {
     /// the client read last, if that is known; if it is not the current one, the fault is
     /// [`Fault::Stale`](crate::Fault::Stale).
     ///
-    /// Sealing takes 0.4 to 1 µs per 400 bytes on the calling thread.
+    /// A text beyond the limit of the submission is accepted if the cipher that it replaces has one
+    /// that is at least as long: a vault that came in under a higher limit can be re-encrypted under
+    /// a lower one (`docs/decisions.md` 62).
+    ///
+    /// Sealing takes 0.4 to 1 µs per 400 bytes on the calling thread. To do that elsewhere, use
+    /// [`manifest`](Self::manifest) and [`plan_against`](Self::plan_against).
     ///
     /// # Errors
     /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
@@ -52,7 +57,49 @@ impl Vaults {
         known: Option<Revision>,
     ) -> Result<PlanOutcome, VaultError> {
         let manifest = self.manifest(account).await?;
-        Ok(match submission.against_known(&manifest, known) {
+        let accepting = self.accepting_long(account, submission).await?;
+        self.plan_against(account, accepting.as_ref().unwrap_or(submission), &manifest, known)
+    }
+
+    /// Returns the submission with the texts beyond its limit that replace texts at least as long,
+    /// or `None` if there are none beyond the limit. Pass it to
+    /// [`plan_against`](Self::plan_against).
+    ///
+    /// # Errors
+    /// Returns a [`VaultError`] if the store fails, the account is busy, or one of these ciphers is
+    /// damaged.
+    pub async fn accepting_long<'b>(
+        &self,
+        account: &AccountId,
+        submission: &Submission<'b>,
+    ) -> Result<Option<Submission<'b>>, VaultError> {
+        let ids = submission.long_ids();
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let Some(existing) = self.existing(account, &ids).await? else { return Ok(None) };
+        // If the vault has changed since its manifest was read, no swap of the plan succeeds.
+        let accepts = |id, length| {
+            let stored = existing.text_bytes(id);
+            stored.is_some_and(|stored| u64::try_from(length).is_ok_and(|length| length <= stored))
+        };
+        Ok(Some(submission.accepting_long(accepts)))
+    }
+
+    /// Checks a submission like [`plan`](Self::plan), against a manifest that was read before, and
+    /// seals it. It does not wait for anything; for a large vault it computes for as long as the
+    /// whole of `plan`.
+    ///
+    /// # Errors
+    /// Returns a [`VaultError`] if the generator fails or a text cannot be sealed.
+    pub fn plan_against(
+        &self,
+        account: &AccountId,
+        submission: &Submission<'_>,
+        manifest: &VaultManifest,
+        known: Option<Revision>,
+    ) -> Result<PlanOutcome, VaultError> {
+        Ok(match submission.against_known(manifest, known) {
             Ok(plan) => {
                 PlanOutcome::Ready(plan.seal(account, self.steps.policy().at_rest(), &**self.driver.entropy())?)
             }

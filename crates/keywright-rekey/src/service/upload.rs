@@ -67,6 +67,8 @@ impl Vaults {
         upload: StageId,
         part: &Submission<'_>,
     ) -> Result<PartOutcome, VaultError> {
+        let accepting = self.accepting_long(account, part).await?;
+        let part = accepting.as_ref().unwrap_or(part);
         if let Some(faults) = faults(part) {
             return Ok(PartOutcome::Refused(faults));
         }

@@ -113,6 +113,11 @@ impl Existing {
         self.found(id).is_some()
     }
 
+    /// Returns the length of a cipher's text as sent, in bytes, if it was requested and exists.
+    pub(crate) fn text_bytes(&self, id: CipherId) -> Option<u64> {
+        self.found(id).map(|found| found.text_bytes)
+    }
+
     fn found(&self, id: CipherId) -> Option<&Found> {
         self.found.binary_search_by_key(&id, Found::id).ok().and_then(|at| self.found.get(at))
     }
@@ -159,6 +164,7 @@ pub(crate) fn edit(
     let rows = rows(draft, policy, &head, edit)?;
     head.set_digest(head.digest().replace(&head.digest_key, &gone, rows.iter().map(|row| &row.marks)));
     head.text_bytes = bytes;
+    head.edits = head.edits.saturating_add(1);
     head.as_sent |= policy.at_rest() == AtRest::AsSent && !edit.put.is_empty();
     draft.put(VAULT, &head)?;
     draft.write_vault(VaultWrite::Edit { put: rows, delete: deleted(edit) })?;

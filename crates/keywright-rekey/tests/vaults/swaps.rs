@@ -1,10 +1,14 @@
 //! All ciphers or none are swapped, and nothing that was written in the meantime is overwritten.
 
 use keywright_rekey::events::VAULT_SWAPPED;
-use keywright_rekey::{Edit, EditOutcome, Fault, Swap, SwapOutcome, VAULT_SLOT, VaultError};
+use keywright_rekey::{
+    CipherList, Edit, EditOutcome, Fault, Hex, Limits, PartOutcome, Submission, Swap, SwapOutcome, UploadStart,
+    VAULT_SLOT, VaultError,
+};
 use keywright_store::{CipherId, Draft, StepError, TransactError, Which};
+use serde::de::DeserializeSeed;
 
-use crate::world::{World, anew, body, id, put, read_text, set_key, submission, text};
+use crate::world::{CLIENT_SLOTS, World, anew, body, id, put, read_text, set_key, submission, text};
 
 #[tokio::test]
 async fn a_swap_replaces_texts_moves_the_epochs_and_leaves_notes() {
@@ -226,5 +230,53 @@ async fn the_callers_own_step_falls_with_the_swap() {
             vaults.swap(&world.account, &submission(&body), None, &[], |_| Err::<(), _>(StepError::Crypto)).await;
         assert!(matches!(failed, Err(VaultError::Transact(TransactError::Step(StepError::Crypto)))));
         assert_eq!(world.check_swaps().await, 0);
+    }
+}
+
+/// Reads a batch under a limit below the length of any text.
+fn low(body: &[u8]) -> Submission<'_> {
+    let limits = Limits::builder().max_text(60).build().unwrap();
+    CipherList::new(body, limits, &Hex).deserialize(&mut serde_json::Deserializer::from_slice(body)).unwrap()
+}
+
+/// `docs/decisions.md` 62: a vault that came in under a higher limit can be re-encrypted, at once or in parts.
+#[tokio::test]
+async fn under_a_lowered_limit_a_text_may_be_as_long_as_the_one_that_it_replaces() {
+    for world in World::both() {
+        let vaults = world.register(4).await;
+        let longer = |number: u32| (id(number), format!("{}00", text(2, number)));
+        let mut texts: Vec<_> = (0..3).map(|number| (id(number), text(2, number))).collect();
+        texts.push(longer(3));
+        let batch = body(texts);
+        let batch = low(&batch);
+        assert_eq!(batch.faults().count(Fault::MalformedText), 4, "by itself each is too long");
+        let swap = vaults.swap(&world.account, &batch, None, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
+        let Swap::Refused(difference) = swap else { panic!() };
+        assert_eq!((difference.count(Fault::MalformedText), difference.ids(Fault::MalformedText)), (1, &[id(3)][..]));
+        // Nor does a cipher that the vault does not have.
+        let batch = body((0..5).map(|number| (id(number), text(2, number))));
+        let swap = vaults.swap(&world.account, &low(&batch), None, CLIENT_SLOTS, |draft| set_key(draft, 2)).await;
+        let Swap::Refused(difference) = swap.unwrap() else { panic!() };
+        let faults: Vec<Fault> = difference.faults().collect();
+        assert_eq!(faults, [Fault::Unknown, Fault::MalformedText]);
+
+        let batch = anew(&world.contents().await, 2);
+        let swap = vaults.swap(&world.account, &low(&batch), None, CLIENT_SLOTS, |draft| set_key(draft, 2)).await;
+        assert!(matches!(swap.unwrap(), Swap::Done { ciphers: 4, .. }));
+        world.check().await;
+
+        let UploadStart::Begun { upload, .. } = vaults.begin_upload(&world.account, None, world.at(600)).await.unwrap()
+        else {
+            panic!()
+        };
+        let part = body([longer(0)]);
+        let kept = vaults.put_part(&world.account, upload, &low(&part)).await.unwrap();
+        assert!(matches!(kept, PartOutcome::Refused(_)), "{kept:?}");
+        let part = anew(&world.contents().await, 3);
+        let kept = vaults.put_part(&world.account, upload, &low(&part)).await.unwrap();
+        assert!(matches!(kept, PartOutcome::Kept { ciphers: 4 }), "{kept:?}");
+        let finished = vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 3)).await;
+        assert!(matches!(finished.unwrap(), Swap::Done { .. }));
+        world.check().await;
     }
 }

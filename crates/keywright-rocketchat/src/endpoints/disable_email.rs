@@ -10,11 +10,12 @@ use crate::factors::end_other_logins_by_policy;
 use crate::guard::Guard;
 use crate::host::{Endpoint, Host};
 use crate::method::Demand;
-use crate::request::{Input, Target};
+use crate::params::Target;
+use crate::request::SentCode;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, sent: &SentCode) -> Result<Reply, Failure> {
     let act = Act::new(Endpoint::DisableEmail, Target::Own);
-    let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::Enrolled };
+    let guard = Guard { cx, caller, sent, act, demand: Demand::Enrolled };
     guard
         .run(|draft, proof| {
             if cx.factors.set_email_in(draft, false)? {

@@ -11,14 +11,15 @@ use crate::factors::end_other_logins;
 use crate::guard::Guard;
 use crate::host::{Endpoint, Host};
 use crate::method::Demand;
-use crate::request::{Input, Target};
+use crate::params::Target;
+use crate::request::SentCode;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, sent: &SentCode) -> Result<Reply, Failure> {
     if caller.user.verified_emails.is_empty() || caller.user.has_unverified_email {
         return Err(ApiError::not_allowed().into());
     }
     let act = Act::new(Endpoint::EnableEmail, Target::Own);
-    let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::ToAdd };
+    let guard = Guard { cx, caller, sent, act, demand: Demand::ToAdd };
     guard
         .run(|draft, proof| {
             if cx.factors.set_email_in(draft, true)? {

@@ -6,9 +6,15 @@ use keywright_wire::Reply;
 use crate::answer::Failure;
 use crate::context::{Caller, Context};
 use crate::host::{Endpoint, Host};
-use crate::request::Input;
+use crate::params::Target;
+use crate::request::SentCode;
 use crate::reset;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
-    reset::run(cx, caller, input, Endpoint::ResetE2eKey).await
+pub(crate) async fn run<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    sent: &SentCode,
+    target: &Target,
+) -> Result<Reply, Failure> {
+    reset::run(cx, caller, sent, target, Endpoint::ResetE2eKey).await
 }

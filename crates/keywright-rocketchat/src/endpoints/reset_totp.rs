@@ -7,12 +7,18 @@ use crate::answer::Failure;
 use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::host::{Endpoint, Host};
-use crate::request::Input;
+use crate::params::Target;
+use crate::request::SentCode;
 use crate::reset;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn run<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    sent: &SentCode,
+    target: &Target,
+) -> Result<Reply, Failure> {
     if !cx.policy.enabled {
         return Err(ApiError::two_factor_off().into());
     }
-    reset::run(cx, caller, input, Endpoint::ResetTotp).await
+    reset::run(cx, caller, sent, target, Endpoint::ResetTotp).await
 }

@@ -9,12 +9,11 @@ use keywright_wire::Reply;
 use crate::act::Act;
 use crate::answer::{Failure, success};
 use crate::context::Context;
-use crate::guard::send_code;
 use crate::host::{Host, Named};
-use crate::request::Input;
+use crate::second_factor::send_code;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
-    match resend(cx, input).await {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, name: &str) -> Result<Reply, Failure> {
+    match resend(cx, name).await {
         Ok(()) => {}
         Err(Failure::Due(failure)) if !failure.is_busy() => {
             tracing::error!(error = &failure as &dyn std::error::Error, "a code was not sent again");
@@ -25,8 +24,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Ok(success())
 }
 
-async fn resend<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failure> {
-    let name = input.email_or_username()?;
+async fn resend<H: Host>(cx: &Context<H>, name: &str) -> Result<(), Failure> {
     let user = cx.host.find_user(Named::EmailOrUsername(name)).await?;
     let user = user.filter(|user| !user.verified_emails.is_empty());
     // A name that does not exist gets the same read, at a partition that is empty.
@@ -39,7 +37,7 @@ async fn resend<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failu
     let mail = cx.driver.run(&partition, SLOTS, resend).await?;
     if let (Some(user), Some(mail)) = (user, mail) {
         // Its failure is in the log; the answer is the same.
-        let _ = send_code(cx, &user, &mail).await;
+        let _ = send_code(cx, &user, &mail, None).await;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `GET users.totp.codesRemaining`: returns how many recovery codes are unused.
+//! `GET users.totpCodesRemaining`: returns how many recovery codes are unused.
 
 use keywright_store::Plain;
 use keywright_twofactor::SLOTS;
@@ -8,9 +8,8 @@ use serde_json::json;
 use crate::answer::{Failure, ok};
 use crate::context::{Caller, Context};
 use crate::host::Host;
-use crate::request::Input;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Reply, Failure> {
     let remaining = cx
         .step_for(caller, SLOTS, |draft| {
             // Nothing is written, but the answer is only for a login that is still valid: the batch

@@ -1,4 +1,4 @@
-//! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate`
+//! `POST users.enableTotp`: begins an enrolment. What is active stays active; only `validate`
 //! changes that.
 
 use keywright_core::SessionId;
@@ -14,21 +14,17 @@ use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::host::{Endpoint, Host};
 use crate::method::Demand;
-use crate::policy::TOTP_DIGITS;
-use crate::request::{Input, Target};
+use crate::params::Target;
+use crate::request::SentCode;
 
 /// The device's name in the account's list, because the protocol has none.
 const DEVICE: &str = "Rocket.Chat";
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
-    if cx.policy.two_factor.parameters().digits() != TOTP_DIGITS {
-        tracing::error!("the policy's devices do not show codes of this wire");
-        return Err(ApiError::not_allowed().into());
-    }
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, sent: &SentCode) -> Result<Reply, Failure> {
     // This check and the next come before the second factor, so that no code is spent for them.
     let name = caller.user.username.as_deref().unwrap_or_default();
     if KeyUri::check_label(Some(&cx.policy.issuer), name).is_err() {
-        tracing::error!("the policy's issuer, or a username, makes no label of an otpauth URI");
+        tracing::error!("a username makes no label of an otpauth URI");
         return Err(ApiError::not_allowed().into());
     }
     if has_totp(cx, caller).await? {
@@ -36,10 +32,10 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     }
     let session = cx.session(caller);
     let act = Act::new(Endpoint::TotpEnable, Target::Own);
-    let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::ToAdd };
+    let guard = Guard { cx, caller, sent, act, demand: Demand::ToAdd };
     let begun = guard.run(|draft, _| begin(cx, draft, session)).await?;
     let Some(device) = begun else { return Err(ApiError::already_enabled().into()) };
-    let uri = device.uri(&cx.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
+    let uri = device.uri(&cx.policy.issuer, name).map_err(|_| ApiError::not_allowed())?;
     Ok(ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()})))
 }
 

@@ -1,5 +1,6 @@
-//! `POST users.totp.regenerateCodes`: replaces the recovery codes, with a code of either kind.
+//! `POST users.regenerateTotpCodes`: replaces the recovery codes, with a code of either kind.
 
+use keywright_core::SecretString;
 use keywright_twofactor::{SLOTS, VerifyOutcome, recovery::Liveness};
 use keywright_wire::Reply;
 
@@ -8,13 +9,12 @@ use crate::context::{Caller, Context};
 use crate::error::{ApiError, Wait};
 use crate::factors::{self, end_other_logins_by_policy};
 use crate::host::{Endpoint, Host};
-use crate::request::Input;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
-    let code = input.code()?;
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, code: &SecretString) -> Result<Reply, Failure> {
+    let prover = cx.prover(caller);
     let judged = cx
         .step_for(caller, SLOTS, |draft| {
-            Ok(match factors::verify_code(cx, draft, caller, code, Endpoint::TotpRegenerateCodes)? {
+            Ok(match factors::verify_code(cx, draft, &prover, code, Endpoint::TotpRegenerateCodes)? {
                 VerifyOutcome::Granted(proof) => {
                     let made = cx.factors.make_recovery_in(draft, Liveness::Now, caller.client(draft))?;
                     end_other_logins_by_policy(cx, draft, caller)?;

@@ -1,7 +1,8 @@
-//! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery
+//! `POST users.validateTotp`: the first code of a new device makes it active, shows the recovery
 //! codes, and ends all other logins. Only the login that began the enrolment can do so. An
 //! enrolling code is never charged, because its secret was just shown to the caller.
 
+use keywright_core::SecretString;
 use keywright_twofactor::{EnrolmentOutcome, SLOTS, recovery::Liveness};
 use keywright_wire::Reply;
 
@@ -10,10 +11,8 @@ use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::factors::end_other_logins;
 use crate::host::Host;
-use crate::request::Input;
 
-pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
-    let code = input.code()?;
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, code: &SecretString) -> Result<Reply, Failure> {
     let session = cx.session(caller);
     let made = cx
         .step_for(caller, SLOTS, |draft| {

@@ -50,14 +50,14 @@ async fn other_endpoints_have_shapes_too() {
     let world = World::new().await;
     let (client, before) = (world.client(USER), world.scan().await);
     let code = world.totp(USER);
-    for path in ["users.totp.validate", "users.totp.disable", "users.totp.regenerateCodes"] {
+    for path in ["users.validateTotp", "users.disableTotp", "users.regenerateTotpCodes"] {
         for body in
             [json!({}), json!({"code": 123_456}), json!({"code": null}), json!({"code": code, "x": 1}), json!([])]
         {
             client.post(path).json(&body).send().await.fails("invalid-params");
         }
     }
-    for path in ["users.totp.enable", "users.2fa.enableEmail", "users.2fa.disableEmail"] {
+    for path in ["users.enableTotp", "users.2fa.enableEmail", "users.2fa.disableEmail"] {
         client.post(path).json(&json!({"code": code})).code(&code).send().await.fails("invalid-params");
     }
     for body in [json!({}), json!({"emailOrUsername": 1}), json!({"emailOrUsername": "a", "b": "c"})] {
@@ -102,11 +102,11 @@ async fn who_is_not_logged_in_gets_one_answer() {
         for (method, path) in [
             ("POST", "users.resetE2EKey"),
             ("POST", "users.resetTOTP"),
-            ("POST", "users.totp.enable"),
-            ("POST", "users.totp.validate"),
-            ("POST", "users.totp.disable"),
-            ("POST", "users.totp.regenerateCodes"),
-            ("GET", "users.totp.codesRemaining"),
+            ("POST", "users.enableTotp"),
+            ("POST", "users.validateTotp"),
+            ("POST", "users.disableTotp"),
+            ("POST", "users.regenerateTotpCodes"),
+            ("GET", "users.totpCodesRemaining"),
             ("POST", "users.2fa.enableEmail"),
             ("POST", "users.2fa.disableEmail"),
         ] {
@@ -139,7 +139,7 @@ async fn only_the_right_method_and_path_act() {
         let answer = client.request(method, "users.resetE2EKey").code(&code).send().await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
-    assert_eq!(client.request("POST", "users.totp.codesRemaining").send().await.header("allow"), Some("GET, OPTIONS"));
+    assert_eq!(client.request("POST", "users.totpCodesRemaining").send().await.header("allow"), Some("GET, OPTIONS"));
     let answer = client.request("OPTIONS", "users.resetE2EKey").code(&code).send().await;
     assert_eq!((answer.status, answer.body.len()), (204, 0));
     for path in ["users.resetE2EKey/", "users.resetE2Ekey", "users.resetE2EKey%20", "", "../v1/users.resetE2EKey"] {
@@ -151,11 +151,10 @@ async fn only_the_right_method_and_path_act() {
 
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_413_in_the_protocols_form() {
-    let mut policy = keywright_rocketchat::RocketChatPolicy::default();
-    policy.max_body = 100;
+    let policy = keywright_rocketchat::RocketChatPolicy::builder().max_body(1_024).build().unwrap();
     let world = World::with(policy).await;
     let (client, code) = (world.client(ADMIN), world.totp(ADMIN));
-    let answer = client.post("users.resetE2EKey").json(&json!({"userId": "x".repeat(100)})).code(&code).send().await;
+    let answer = client.post("users.resetE2EKey").json(&json!({"userId": "x".repeat(1_100)})).code(&code).send().await;
     assert_eq!((answer.status, answer.json()["errorType"].as_str()), (413, Some("invalid-params")));
     client.reset().code(&code).send().await.succeeds();
 }

@@ -12,9 +12,8 @@ fn policies() -> Vec<RocketChatPolicy> {
     for (enabled, by_totp, by_email) in
         [(true, true, true), (true, false, true), (true, true, false), (true, false, false), (false, true, true)]
     {
-        let mut policy = RocketChatPolicy::default();
-        (policy.enabled, policy.by_totp, policy.by_email) = (enabled, by_totp, by_email);
-        policies.push(policy);
+        let policy = RocketChatPolicy::builder().enabled(enabled).by_totp(by_totp).by_email(by_email);
+        policies.push(policy.build().unwrap());
     }
     policies
 }
@@ -31,7 +30,7 @@ async fn is_proven_by(client: &Client, path: &str, method: &str) {
 #[tokio::test]
 async fn a_totp_device_guards_the_factors() {
     for policy in policies() {
-        let enabled = policy.enabled;
+        let enabled = policy.enabled();
         let world = World::with(policy.clone()).await;
         let client = world.client(ADMIN);
         is_proven_by(&client, "users.2fa.enableEmail", "totp").await;
@@ -48,8 +47,8 @@ async fn a_totp_device_guards_the_factors() {
 #[tokio::test]
 async fn mailed_codes_guard_the_factors() {
     for policy in policies() {
-        let enabled = policy.enabled;
-        let paths = ["users.totp.enable", "users.2fa.disableEmail", "users.resetTOTP"];
+        let enabled = policy.enabled();
+        let paths = ["users.enableTotp", "users.2fa.disableEmail", "users.resetTOTP"];
         for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
             let world = World::with(policy.clone()).await.without_totp(ADMIN).await.with_email(ADMIN).await;
             let client = world.client(ADMIN);
@@ -64,7 +63,7 @@ async fn mailed_codes_guard_the_factors() {
 #[tokio::test]
 async fn with_both_enrolled_a_change_of_factors_asks_for_the_device() {
     for policy in policies() {
-        let enabled = policy.enabled;
+        let enabled = policy.enabled();
         for path in ["users.resetTOTP", "users.2fa.disableEmail", "users.2fa.enableEmail"] {
             let world = World::with(policy.clone()).await.with_email(ADMIN).await;
             if !enabled && path == "users.resetTOTP" {
@@ -87,11 +86,11 @@ async fn with_both_enrolled_a_change_of_factors_asks_for_the_device() {
 #[tokio::test]
 async fn mailed_codes_without_an_address_still_guard_the_factors() {
     for policy in policies() {
-        let enabled = policy.enabled;
+        let enabled = policy.enabled();
         let world = World::with(policy).await.without_totp(ADMIN).await.with_email(ADMIN).await;
         world.host.change(ADMIN.id, |user| user.verified_emails.clear());
         let (client, before) = (world.client(ADMIN), world.scan().await);
-        let paths = ["users.totp.enable", "users.2fa.enableEmail", "users.2fa.disableEmail", "users.resetTOTP"];
+        let paths = ["users.enableTotp", "users.2fa.enableEmail", "users.2fa.disableEmail", "users.resetTOTP"];
         for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
             for code in ["", "123456", &ADMIN.password()] {
                 client.post(path).code(code).send().await.fails("error-not-allowed");
@@ -117,20 +116,18 @@ async fn recovery_codes_without_a_device_are_a_factor_too() {
         };
         world.step(ADMIN, import).await;
         let client = world.client(ADMIN);
-        is_proven_by(&client, "users.totp.enable", "totp").await;
-        assert_eq!(client.post("users.totp.enable").code(codes[0]).send().await.status, 200);
+        is_proven_by(&client, "users.enableTotp", "totp").await;
+        assert_eq!(client.post("users.enableTotp").code(codes[0]).send().await.status, 200);
     }
 }
 
 #[tokio::test]
 async fn with_nothing_enrolled_the_password_guards_the_factors() {
     let mut policies = policies();
-    let mut policy = RocketChatPolicy::default();
-    policy.password_fallback = false;
-    policies.push(policy);
+    policies.push(RocketChatPolicy::builder().password_fallback(false).build().unwrap());
     for policy in policies {
-        let fallback = policy.password_fallback;
-        let enabled = policy.enabled;
+        let fallback = policy.password_fallback();
+        let enabled = policy.enabled();
         let world = World::with(policy).await.without_totp(ADMIN).await;
         let client = world.client(ADMIN);
         if enabled {
@@ -142,7 +139,7 @@ async fn with_nothing_enrolled_the_password_guards_the_factors() {
         // A login token alone adds no factor, two-factor and the fallback on or off (`docs/decisions.md` 54, finding
         // A9).
         let before = world.scan().await;
-        for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+        for path in ["users.enableTotp", "users.2fa.enableEmail"] {
             for code in ["", "123456", &ADMIN.recovery_code(0), &TARGET.password()[1..]] {
                 let answer = client.post(path).code(code).send().await;
                 let error = if code.is_empty() { "totp-required" } else { "totp-invalid" };
@@ -150,10 +147,10 @@ async fn with_nothing_enrolled_the_password_guards_the_factors() {
             }
         }
         assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
-        client.post("users.totp.enable").code(&TARGET.password()).send().await.fails("totp-invalid");
+        client.post("users.enableTotp").code(&TARGET.password()).send().await.fails("totp-invalid");
         let device = world.step(ADMIN, |draft| world.factors().enrolled_in(draft)).await;
         assert!(!device.has_totp() && !device.pending && !device.email);
-        assert_eq!(client.post("users.totp.enable").code(&ADMIN.password()).send().await.status, 200);
+        assert_eq!(client.post("users.enableTotp").code(&ADMIN.password()).send().await.status, 200);
         client.post("users.2fa.enableEmail").code(&ADMIN.password()).send().await.succeeds();
         // For anything else the fallback decides.
         if enabled && !fallback {
@@ -169,7 +166,7 @@ async fn without_a_password_no_first_factor_is_added() {
     let world = World::password_only().await;
     world.host.change(ADMIN.id, |user| user.has_password = false);
     let (client, before) = (world.client(ADMIN), world.scan().await);
-    for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+    for path in ["users.enableTotp", "users.2fa.enableEmail"] {
         client.post(path).send().await.fails("totp-required");
         client.post(path).code(&ADMIN.password()).send().await.fails("totp-invalid");
     }
@@ -180,7 +177,7 @@ async fn without_a_password_no_first_factor_is_added() {
 #[tokio::test]
 async fn a_reset_of_the_keys_goes_by_what_is_offered() {
     for policy in policies() {
-        let (enabled, by_totp) = (policy.enabled, policy.by_totp);
+        let (enabled, by_totp) = (policy.enabled(), policy.by_totp());
         let world = World::with(policy).await;
         let client = world.client(ADMIN);
         match (enabled, by_totp) {

@@ -1,9 +1,7 @@
-//! Devices with other than six digits: not enrolled here, and checked by their own number of
-//! digits.
+//! Devices with other than six digits, which come from elsewhere: checked by their own number of
+//! digits. That a policy enrols none is a test of the policy.
 
-use keywright_rocketchat::RocketChatPolicy;
-use keywright_twofactor::recovery::Preset;
-use keywright_twofactor::{Algorithm, DeviceImport, ImportedDevice, Parameters, TotpSecret, TwoFactorPolicy};
+use keywright_twofactor::{Algorithm, DeviceImport, ImportedDevice, Parameters, TotpSecret};
 
 use crate::support::{ADMIN, TARGET, World};
 
@@ -35,19 +33,6 @@ fn code(world: &World, digits: u8, steps: u64) -> String {
 /// Wrong guesses at time-based codes and at recovery codes.
 async fn charged(world: &World) -> (u64, u64) {
     (world.charged(ADMIN, "totp").await, world.charged(ADMIN, "recovery").await)
-}
-
-#[tokio::test]
-async fn a_policy_with_other_devices_enrols_none() {
-    for digits in [7, 8] {
-        let mut policy = RocketChatPolicy::default();
-        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(digits);
-        policy.two_factor = builder.build().unwrap();
-        let world = World::with(policy).await.without_totp(ADMIN).await;
-        let before = world.scan().await;
-        world.client(ADMIN).post("users.totp.enable").send().await.fails("error-not-allowed");
-        assert_eq!(world.scan().await, before);
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::support::{ADMIN, Answer, Call, Client, Person, USER, World, code_of};
 
 /// Begins the enrolment of the first factor: the password is proven.
 async fn enable(client: &Client, person: Person) -> Answer {
-    client.post("users.totp.enable").code(&person.password()).method("password").send().await
+    client.post("users.enableTotp").code(&person.password()).method("password").send().await
 }
 
 pub(crate) async fn with_code(client: &Client, path: &str, code: &str) -> Answer {
@@ -40,7 +40,7 @@ fn codes_of(answer: &Answer) -> Vec<String> {
 /// Enrols the first device and returns its secret and the recovery codes.
 pub(crate) async fn enrolled(world: &World, client: &Client, person: Person) -> (Vec<u8>, Vec<String>) {
     let secret = decode(enable(client, person).await.json()["secret"].as_str().unwrap());
-    let answer = with_code(client, "users.totp.validate", &code_of(&secret, world.now())).await;
+    let answer = with_code(client, "users.validateTotp", &code_of(&secret, world.now())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     (secret, codes_of(&answer))
 }
@@ -61,11 +61,11 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     assert_eq!(secret.len(), 20, "160 bits");
     for wrong in ["000000", "", "12345", "Ａ23456", &ADMIN.recovery_code(0)] {
         let refused = json!({"success": false, "error": "[invalid-totp]", "errorType": "invalid-totp"});
-        with_code(&client, "users.totp.validate", wrong).await.is(400, refused);
+        with_code(&client, "users.validateTotp", wrong).await.is(400, refused);
     }
     assert!(other.is_in().await);
     let code = code_of(&secret, world.now());
-    let answer = with_code(&client, "users.totp.validate", &code).await;
+    let answer = with_code(&client, "users.validateTotp", &code).await;
     let codes = codes_of(&answer);
     let alphabet = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
     assert!(
@@ -79,7 +79,7 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     assert_eq!(world.count_events(ADMIN, "other_logins_ended").await, 1);
     // The enrolling code has spent its step; the recovery codes are live immediately.
     client.reset().code(&code).send().await.fails("totp-invalid");
-    with_code(&client, "users.totp.validate", &code).await.fails("invalid-totp");
+    with_code(&client, "users.validateTotp", &code).await.fails("invalid-totp");
     client.reset_of(USER.id).code(&codes[0]).send().await.succeeds();
     world.clock.advance(30);
     client.reset().code(&code_of(&secret, world.now())).send().await.succeeds();
@@ -91,7 +91,7 @@ async fn weakness_8_beginning_an_enrolment_switches_nothing_off() {
     let client = world.client(ADMIN);
     let before = world.scan().await;
     for code in ["", &world.totp(ADMIN)] {
-        let answer = client.post("users.totp.enable").code(code).send().await;
+        let answer = client.post("users.enableTotp").code(code).send().await;
         let error = json!({
             "success": false, "error": "[error-2fa-already-enabled]", "errorType": "error-2fa-already-enabled"
         });
@@ -105,10 +105,10 @@ async fn weakness_8_beginning_an_enrolment_switches_nothing_off() {
 async fn an_active_factor_is_proven_before_another_is_added() {
     let world = World::email_only().await;
     let client = world.client(ADMIN);
-    let asked = client.post("users.totp.enable").send().await;
+    let asked = client.post("users.enableTotp").send().await;
     assert_eq!(asked.fails("totp-required").json()["details"]["method"], json!("email"));
     let code = world.host.last_code();
-    assert_eq!(client.post("users.totp.enable").code(&code).send().await.status, 200);
+    assert_eq!(client.post("users.enableTotp").code(&code).send().await.status, 200);
     let world = World::new().await;
     let client = world.client(ADMIN);
     client.post("users.2fa.enableEmail").send().await.fails("totp-required");
@@ -124,13 +124,13 @@ async fn a_device_is_removed_with_a_code_of_either_kind() {
         let client = world.client(USER);
         let disabled = |disabled: bool| json!({"success": true, "disabled": disabled});
         for wrong in [&world.wrong_totp(USER), "", "AAAAAAAA", &ADMIN.recovery_code(0)] {
-            with_code(&client, "users.totp.disable", wrong).await.is(200, disabled(false));
+            with_code(&client, "users.disableTotp", wrong).await.is(200, disabled(false));
         }
         assert_eq!(world.codes_left(USER).await, Some(12));
         let code = if recovery { USER.recovery_code(0) } else { world.totp(USER) };
-        with_code(&client, "users.totp.disable", &code).await.is(200, disabled(true));
+        with_code(&client, "users.disableTotp", &code).await.is(200, disabled(true));
         assert_eq!(world.codes_left(USER).await, None, "the recovery codes go with it");
-        with_code(&client, "users.totp.disable", &code).await.is(200, disabled(false));
+        with_code(&client, "users.disableTotp", &code).await.is(200, disabled(false));
         let answer = client.reset().send().await;
         assert_eq!(answer.json()["details"]["method"], json!("password"));
     }
@@ -146,7 +146,7 @@ async fn what_others_have_shut_is_open_after_a_proven_removal() {
         thief.reset().code("000000").send().await.fails("totp-invalid");
     }
     thief.reset().code("000000").send().await.waits(30);
-    assert_eq!(with_code(&client, "users.totp.disable", &codes[0]).await.json()["disabled"], json!(true));
+    assert_eq!(with_code(&client, "users.disableTotp", &codes[0]).await.json()["disabled"], json!(true));
     world.clock.advance(30);
     let (secret, _) = enrolled(&world, &client, ADMIN).await;
     world.clock.advance(30);
@@ -158,23 +158,23 @@ async fn new_recovery_codes_void_the_old() {
     let world = World::new().await;
     let client = world.client(USER);
     let remaining = async |client: &Client| -> Value {
-        let answer = client.request("GET", "users.totp.codesRemaining").send().await;
+        let answer = client.request("GET", "users.totpCodesRemaining").send().await;
         answer.json()["remaining"].clone()
     };
     assert_eq!(remaining(&client).await, json!(12));
     for wrong in [&world.wrong_totp(USER), "AAAAAAAA", ""] {
-        with_code(&client, "users.totp.regenerateCodes", wrong).await.fails("invalid-totp");
+        with_code(&client, "users.regenerateTotpCodes", wrong).await.fails("invalid-totp");
     }
-    let first = with_code(&client, "users.totp.regenerateCodes", &USER.recovery_code(0)).await;
+    let first = with_code(&client, "users.regenerateTotpCodes", &USER.recovery_code(0)).await;
     let codes = codes_of(&first);
     assert_eq!((codes.len(), remaining(&client).await), (12, json!(12)));
-    with_code(&client, "users.totp.regenerateCodes", &USER.recovery_code(1)).await.fails("invalid-totp");
+    with_code(&client, "users.regenerateTotpCodes", &USER.recovery_code(1)).await.fails("invalid-totp");
     client.reset().code(&codes[0]).send().await.succeeds();
-    let again = with_code(&world.other_client(USER, 1), "users.totp.regenerateCodes", &world.totp(USER)).await;
+    let again = with_code(&world.other_client(USER, 1), "users.regenerateTotpCodes", &world.totp(USER)).await;
     assert_eq!(codes_of(&again).len(), 12);
     let world = World::password_only().await;
     assert_eq!(remaining(&world.client(ADMIN)).await, json!(0));
-    with_code(&world.client(ADMIN), "users.totp.regenerateCodes", "123456").await.fails("invalid-totp");
+    with_code(&world.client(ADMIN), "users.regenerateTotpCodes", "123456").await.fails("invalid-totp");
 }
 
 #[tokio::test]
@@ -206,10 +206,10 @@ async fn only_the_login_that_began_an_enrolment_confirms_it() {
     let secret = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
     let code = code_of(&secret, world.now());
     for _ in 0..20 {
-        with_code(&thief, "users.totp.validate", &code).await.fails("invalid-totp");
-        with_code(&thief, "users.totp.validate", "000000").await.fails("invalid-totp");
+        with_code(&thief, "users.validateTotp", &code).await.fails("invalid-totp");
+        with_code(&thief, "users.validateTotp", "000000").await.fails("invalid-totp");
     }
-    assert_eq!(with_code(&client, "users.totp.validate", &code).await.status, 200);
+    assert_eq!(with_code(&client, "users.validateTotp", &code).await.status, 200);
     assert!(!thief.is_in().await);
     // A new enrolment in another login replaces the one that was begun, and belongs to that login
     // only.
@@ -218,10 +218,10 @@ async fn only_the_login_that_began_an_enrolment_confirms_it() {
     let first = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
     let second = decode(enable(&other, ADMIN).await.json()["secret"].as_str().unwrap());
     for secret in [&first, &second] {
-        with_code(&client, "users.totp.validate", &code_of(secret, world.now())).await.fails("invalid-totp");
+        with_code(&client, "users.validateTotp", &code_of(secret, world.now())).await.fails("invalid-totp");
     }
-    with_code(&other, "users.totp.validate", &code_of(&first, world.now())).await.fails("invalid-totp");
-    assert_eq!(with_code(&other, "users.totp.validate", &code_of(&second, world.now())).await.status, 200);
+    with_code(&other, "users.validateTotp", &code_of(&first, world.now())).await.fails("invalid-totp");
+    assert_eq!(with_code(&other, "users.validateTotp", &code_of(&second, world.now())).await.status, 200);
 }
 
 /// A reset of the keys ends all logins: what they have begun is void with them.
@@ -233,7 +233,7 @@ async fn a_reset_voids_what_was_pending() {
     world.client(ADMIN).reset_of(USER.id).code(&world.totp(ADMIN)).send().await.succeeds();
     // The host lets the very same token in again.
     world.host.add_token(USER.id, &USER.token());
-    with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
+    with_code(&client, "users.validateTotp", &code_of(&secret, world.now())).await.fails("invalid-totp");
 }
 
 #[tokio::test]
@@ -242,17 +242,16 @@ async fn an_enrolment_that_waits_too_long_is_void() {
     let client = world.client(ADMIN);
     let secret = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
     world.clock.advance(EMAIL_CODE_SECONDS);
-    with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
+    with_code(&client, "users.validateTotp", &code_of(&secret, world.now())).await.fails("invalid-totp");
 }
 
 /// `docs/security.md` § 8: a change of factors ends all other logins, by default.
 #[tokio::test]
 async fn a_change_of_factors_ends_all_other_logins() {
     for ends in [true, false] {
-        let mut policy = RocketChatPolicy::default();
-        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
-        policy.two_factor = builder.build().unwrap();
-        for path in ["users.totp.disable", "users.totp.regenerateCodes", "users.2fa.disableEmail"] {
+        let two_factor = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
+        let policy = RocketChatPolicy::builder().two_factor(two_factor.build().unwrap()).build().unwrap();
+        for path in ["users.disableTotp", "users.regenerateTotpCodes", "users.2fa.disableEmail"] {
             let world = World::with(policy.clone()).await.with_email(USER).await;
             let (client, other) = (world.client(USER), world.other_client(USER, 1));
             let answer = if path == "users.2fa.disableEmail" {

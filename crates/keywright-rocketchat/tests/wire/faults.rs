@@ -88,7 +88,7 @@ async fn a_host_that_fails_after_the_commit_is_500_and_tried_again() {
     assert_eq!(answer.status, 500);
     // Nothing of the account is served until it is done: not in the pause after a failure, and not after another one.
     for status in [503, 500] {
-        assert_eq!(world.client(USER).request("GET", "users.totp.codesRemaining").send().await.status, status);
+        assert_eq!(world.client(USER).request("GET", "users.totpCodesRemaining").send().await.status, status);
         world.clock.advance(2);
     }
     assert_eq!(world.app.finish_due(&USER.account(), false).await.unwrap(), 0, "its pause has grown");

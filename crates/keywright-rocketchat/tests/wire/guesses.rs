@@ -51,10 +51,10 @@ async fn a_wait_is_said_before_a_body_is_acted_on_and_after_its_shape() {
     client.post("users.resetE2EKey").json(&json!({"x": 1})).code(&code).send().await.fails("invalid-params");
     // The wait comes before "no such user" and before "not allowed".
     client.reset_of("nobody").code(&code).send().await.waits(30);
-    for path in ["users.totp.disable", "users.totp.regenerateCodes"] {
+    for path in ["users.disableTotp", "users.regenerateTotpCodes"] {
         client.post(path).json(&json!({"code": code})).send().await.waits(30);
     }
-    assert_eq!(client.request("GET", "users.totp.codesRemaining").send().await.json()["remaining"], 12);
+    assert_eq!(client.request("GET", "users.totpCodesRemaining").send().await.json()["remaining"], 12);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_login_stays_known_when_recovery_codes_are_made_anew() {
     let world = World::new().await;
     let known = world.client(ADMIN);
     known.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
-    let made = known.post("users.totp.regenerateCodes").json(&json!({"code": ADMIN.recovery_code(0)})).send().await;
+    let made = known.post("users.regenerateTotpCodes").json(&json!({"code": ADMIN.recovery_code(0)})).send().await;
     assert_eq!(made.status, 200);
     world.clock.advance(30);
     world.guess_wrong(&world.other_client(ADMIN, 1), ADMIN, 5).await;

@@ -52,13 +52,13 @@ async fn every_act_names_its_slots_at_once() {
         user.post("users.2fa.disableEmail").code(&code).send().await;
         once("a code");
     }
-    user.request("GET", "users.totp.codesRemaining").send().await;
+    user.request("GET", "users.totpCodesRemaining").send().await;
     once("codes that are left");
     world.clock.advance(30);
-    assert_eq!(with_code(&user, "users.totp.regenerateCodes", &world.totp(USER)).await.status, 200);
+    assert_eq!(with_code(&user, "users.regenerateTotpCodes", &world.totp(USER)).await.status, 200);
     once("new recovery codes");
     world.clock.advance(30);
-    assert_eq!(with_code(&user, "users.totp.disable", &world.totp(USER)).await.json()["disabled"], json!(true));
+    assert_eq!(with_code(&user, "users.disableTotp", &world.totp(USER)).await.json()["disabled"], json!(true));
     once("a device less");
     let (secret, _) = enrolled(&world, &user, USER).await;
     once("an enrolment");

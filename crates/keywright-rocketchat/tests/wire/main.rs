@@ -3,8 +3,11 @@
 #![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
+mod account;
 mod bad_input;
 mod busy;
+mod challenges;
+mod credit;
 mod demands;
 mod digits;
 mod email;
@@ -13,6 +16,7 @@ mod faults;
 mod guesses;
 mod loads;
 mod locks;
+mod login;
 mod password;
 mod races;
 mod resets;

@@ -83,8 +83,7 @@ async fn it_never_replaces_what_is_enrolled() {
 
 #[tokio::test]
 async fn with_the_fallback_off_nobody_passes_by_it() {
-    let mut policy = RocketChatPolicy::default();
-    policy.password_fallback = false;
+    let policy = RocketChatPolicy::builder().password_fallback(false).build().unwrap();
     let world = World::with(policy).await.without_totp(ADMIN).await;
     let client = world.client(ADMIN);
     client.reset().send().await.fails("totp-required");
@@ -94,8 +93,7 @@ async fn with_the_fallback_off_nobody_passes_by_it() {
 
 #[tokio::test]
 async fn a_factor_that_is_switched_off_is_not_asked_for() {
-    let mut policy = RocketChatPolicy::default();
-    (policy.by_totp, policy.by_email) = (false, false);
+    let policy = RocketChatPolicy::builder().by_totp(false).by_email(false).build().unwrap();
     let world = World::with(policy).await.with_email(ADMIN).await;
     let answer = world.client(ADMIN).reset().send().await;
     assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("password"));

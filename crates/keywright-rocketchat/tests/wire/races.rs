@@ -108,6 +108,84 @@ async fn of_sixty_four_with_one_mailed_code_one_is_granted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_log_ins_with_one_totp_code_one_is_granted() {
+    on_both(async |world: World| {
+        let code = world.totp(ADMIN);
+        let mut granted = 0;
+        // At most four passwords are with the host at a time: the others are told to try again.
+        for _ in 0..8 {
+            let answers = at_once(64, |_| world.log_in_with(ADMIN, &code).send()).await;
+            let passed = with_status(&answers, 200);
+            assert_eq!(passed + with_status(&answers, 401) + with_status(&answers, 503), 64, "{answers:?}");
+            granted += passed;
+        }
+        assert_eq!((granted, world.host.issued()), (1, 1));
+        assert_eq!(world.count_events(ADMIN, "totp_accepted").await, 1);
+        assert_eq!(world.charged(ADMIN, "totp").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_with_one_login_code_one_is_granted() {
+    on_both(async |world: World| {
+        let code = world.app.create_login_code(&ADMIN.account()).await.unwrap();
+        let body = json!({"code": code.expose()});
+        let answers = at_once(64, |_| world.call("loginCode.redeem", &body).send()).await;
+        let others = with_status(&answers, 400) + with_status(&answers, 503);
+        assert_eq!((with_status(&answers, 200), others), (1, 63), "{answers:?}");
+        assert_eq!((world.host.issued(), world.host.tokens_of(ADMIN.id)), (1, 2));
+    })
+    .await;
+}
+
+/// Each with a recovery code of its own: the challenge lets in once, and one code is spent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_with_one_challenge_one_is_granted() {
+    on_both(async |world: World| {
+        let challenge = world.app.create_challenge(&ADMIN.account()).await.unwrap().unwrap();
+        let answers = at_once(64, |n| {
+            let body = json!({"challengeId": challenge.id.expose(), "code": ADMIN.recovery_code(n % 12)});
+            world.call("twoFactorChallenges.verifyChallenge", &body).send()
+        })
+        .await;
+        let others = with_status(&answers, 400) + with_status(&answers, 503);
+        assert_eq!((with_status(&answers, 200), others), (1, 63), "{answers:?}");
+        assert_eq!((world.host.issued(), world.codes_left(ADMIN).await), (1, Some(11)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_with_one_mailed_code_of_a_challenge_one_is_granted() {
+    on_both(async |world: World| {
+        let world = world.with_email(ADMIN).await;
+        let challenge = world.app.create_challenge(&ADMIN.account()).await.unwrap().unwrap();
+        let id = challenge.id.expose();
+        world.call("twoFactorChallenges.sendEmailCode", &json!({"challengeId": id})).send().await.succeeds();
+        let body = json!({"challengeId": id, "code": world.host.last_code()});
+        let answers = at_once(64, |_| world.call("twoFactorChallenges.verifyChallenge", &body).send()).await;
+        assert_eq!((with_status(&answers, 200), world.host.issued()), (1, 1), "{answers:?}");
+    })
+    .await;
+}
+
+/// 1,000 guesses at the password of a log-in: as few are looked at as of a login.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_wrong_passwords_five_are_compared() {
+    on_both(async |world: World| {
+        for name in [ADMIN.name, "nobody"] {
+            let body = json!({"user": name, "password": "wrong"});
+            let answers = at_once(1_000, |_| world.call("login", &body).send()).await;
+            let late = with_status(&answers, 429) + with_status(&answers, 503);
+            assert_eq!((with_status(&answers, 401), late), (5, 995));
+        }
+        assert_eq!(world.host.count(|call| matches!(call, crate::support::Call::NobodysPassword)), 5);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_right_passwords_all_pass() {
     on_both(async |world: World| {
         let world = world.without_totp(ADMIN).await;
@@ -230,7 +308,7 @@ async fn a_login_that_another_server_ended_does_not_act() {
 async fn a_login_that_another_server_ended_is_told_nothing() {
     on_both(async |world: World| {
         let other = world.restarted(2);
-        let count = || world.client(USER).request("GET", "users.totp.codesRemaining");
+        let count = || world.client(USER).request("GET", "users.totpCodesRemaining");
         count().send().await.is(200, json!({"success": true, "remaining": 12}));
         world.host.permission_hangs.store(true, Ordering::SeqCst);
         let late = tokio::spawn(count().send());

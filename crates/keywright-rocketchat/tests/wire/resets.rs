@@ -85,8 +85,7 @@ async fn reset_totp_of_ones_own_is_one_commit_and_no_mail() {
 
 #[tokio::test]
 async fn reset_totp_needs_two_factor_and_its_own_permission() {
-    let mut policy = RocketChatPolicy::default();
-    policy.enabled = false;
+    let policy = RocketChatPolicy::builder().enabled(false).build().unwrap();
     let world = World::with(policy).await;
     let answer = world.client(ADMIN).post("users.resetTOTP").send().await;
     answer.fails("error-two-factor-not-enabled");

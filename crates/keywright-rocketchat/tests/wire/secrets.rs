@@ -32,8 +32,8 @@ async fn a_full_life_with_every_failure_logs_no_secret() {
     let code = world.totp(ADMIN);
     assert_eq!(client.reset_of(TARGET.id).code(&code).send().await.status, 500);
     planted.push(code);
-    client.post("users.totp.disable").json(&json!({"code": ADMIN.recovery_code(1)})).send().await;
-    let begun = client.post("users.totp.enable").method("email").send().await;
+    client.post("users.disableTotp").json(&json!({"code": ADMIN.recovery_code(1)})).send().await;
+    let begun = client.post("users.enableTotp").method("email").send().await;
     planted.extend(begun.json()["secret"].as_str().map(String::from));
     world.host.down.store(true, Ordering::SeqCst);
     assert_eq!(client.reset().send().await.status, 500);

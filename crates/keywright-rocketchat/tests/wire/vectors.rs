@@ -20,8 +20,7 @@ async fn world(id: &str) -> World {
             World::password_only().await
         }
         "success-2fa-switched-off" => {
-            let mut policy = RocketChatPolicy::default();
-            policy.enabled = false;
+            let policy = RocketChatPolicy::builder().enabled(false).build().unwrap();
             World::with(policy).await
         }
         _ => World::new().await,

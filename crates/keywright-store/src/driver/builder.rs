@@ -51,7 +51,7 @@ impl DriverBuilder {
 
     /// Adds the kinds of slots that a crate declares; call it once for each crate. Once it was
     /// called, an account whose root lists an undeclared kind is denied with
-    /// [`StepError::UndeclaredSlot`]. If it is never called, all kinds are accepted.
+    /// [`StepError::UndeclaredSlot`](crate::StepError::UndeclaredSlot). If it is never called, all kinds are accepted.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.kinds.get_or_insert_with(|| SLOT_KINDS.to_vec()).extend_from_slice(kinds);
         self

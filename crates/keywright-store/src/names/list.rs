@@ -109,8 +109,8 @@ pub(super) enum ClaimState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryState {
     Intended,
-    /// The account owns the name. While it has not proven itself, this contains the end of the time
-    /// in which nobody else may take the name.
+    /// The account owns the name. Until the account has been verified, this contains the end of the
+    /// time in which nobody else may take the name.
     Owned {
         provisional_until: Option<UnixSeconds>,
     },

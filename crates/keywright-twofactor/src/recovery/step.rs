@@ -75,8 +75,9 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// Imports codes of the policy's preset that were made elsewhere. All are unused and live
-    /// immediately. This is for seeding; they replace the account's present codes.
+    /// Imports codes of the policy's preset that were made elsewhere. All are unused and active
+    /// immediately, and they replace the account's present codes. This is for migrating an account
+    /// from another system.
     ///
     /// # Errors
     /// Returns an [`ImportError`] if the codes do not form a set of the policy's preset, or a

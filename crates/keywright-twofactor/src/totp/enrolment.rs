@@ -142,9 +142,10 @@ impl TwoFactorSteps {
         Ok(EnrolmentOutcome::Active(id))
     }
 
-    /// Adds an active device with a secret from elsewhere. This is for seeding. Codes of its secret
-    /// that were spent here before stay spent, even if the device has been removed since. Seed an
-    /// account only once: after an erasure nothing is remembered.
+    /// Adds an active device whose secret another system made, to migrate an account from that
+    /// system. Codes of this secret that were spent in this account before stay spent, even if the
+    /// device has been removed since. Import an account only once: after an erasure, nothing is
+    /// remembered.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is added.

@@ -9,7 +9,10 @@ use http::Extensions;
 use keywright::librepass::{self, Mail};
 use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{self, AppToken, AppTokenId, UnlockMail};
-use keywright::rocketchat::{self, EndLogins, Login, LoginTokenId, MailError, Named, Permission, User};
+use keywright::rocketchat::{
+    self, EndLogins, EndToEndKeys, IssuedLogin, KeysStored, Login, LoginTokenId, MailError, Named, Permission, Profile,
+    SentPassword, User,
+};
 use keywright::{AccountId, SecretString};
 
 /// The login name of the Nextcloud user, and whose account it is.
@@ -115,11 +118,37 @@ impl rocketchat::Host for House {
 
     async fn check_password(
         &self,
-        _: &AccountId,
-        digest: &SecretString,
+        of: Option<&AccountId>,
+        password: SentPassword<'_>,
         _: &Requester,
     ) -> Result<bool, rocketchat::HostError> {
-        Ok(digest.expose() == "5e".repeat(32))
+        Ok(of == Some(&account(ROCKY)) && password.digest().expose() == "5e".repeat(32))
+    }
+
+    async fn resume(&self, token: &SecretString) -> Result<Option<Login>, rocketchat::HostError> {
+        rocketchat::Host::login(self, ROCKY, token).await
+    }
+
+    async fn issue_login(&self, _: &AccountId) -> Result<IssuedLogin, rocketchat::HostError> {
+        Ok(IssuedLogin::new(LoginTokenId("laptop".into()), SecretString::new(ROCKYS_TOKEN.into())))
+    }
+
+    async fn profile(&self, _: &AccountId) -> Result<Option<Profile>, rocketchat::HostError> {
+        Ok(Some(Profile::new(ROCKY, ROCKY)))
+    }
+
+    async fn store_keys(
+        &self,
+        _: &AccountId,
+        _: &LoginTokenId,
+        _: &EndToEndKeys,
+        _: bool,
+    ) -> Result<KeysStored, rocketchat::HostError> {
+        Ok(KeysStored::Stored)
+    }
+
+    async fn fetch_keys(&self, _: &AccountId) -> Result<Option<EndToEndKeys>, rocketchat::HostError> {
+        Ok(None)
     }
 
     async fn mail(&self, _: &User, mail: rocketchat::Mail<'_>) -> Result<(), MailError> {

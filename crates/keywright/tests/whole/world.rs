@@ -374,7 +374,7 @@ impl Server {
         }
         self.set_passphrase(1, None).await;
         let ledger = self.keywright.driver().ledger_policy();
-        let steps = TwoFactorSteps::new(RocketChatPolicy::default().two_factor, ledger).unwrap();
+        let steps = TwoFactorSteps::new(RocketChatPolicy::default().two_factor().clone(), ledger).unwrap();
         self.enrol(&account(ROCKY), &steps, "AbcdEF2").await;
         self.step(&account(ROCKY), |draft| steps.set_email_in(draft, true)).await;
 

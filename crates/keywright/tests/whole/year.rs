@@ -86,7 +86,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     let (code, body) = (server.totp(), json!({"code": server.totp()}));
     match day % 30 {
         24 => server.rocky(Some(&code), "users.resetE2EKey", json!({})).await.is(200),
-        _ => server.rocky(None, "users.totp.regenerateCodes", body).await.is(200),
+        _ => server.rocky(None, "users.regenerateTotpCodes", body).await.is(200),
     };
 
     // The LibrePass user: a login that is never ended, a cipher that is written; now and then a change of address,

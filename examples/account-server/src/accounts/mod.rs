@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod error;
 pub(crate) mod file;
 mod keys;
+mod logins;
 pub(crate) mod new_account;
 mod password;
 mod permissions;

@@ -2,8 +2,12 @@
 
 use keywright::rocketchat::Permission;
 
-const PERMISSIONS: [Permission; 3] =
-    [Permission::EditOtherUserE2ee, Permission::EditOtherUserTotp, Permission::BypassRateLimit];
+const PERMISSIONS: [Permission; 4] = [
+    Permission::EditOtherUserE2ee,
+    Permission::EditOtherUserTotp,
+    Permission::BypassRateLimit,
+    Permission::LogoutOtherUser,
+];
 
 /// Returns upstream's name, which the accounts file uses too, or `None` for a permission that this
 /// server does not know.
@@ -12,6 +16,7 @@ pub(super) const fn permission_name(permission: Permission) -> Option<&'static s
         Permission::EditOtherUserE2ee => Some("edit-other-user-e2ee"),
         Permission::EditOtherUserTotp => Some("edit-other-user-totp"),
         Permission::BypassRateLimit => Some("api-bypass-rate-limit"),
+        Permission::LogoutOtherUser => Some("logout-other-user"),
         _ => None,
     }
 }

@@ -1,11 +1,10 @@
-//! What an account has in the Rocket.Chat protocol: id, addresses, permissions, login tokens.
+//! What an account has in the Rocket.Chat protocol: id, addresses, permissions, password.
 //!
 //! The profile is stored beside the account's other one, under the index value of its name. User
-//! ids and addresses lead to it through records under index values of their own. So does a login
-//! token, which is stored like an app password.
+//! ids and addresses lead to it through records under index values of their own.
 
 use keywright::nextcloud::queue::Requester;
-use keywright::rocketchat::{EndLogins, Login, LoginTokenId, Named, Permission, User};
+use keywright::rocketchat::{Login, LoginTokenId, Named, Permission, Profile, User};
 use keywright::store::{Draft, Partition};
 use keywright::{AccountId, SecretString};
 
@@ -13,7 +12,7 @@ use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
 use crate::accounts::keys::{decode, profile_partition};
 use crate::accounts::permissions::permission_name;
-use crate::accounts::slots::{AUTH_TOKEN, AuthToken, HOLDER, PROFILE, ROCKETCHAT_PROFILE, RocketChatProfile};
+use crate::accounts::slots::{HOLDER, PROFILE, ROCKETCHAT_PROFILE, RocketChatProfile};
 
 impl Accounts {
     /// Returns the login for a user id and a token, if both are right and the token is still valid.
@@ -25,13 +24,35 @@ impl Accounts {
         user_id: &str,
         token: &SecretString,
     ) -> Result<Option<Login>, AccountsError> {
+        Ok(self.found_login(token).await?.filter(|(own, _)| own == user_id).map(|(_, login)| login))
+    }
+
+    /// Returns the login for a token, if it is still valid.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
+    pub(crate) async fn rocketchat_resumed(&self, token: &SecretString) -> Result<Option<Login>, AccountsError> {
+        Ok(self.found_login(token).await?.map(|(_, login)| login))
+    }
+
+    /// Returns the login for a token, with its user's id.
+    async fn found_login(&self, token: &SecretString) -> Result<Option<(String, Login)>, AccountsError> {
         let index = self.keys.auth_token(token);
-        let look = |draft: &mut Draft<'_>| draft.read(AUTH_TOKEN);
-        let found = self.driver.observe(&Partition::name(&index), &[AUTH_TOKEN.name()], look).await?;
-        let Some(AuthToken { account, ended: false }) = found else { return Ok(None) };
+        let Some((account, expires)) = self.token_holder(&index).await? else { return Ok(None) };
         let Some((name, profile)) = self.rocketchat_profile(&account).await? else { return Ok(None) };
-        let login = || Login::new(profile.user(account, name), LoginTokenId(hex::encode(index)));
-        Ok((profile.user_id == user_id).then(login))
+        let login = Login::new(profile.user(account, name), LoginTokenId(hex::encode(index)));
+        let login = expires.map_or(login.clone(), |expires| login.with_expiry(expires));
+        Ok(Some((profile.user_id, login)))
+    }
+
+    /// Returns what a log-in shows of a user.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
+    pub(crate) async fn rocketchat_shown(&self, account: &AccountId) -> Result<Option<Profile>, AccountsError> {
+        let found = self.rocketchat_profile(account).await?;
+        Ok(found
+            .map(|(name, profile)| Profile::new(profile.user_id, name).with_verified_emails(profile.verified_emails)))
     }
 
     /// Returns the user that a request names.
@@ -41,6 +62,7 @@ impl Accounts {
     pub(crate) async fn rocketchat_user(&self, named: Named<'_>) -> Result<Option<User>, AccountsError> {
         let account = match named {
             Named::Id(id) => self.holder(&self.keys.user_id(id)).await?,
+            Named::Email(address) => self.holder(&self.keys.email(address)).await?,
             Named::Username(name) => Some(self.id(name)?),
             Named::Account(account) => Some(account.clone()),
             Named::EmailOrUsername(text) => match self.holder(&self.keys.email(text)).await? {
@@ -83,48 +105,26 @@ impl Accounts {
         Ok(profile.is_some_and(|(_, profile)| profile.permissions.iter().any(|own| own == wanted)))
     }
 
-    /// Whether this is the SHA-256 of the account's login password, in lower-case hex digits.
+    /// Whether this is the SHA-256 of the account's login password, in lower-case hex digits. Where
+    /// there is no account, the same work is done.
     ///
     /// # Errors
     /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn check_password_digest(
         &self,
-        account: &AccountId,
+        account: Option<&AccountId>,
         digest: &SecretString,
         requester: &Requester,
     ) -> Result<bool, AccountsError> {
-        let profile = self.rocketchat_profile(account).await?;
+        let profile = match account {
+            Some(account) => self.rocketchat_profile(account).await?,
+            None => None,
+        };
         let stored = profile.as_ref().and_then(|(_, profile)| profile.password_digest.as_ref());
         Ok(self.passwords.check(requester, digest, stored).await?)
     }
 
-    /// Ends login tokens permanently. Called again, it ends those that remain.
-    ///
-    /// # Errors
-    /// An [`AccountsError`] if the accounts cannot be read or changed.
-    pub(crate) async fn end_rocketchat_logins(
-        &self,
-        account: &AccountId,
-        which: &EndLogins,
-    ) -> Result<(), AccountsError> {
-        let Some((_, profile)) = self.rocketchat_profile(account).await? else { return Ok(()) };
-        let kept = match which {
-            EndLogins::OthersThan(token) => decode(&token.0),
-            _ => None,
-        };
-        for index in profile.auth_tokens.iter().filter(|index| Some(**index) != kept) {
-            let step = |draft: &mut Draft<'_>| match draft.read(AUTH_TOKEN)? {
-                Some(found) if found.account == *account && !found.ended => {
-                    draft.put(AUTH_TOKEN, &AuthToken { ended: true, ..found })
-                }
-                Some(_) | None => Ok(()),
-            };
-            self.driver.transact(&Partition::name(index), &[AUTH_TOKEN.name()], step).await?;
-        }
-        Ok(())
-    }
-
-    async fn rocketchat_profile(
+    pub(super) async fn rocketchat_profile(
         &self,
         account: &AccountId,
     ) -> Result<Option<(String, RocketChatProfile)>, AccountsError> {
@@ -175,9 +175,12 @@ mod tests {
         assert!(accounts.is_permitted(&account, Permission::EditOtherUserTotp).await.unwrap());
         assert!(!accounts.is_permitted(&account, Permission::EditOtherUserE2ee).await.unwrap());
         let digest = secret("428821350e9691491f616b754cd8315fb86d797ab35d843479e732ef90665324");
-        assert!(accounts.check_password_digest(&account, &digest, &Requester::known(&account)).await.unwrap());
+        assert!(accounts.check_password_digest(Some(&account), &digest, &Requester::known(&account)).await.unwrap());
         assert!(
-            !accounts.check_password_digest(&account, &secret("login"), &Requester::known(&account)).await.unwrap()
+            !accounts
+                .check_password_digest(Some(&account), &secret("login"), &Requester::known(&account))
+                .await
+                .unwrap()
         );
     }
 
@@ -194,7 +197,7 @@ mod tests {
             let account = accounts.id("alice").unwrap();
             for other in cases {
                 let right = accounts
-                    .check_password_digest(&account, &text(other, "x_2fa_code"), &Requester::known(&account))
+                    .check_password_digest(Some(&account), &text(other, "x_2fa_code"), &Requester::known(&account))
                     .await
                     .unwrap();
                 assert_eq!(right, case == other, "{case} {other}");
@@ -202,21 +205,5 @@ mod tests {
                 assert_eq!(upper, text(other, "x_2fa_code").expose());
             }
         }
-    }
-
-    #[tokio::test]
-    async fn logins_end_for_good_but_for_the_one_that_is_kept() {
-        let accounts = Accounts::new(open().await.driver().clone()).unwrap();
-        accounts.seed(&alice()).await.unwrap();
-        let one = accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().unwrap();
-        let others = EndLogins::OthersThan(one.token);
-        for _ in 0..2 {
-            accounts.end_rocketchat_logins(&one.user.account, &others).await.unwrap();
-            assert!(accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().is_some());
-            assert!(accounts.rocketchat_login("aliceId", &secret("two")).await.unwrap().is_none());
-        }
-        accounts.end_rocketchat_logins(&one.user.account, &EndLogins::All).await.unwrap();
-        accounts.seed(&alice()).await.unwrap();
-        assert!(accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().is_none());
     }
 }

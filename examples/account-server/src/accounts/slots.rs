@@ -1,7 +1,8 @@
 //! What is stored about accounts: the records, and the slots that this server declares for them.
 
+use keywright::store::slot::Expiring;
 use keywright::store::{Record, Slot};
-use keywright::{AccountId, SlotKind};
+use keywright::{AccountId, SlotKind, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::password::PasswordHash;
@@ -17,9 +18,25 @@ pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-rocketchat-owner")
 /// A Rocket.Chat login token, under its own index value.
 pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-rocketchat-token");
 
+/// A Rocket.Chat login token that a log-in was issued, under its own index value. It is deleted
+/// when it ends.
+pub(super) const ISSUED_TOKEN: Slot<IssuedToken, Expiring> = Slot::expiring("server-rocketchat-login");
+/// The tokens that log-ins of an account were issued, beside [`PROFILE`].
+pub(super) const ISSUED_TOKENS: Slot<IssuedTokens> = Slot::lasting("server-rocketchat-list");
+/// The end-to-end key pair of an account, beside [`PROFILE`].
+pub(super) const ROCKETCHAT_KEYS: Slot<RocketChatKeys> = Slot::lasting("server-rocketchat-keys");
+
 /// The kinds of slots that this server declares.
-pub(crate) const SLOT_KINDS: &[SlotKind] =
-    &[PROFILE.kind(), APP_PASSWORD.kind(), ROCKETCHAT_PROFILE.kind(), HOLDER.kind(), AUTH_TOKEN.kind()];
+pub(crate) const SLOT_KINDS: &[SlotKind] = &[
+    PROFILE.kind(),
+    APP_PASSWORD.kind(),
+    ROCKETCHAT_PROFILE.kind(),
+    HOLDER.kind(),
+    AUTH_TOKEN.kind(),
+    ISSUED_TOKEN.kind(),
+    ISSUED_TOKENS.kind(),
+    ROCKETCHAT_KEYS.kind(),
+];
 
 /// What the server knows about an account.
 #[derive(Serialize, Deserialize)]
@@ -58,7 +75,7 @@ pub(super) struct RocketChatProfile {
     /// bare digest would be as good as the password here. So this is a second slow hash, with its
     /// own salt.
     pub(super) password_digest: Option<PasswordHash>,
-    /// The index values of the account's login tokens, including those that have ended.
+    /// The index values of the login tokens of the accounts file, including those that have ended.
     pub(super) auth_tokens: Vec<[u8; 32]>,
 }
 
@@ -85,5 +102,39 @@ pub(super) struct AuthToken {
 }
 
 impl Record for AuthToken {
+    const SCHEMA: u16 = 1;
+}
+
+/// An issued login token's record: found by its index value, so it need not be compared.
+#[derive(Serialize, Deserialize)]
+pub(super) struct IssuedToken {
+    pub(super) account: AccountId,
+    pub(super) expires: UnixSeconds,
+}
+
+impl Record for IssuedToken {
+    const SCHEMA: u16 = 1;
+}
+
+/// The login tokens that log-ins of an account were issued, oldest first.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct IssuedTokens {
+    /// Index values, and when each token expires.
+    pub(super) tokens: Vec<([u8; 32], UnixSeconds)>,
+}
+
+impl Record for IssuedTokens {
+    const SCHEMA: u16 = 1;
+}
+
+/// An end-to-end key pair, as the client encoded it. Its private key is wrapped with a key that this
+/// server never has.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RocketChatKeys {
+    pub(super) public_key: String,
+    pub(super) private_key: String,
+}
+
+impl Record for RocketChatKeys {
     const SCHEMA: u16 = 1;
 }

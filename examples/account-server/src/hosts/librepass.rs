@@ -7,6 +7,9 @@ use std::sync::Arc;
 use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
 use crate::hosts::server::Server;
 use crate::http::peer::socket_address;
 use crate::limits::token_bucket::{Counted, TokenBuckets};
@@ -43,6 +46,14 @@ impl Host for LibrePassHost {
             _ => None,
         };
         counted.map_or(Admittance::Open, |counted| limits.admit(endpoint, counted))
+    }
+
+    /// Other requests go on in another thread meanwhile.
+    fn compute(&self, work: &mut (dyn FnMut() + Send)) {
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+            _ => work(),
+        }
     }
 
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{
-    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
+    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, Settings, UnlockMail,
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
@@ -18,6 +18,10 @@ use crate::http::peer::socket_address;
 use crate::limits::per_user::PerUserLimits;
 use crate::mail::{Message, shut_out};
 use crate::notices::Notice;
+
+/// A key in the default colour, as clients load it without another request.
+const LOGO: &str = "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%2016%2016'%3E\
+                    %3Cpath%20fill='%230082c9'%20d='M5,4a4,4,0,1,0,3.9,5H12v2h2V9h2V7H8.9A4,4,0,0,0,5,4z'/%3E%3C/svg%3E";
 
 /// This server, as that protocol sees it.
 pub(crate) struct NextcloudHost {
@@ -100,6 +104,19 @@ impl Host for NextcloudHost {
     /// The address that the client has, or its trusted proxy has seen.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         socket_address(peer.extensions)
+    }
+
+    /// Its own address and name. This server keeps no settings of its users.
+    async fn settings(&self, _: &AccountId) -> Result<Settings, HostError> {
+        let url = format!("{}/", self.server.public_url);
+        Ok(Settings::new()
+            .with("server.theme.label", "account-server")
+            .with("server.theme.logo", LOGO)
+            .with("server.theme.app.icon", LOGO)
+            .with("server.theme.folder.icon", LOGO)
+            .with("server.theme.background", LOGO)
+            .with("server.handbook.url", url.as_str())
+            .with_base_url(&url))
     }
 
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use keywright::core::Clock;
 use keywright::rocketchat::queue::Requester;
 use keywright::rocketchat::{
-    Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
+    Admittance, EndLogins, EndToEndKeys, Endpoint, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail,
+    MailError, Named, Peer, Permission, Profile, SentPassword, User,
 };
 use keywright::{AccountId, SecretString};
 
@@ -56,8 +57,15 @@ impl RocketChatHost {
                 ("Your second factors are being removed", text)
             }
             Mail::ShutOut(mail) => {
-                let number = self.server.accounts.rocketchat_login_number(&to.account, &mail.refused).await?;
-                let login = number.map_or_else(|| "by another login".to_owned(), |number| format!("by login {number}"));
+                let number = match &mail.refused {
+                    Some(login) => self.server.accounts.rocketchat_login_number(&to.account, login).await?,
+                    None => None,
+                };
+                let login = match (&mail.refused, number) {
+                    (None, _) => "by somebody who tries to log in".to_owned(),
+                    (Some(_), None) => "by another login".to_owned(),
+                    (Some(_), Some(number)) => format!("by login {number}"),
+                };
                 let network = mail.refused_network.as_ref().map(|network| format!(", from the network {network}"));
                 let refused = format!("{login} of the account{}", network.unwrap_or_default());
                 let link = links::link(server, links::ROCKETCHAT_PATH, &mail.token);
@@ -83,12 +91,38 @@ impl Host for RocketChatHost {
 
     async fn check_password(
         &self,
-        account: &AccountId,
-        digest: &SecretString,
+        account: Option<&AccountId>,
+        password: SentPassword<'_>,
         requester: &Requester,
     ) -> Result<bool, HostError> {
-        let checked = self.server.accounts.check_password_digest(account, digest, requester).await;
+        let checked = self.server.accounts.check_password_digest(account, &password.digest(), requester).await;
         checked.map_err(AccountsError::into_host_error)
+    }
+
+    async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
+        self.server.accounts.rocketchat_resumed(token).await.map_err(HostError::new)
+    }
+
+    async fn issue_login(&self, account: &AccountId) -> Result<IssuedLogin, HostError> {
+        self.server.accounts.issue_rocketchat_login(account).await.map_err(HostError::new)
+    }
+
+    async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, HostError> {
+        self.server.accounts.rocketchat_shown(account).await.map_err(HostError::new)
+    }
+
+    async fn store_keys(
+        &self,
+        account: &AccountId,
+        by: &LoginTokenId,
+        keys: &EndToEndKeys,
+        replace: bool,
+    ) -> Result<KeysStored, HostError> {
+        self.server.accounts.store_rocketchat_keys(account, by, keys, replace).await.map_err(HostError::new)
+    }
+
+    async fn fetch_keys(&self, account: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
+        self.server.accounts.rocketchat_keys(account).await.map_err(HostError::new)
     }
 
     /// A code is queued, because the time of the answer must not reveal whether one was sent. A
@@ -115,10 +149,11 @@ impl Host for RocketChatHost {
         self.server.sends_later()
     }
 
-    /// This server keeps no end-to-end keys, so all that a reset leaves to do is to end the logins.
-    /// A server that keeps keys removes them here first.
+    /// The logins end first, so that none of them stores another pair. This server has no rooms, and
+    /// so no group keys.
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
         self.end_logins(account, &EndLogins::All).await?;
+        self.server.accounts.remove_rocketchat_keys(account).await.map_err(HostError::new)?;
         tracing::info!(%account, "end-to-end keys were reset");
         Ok(())
     }

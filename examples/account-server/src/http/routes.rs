@@ -1,13 +1,14 @@
 //! The routes, and the log of requests.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
@@ -26,15 +27,17 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
     let Housekeeper { nextcloud, rocketchat, librepass, .. } = housekeeper;
     let (nextcloud_base, rocketchat_base, librepass_base) =
         (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
+    let passwords_app = nextcloud::APP_PATH;
     let asked = watch.clone();
     let mut router = Router::new()
         .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async move || health(&asked)))
-        .route_service(nextcloud_base, nextcloud.clone())
-        .route_service(&format!("{nextcloud_base}{{*unknown}}"), nextcloud.clone())
+        .route_service(passwords_app, nextcloud.clone())
+        .route_service(&format!("{passwords_app}{{*unknown}}"), nextcloud.clone())
         .route_service(rocketchat_base, rocketchat.clone())
         .route_service(&format!("{rocketchat_base}{{*unknown}}"), rocketchat.clone())
+        .route_service(rocketchat::INFO_PATH, rocketchat.clone())
         .route_service(librepass_base, librepass.clone())
         .route_service(&format!("{librepass_base}{{*unknown}}"), librepass.clone());
     // Each endpoint is a separate route, so that the log can name it without repeating what a
@@ -43,14 +46,31 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
         router = router.route_service(&format!("{nextcloud_base}{}", endpoint.path()), nextcloud.clone());
     }
     for endpoint in rocketchat::Endpoint::ALL {
-        router = router.route_service(&format!("{rocketchat_base}{}", endpoint.path()), rocketchat.clone());
+        for path in endpoint.aliases().chain([endpoint.path()]) {
+            router = router.route_service(&format!("{rocketchat_base}{path}"), rocketchat.clone());
+        }
     }
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
     let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
     let router = finishing(entry.bodies(router), watch, &housekeeper.running);
-    entry.around(router)
+    let router = entry.around(router);
+    // Around the whole router, because a request is routed by the path that it has then.
+    Router::new().fallback_service(router).layer(map_request(async |request| canonical(request)))
+}
+
+/// Writes the path of the Passwords app in the one form that the routes have: stock clients also
+/// send repeated slashes, and paths without `index.php`.
+fn canonical(mut request: Request) -> Request {
+    let Some(Cow::Owned(path)) = nextcloud::canonical_path(request.uri().path()) else { return request };
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = format!("{path}{query}").parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// Logs every request, and lets it run to its end.

@@ -10,8 +10,6 @@ use keywright::rocketchat::{Admittance, Endpoint, Quota};
 
 use crate::limits::caller::caller;
 
-/// The calls in a window (`docs/protocols/rocket-chat.md` § 13).
-const LIMIT: u32 = 10;
 /// The length of a window, in seconds (same section).
 const WINDOW: u64 = 60;
 
@@ -30,7 +28,7 @@ struct CurrentWindow {
 }
 
 impl FixedWindows {
-    /// Counts, then compares: ten calls pass, and the eleventh is refused.
+    /// Counts, then compares: ten calls of most endpoints pass, and the eleventh is refused.
     pub(crate) fn admit(&self, address: IpAddr, endpoint: Endpoint, now: UnixSeconds) -> Admittance {
         let now = now.get();
         let (number, passed) = (now.div_euclid(WINDOW), now.rem_euclid(WINDOW));
@@ -43,8 +41,9 @@ impl FixedWindows {
         }
         let calls = current.calls.entry((caller(address), endpoint)).or_default();
         *calls = calls.saturating_add(1);
-        let quota = Quota { limit: LIMIT, remaining: LIMIT.saturating_sub(*calls), reset };
-        if *calls > LIMIT { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
+        let limit = endpoint.calls_per_minute();
+        let quota = Quota { limit, remaining: limit.saturating_sub(*calls), reset };
+        if *calls > limit { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
     }
 }
 
@@ -76,6 +75,16 @@ mod tests {
                 Admittance::Counted(Quota { remaining: 9, .. })
             ));
         }
+    }
+
+    #[test]
+    fn codes_of_a_challenge_are_five_in_a_window() {
+        let (limits, now) = (FixedWindows::default(), UnixSeconds::new(1_800_000_017).unwrap());
+        for remaining in (0..5).rev() {
+            let quota = Quota { limit: 5, remaining, reset: 1_800_000_060_000 };
+            assert_eq!(limits.admit(HERE, Endpoint::VerifyChallenge, now), Admittance::Counted(quota));
+        }
+        assert!(matches!(limits.admit(HERE, Endpoint::VerifyChallenge, now), Admittance::Full { .. }));
     }
 
     #[test]

@@ -103,8 +103,13 @@ impl TokenBuckets {
             | Endpoint::VerifyEmail
             | Endpoint::VerifyNewEmail
             | Endpoint::AdmitClient
+            | Endpoint::ConfirmLogin
             | Endpoint::OAuth => (Some(&self.auth), None),
-            Endpoint::CipherSync | Endpoint::Ciphers | Endpoint::Cipher => (account.then_some(&self.ciphers), None),
+            Endpoint::CipherSync
+            | Endpoint::Ciphers
+            | Endpoint::Cipher
+            | Endpoint::Collections
+            | Endpoint::Collection => (account.then_some(&self.ciphers), None),
             Endpoint::ChangeEmail | Endpoint::ChangePassword | Endpoint::SetupTwoFactor | Endpoint::Delete => {
                 (account.then_some(&self.auth), None)
             }

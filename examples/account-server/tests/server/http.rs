@@ -31,7 +31,7 @@ fn what_there_is_besides_the_protocol() {
     assert!(page.body.contains("account-server") && !page.body.contains("alice"));
     assert_eq!(raw(&server, text("HEAD", "/health", "", "").as_bytes()).status, 200);
     assert_eq!(raw(&server, text("POST", "/health", "", "x").as_bytes()).status, 405);
-    for path in ["/nothing", "/health/", "/index.php/apps/passwords/", "/%ff", "/..%2f"] {
+    for path in ["/nothing", "/health/", "/index.php/apps/files/", "/apps", "/%ff", "/..%2f"] {
         assert_eq!(get(&server, path).status, 404, "{path}");
     }
     server.stop();
@@ -54,6 +54,40 @@ fn unknown_paths_and_methods_of_the_protocol() {
     server.stop();
 }
 
+/// Through the router, which knows paths in one form only.
+#[test]
+fn stock_applications_find_the_protocol_in_their_own_ways() {
+    let (_folder, server) = start(&[]);
+    let headers = format!("{}x-api-session: \r\n", alice(&server).headers());
+    for path in [
+        "/index.php/apps/passwords/api//1.0/session/open",
+        "/apps/passwords/api/1.0/session/open?a=b",
+        "//apps//passwords/api/1.0/session/open",
+    ] {
+        let answer = raw(&server, text("POST", path, &headers, "").as_bytes());
+        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"keys":[],"success":true}"#), "{path}");
+        assert!(answer.header("x-api-session").is_some(), "{path}");
+    }
+    for path in ["/apps/passwords/", "/index.php/apps/passwords/api//1.0/passwords/list", "/apps/passwords/api/1.1/x"] {
+        let answer = raw(&server, text("GET", path, &headers, "").as_bytes());
+        answer.is_refusal(404, "135d4069");
+        assert!(answer.header("x-api-session").is_some(), "{path}");
+    }
+    let form = format!("{headers}content-type: application/x-www-form-urlencoded\r\n");
+    let settings = text("POST", "/apps/passwords/api/1.0/settings/get", &form, "0=server.baseUrl&1=server.app.version");
+    let answer = raw(&server, settings.as_bytes());
+    let shown = format!(r#"{{"server.app.version":"2026.7","server.baseUrl":"http://{}/"}}"#, server.address());
+    assert_eq!((answer.status, answer.body), (200, shown));
+    let page = text("POST", "/apps/passwords/api/1.0/session/open", &format!("{form}origin: http://evil\r\n"), "a=b");
+    raw(&server, page.as_bytes()).is_refusal(415, "990e339c");
+    let head = raw(&server, text("HEAD", "/apps/passwords/api/1.0/session/keepalive", &headers, "").as_bytes());
+    assert_eq!((head.status, head.header("content-length"), head.body.as_str()), (200, Some("16"), ""));
+    // The log names the route, in one form.
+    let log = server.log();
+    assert!(log.contains("route=\"/index.php/apps/passwords/api/1.0/session/open\" status=200"), "{log}");
+    server.stop();
+}
+
 #[test]
 fn bodies_that_are_too_large() {
     let (_folder, server) = start(&[]);
@@ -72,9 +106,9 @@ fn bodies_that_are_too_large() {
     assert_eq!(alice(&server).post("session/open", &most).status, 200);
     server.stop();
 
-    let (_folder, server) = start(&["--max-body", "1000"]);
-    assert_eq!(alice(&server).post("session/open", &format!("{{}}{}", " ".repeat(999))).status, 413);
-    assert_eq!(alice(&server).post("session/open", &format!("{{}}{}", " ".repeat(998))).status, 200);
+    let (_folder, server) = start(&["--max-body", "2000"]);
+    assert_eq!(alice(&server).post("session/open", &format!("{{}}{}", " ".repeat(1_999))).status, 413);
+    assert_eq!(alice(&server).post("session/open", &format!("{{}}{}", " ".repeat(1_998))).status, 200);
     server.stop();
 }
 

@@ -7,3 +7,4 @@ mod limits;
 mod links;
 mod races;
 mod scene;
+mod stock;

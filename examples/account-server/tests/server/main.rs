@@ -14,6 +14,7 @@ mod librepass;
 mod limits;
 mod mail;
 mod operator;
+mod postgres;
 mod rocketchat;
 mod smtp;
 mod stop;

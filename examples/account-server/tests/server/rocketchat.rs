@@ -73,7 +73,7 @@ impl Login {
     }
 
     fn remaining(self, server: &Server) -> Answer {
-        self.send(server, ("GET", "users.totp.codesRemaining"), None, "")
+        self.send(server, ("GET", "users.totpCodesRemaining"), None, "")
     }
 }
 
@@ -301,4 +301,44 @@ fn ids_addresses_and_tokens_belong_to_one_account() {
         assert!(complaint.contains(&format!("{what} of `eve` is in use by another account")), "{complaint}");
         assert!(!complaint.contains("bob"), "{complaint}");
     }
+}
+
+/// The first contact of a client that has a password only: log-in, a device, log-out.
+#[test]
+fn a_password_alone_is_enough_to_begin() {
+    let (folder, server) = start();
+    let post = |server: &Server, path: &str, headers: &str, body: &str| {
+        let headers = format!("content-type: application/json\r\n{headers}");
+        raw(server, text("POST", &format!("/api/v1/{path}"), &headers, body).as_bytes())
+    };
+    let info = raw(&server, text("GET", "/api/info", "", "").as_bytes());
+    assert_eq!((info.status, info.body.as_str()), (200, "{\"success\":true,\"version\":\"8.8.1\"}"));
+    let wrong = post(&server, "login", "", "{\"user\":\"carol\",\"password\":\"no\"}");
+    let nobody = post(&server, "login", "", "{\"user\":\"dave\",\"password\":\"no\"}");
+    assert_eq!((wrong.status, &wrong.body), (401, &nobody.body));
+
+    let form = "{\"user\":\"carol@example.org\",\"password\":\"login: grün\"}";
+    let login = post(&server, "login", "", form);
+    assert_eq!(login.status, 200, "{login:?}");
+    let body: serde_json::Value = serde_json::from_str(&login.body).unwrap();
+    let (data, me) = (&body["data"], &body["data"]["me"]);
+    assert_eq!((&data["userId"], &me["username"], &me["_id"]), (&"carolId".into(), &"Carol".into(), &"carolId".into()));
+    let token = data["authToken"].as_str().unwrap().to_owned();
+    let headers = format!("x-user-id: carolId\r\nx-auth-token: {token}\r\n");
+    let code = format!("{headers}x-2fa-method: password\r\nx-2fa-code: {}\r\n", digest("login: grün"));
+    let begun = post(&server, "users.enableTotp", &code, "{}");
+    assert_eq!(begun.status, 200, "{begun:?}");
+    let keys = "{\"public_key\":\"p\",\"private_key\":\"w\"}";
+    is_done(&post(&server, "e2e.setUserPublicAndPrivateKeys", &headers, keys));
+
+    // The token is a login after a restart too, until it logs out.
+    server.stop();
+    let server = folder.start(&OPTIONS);
+    let get = |path: &str| raw(&server, text("GET", &format!("/api/v1/{path}"), &headers, "").as_bytes());
+    assert_eq!(get("e2e.fetchMyKeys").body, "{\"private_key\":\"w\",\"public_key\":\"p\",\"success\":true}");
+    assert_eq!((get("me").status, get("logout").status, get("me").status), (200, 200, 401));
+    let again = post(&server, "login", "", form);
+    assert_eq!(again.status, 200, "a device that is not confirmed guards nothing: {again:?}");
+    let remaining = CAROL.remaining(&server);
+    assert_eq!(remaining.status, 200, "other logins stay: {remaining:?}");
 }

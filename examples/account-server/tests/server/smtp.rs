@@ -127,7 +127,7 @@ fn without_its_notice_a_reset_changes_nothing() {
     assert_eq!(refused.status, 400, "{refused:?}");
     assert!(refused.body.contains("\"errorType\":\"error-email-send-failed\""), "{refused:?}");
     assert!(!refused.body.contains("example"), "{refused:?}");
-    let bob = raw(&server, text("GET", "/api/v1/users.totp.codesRemaining", BOB, "").as_bytes());
+    let bob = raw(&server, text("GET", "/api/v1/users.totpCodesRemaining", BOB, "").as_bytes());
     assert_eq!(bob.status, 200, "{bob:?}");
     server.stop();
 }

@@ -34,11 +34,11 @@ use crate::wire::request::Input;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let changer = Changer { caller, network: cx.network(input) };
-    let body = ChangeOfAddress::read(input.body, &cx.policy)?;
+    let body = cx.compute(input.body, || ChangeOfAddress::read(input.body, &cx.policy))??;
     let name = body.address.index(cx.driver.keyring());
     let look = |draft: &mut Draft<'_>| names::owns(draft, &name);
     let (known, own) = change::check_keys(cx, changer, &body.keys, look).await?;
-    let sealed = change::check_batch(cx, caller, known, &body.ciphers).await?;
+    let sealed = change::check_batch(cx, caller, known, (input.body, &body.ciphers)).await?;
     book(cx, caller).await?;
     if !own && cx.is_taken(&name).await? {
         return Err(ApiError::DUPLICATED.into());

@@ -19,9 +19,9 @@ use crate::wire::request::Input;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let changer = Changer { caller, network: cx.network(input) };
-    let body = ChangeOfPassword::read(input.body, &cx.policy)?;
+    let body = cx.compute(input.body, || ChangeOfPassword::read(input.body, &cx.policy))??;
     let (known, ()) = change::check_keys(cx, changer, &body.keys, |_| Ok(())).await?;
-    let sealed = change::check_batch(cx, caller, known, &body.ciphers).await?;
+    let sealed = change::check_batch(cx, caller, known, (input.body, &body.ciphers)).await?;
     let act = |draft: &mut Draft<'_>, login: &Login, mut credential: Credential| {
         if !change::is_known(login, &sealed) {
             return Ok(Err(ApiError::MISSING_CIPHER));

@@ -10,7 +10,7 @@ use crate::protocol::error::ApiError;
 use crate::wire::answer::{Failure, empty, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
-use crate::wire::endpoints::cipher_sync::{Change, note_of};
+use crate::wire::endpoints::cipher_sync::{Change, Reading, note_of};
 use crate::wire::endpoints::ciphers;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
@@ -22,7 +22,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     }
     let deletes = input.method == Method::DELETE;
     let change = Change::new(Vec::new(), if deletes { vec![id] } else { Vec::new() })?;
-    let found = cipher_sync::apply(cx, caller, &change, Which::Ids { ids: &[id], with_marks: false }, false).await?;
+    let which = Which::Ids { ids: &[id], with_marks: false };
+    let found = cipher_sync::apply(cx, caller, &change, which, Reading::Part).await?;
     let cipher = found.before.ciphers.first().ok_or(ApiError::CIPHER_NOT_FOUND)?;
     if deletes {
         return Ok(empty());

@@ -6,6 +6,8 @@ mod change_password;
 mod cipher_one;
 mod cipher_sync;
 mod ciphers;
+mod collections;
+mod confirm_login;
 mod delete;
 mod info;
 mod oauth;
@@ -34,10 +36,13 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: Option<&Caller>, input
         (Endpoint::PasswordHint, _) => password_hint::run(cx, input).await,
         (Endpoint::VerifyNewEmail, _) => verify_new_email::run(cx, input).await,
         (Endpoint::AdmitClient, _) => admit_client::run(cx, input).await,
+        (Endpoint::ConfirmLogin, _) => confirm_login::run(cx, input).await,
         (Endpoint::Info, _) => info::run(cx, input).await,
         (Endpoint::CipherSync, Some(caller)) => cipher_sync::run(cx, caller, input).await,
         (Endpoint::Ciphers, Some(caller)) => ciphers::run(cx, caller, input).await,
         (Endpoint::Cipher, Some(caller)) => cipher_one::run(cx, caller, input).await,
+        (Endpoint::Collections, Some(caller)) => collections::run(cx, caller, input).await,
+        (Endpoint::Collection, Some(caller)) => collections::run_one(cx, caller, input).await,
         (Endpoint::ChangeEmail, Some(caller)) => change_email::run(cx, caller, input).await,
         (Endpoint::ChangePassword, Some(caller)) => change_password::run(cx, caller, input).await,
         (Endpoint::SetupTwoFactor, Some(caller)) => setup_two_factor::run(cx, caller, input).await,

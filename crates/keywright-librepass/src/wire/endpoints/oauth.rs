@@ -62,6 +62,8 @@ type Ended = Result<(Tentative<()>, Plain<bool>), ApiError>;
 struct LogInBy<'t> {
     device: Option<Token>,
     network: Option<Network>,
+    /// The client's name for itself.
+    name: Option<&'t str>,
     fresh: &'t Token,
 }
 
@@ -116,7 +118,7 @@ async fn known<H: Host>(
     let user = UserId::of_account(account).map_err(|_| StepError::NoAccount)?;
     let device = request::token(input.headers).filter(|token| *token.user() == user);
     let fresh = Token::random(user, &**cx.driver.entropy()).map_err(TransactError::from)?;
-    let by = LogInBy { device, network: cx.network(input), fresh: &fresh };
+    let by = LogInBy { device, network: cx.network(input), name: input.client_name(), fresh: &fresh };
     let token_slots = || by.device.iter().map(|token| TOKEN.at(token.slot()).name());
     let look = |draft: &mut Draft<'_>| {
         let credential = match turned_away(draft, name, sent)? {
@@ -166,7 +168,7 @@ fn judge<H: Host>(
     }
     let verified = !cx.factors.enrolled_in(draft)?.has_totp();
     let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
-    let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client)?;
+    let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client, by.name)?;
     Ok(Ok((grant, Plain(verified))))
 }
 
@@ -216,7 +218,7 @@ fn turned_away(
 }
 
 /// The verdict on a second factor, in its commit.
-enum Judged<G> {
+pub(crate) enum Judged<G> {
     Confirmed(G),
     /// It was proven before: there is nothing to do.
     Already,
@@ -276,10 +278,20 @@ fn prove_in<H: Host>(
     code: &str,
     network: Option<Network>,
 ) -> Result<Judged<Tentative<()>>, StepError> {
-    let mut login = match unproven(draft, token)? {
-        Ok(login) => login,
-        Err(judged) => return Ok(judged),
-    };
+    match unproven(draft, token)? {
+        Ok(login) => judge_code_in(cx, draft, login, code, network),
+        Err(judged) => Ok(judged),
+    }
+}
+
+/// Judges a code for a login that waits for its second factor.
+pub(crate) fn judge_code_in<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    mut login: Login,
+    code: &str,
+    network: Option<Network>,
+) -> Result<Judged<Tentative<()>>, StepError> {
     if login.is_ahead(draft.now()) {
         // Also beside a refusal: otherwise it would wait for its second factor for ever.
         tokens::touch_in(draft, &mut login)?;

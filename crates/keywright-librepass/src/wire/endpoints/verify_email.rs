@@ -16,10 +16,11 @@ use crate::events::{ADDRESS_VERIFIED, REGISTRATION_SUPERSEDED};
 use crate::protocol::address::Address;
 use crate::protocol::error::ApiError;
 use crate::protocol::user::UserId;
-use crate::wire::answer::{Answered, Failure, verified};
+use crate::wire::answer::{Answered, Failure};
 use crate::wire::claim::{self, TRIES};
 use crate::wire::context::Context;
 use crate::wire::host::{Host, Subject};
+use crate::wire::pages::verified;
 use crate::wire::request::Input;
 
 /// What a code opens.
@@ -50,7 +51,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     for _ in 0..TRIES {
         let address = match opened(cx, user.account(), &hash).await? {
             Opened::Waiting(address) => address,
-            Opened::Verified => return Ok(verified(&cx.policy)),
+            Opened::Verified => return Ok(verified(cx, input)),
             Opened::Refused(error) => return Err(error.into()),
         };
         let name = address.index(cx.driver.keyring());
@@ -61,13 +62,13 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
             return if supersede(cx, user.account()).await? {
                 Err(ApiError::DUPLICATED.into())
             } else {
-                answer_late(cx, user.account(), &hash).await
+                answer_late(cx, input, user.account(), &hash).await
             };
         }
         match verify(cx, user.account(), &hash, &name, &taking).await? {
             Verifying::Done => {
                 drop_others(cx, user.account(), &address).await;
-                return Ok(verified(&cx.policy));
+                return Ok(verified(cx, input));
             }
             Verifying::Overtaken => {}
             Verifying::Refused(error) => return Err(error.into()),
@@ -89,9 +90,9 @@ async fn opened<H: Host>(cx: &Context<H>, account: &AccountId, hash: &[u8; 32]) 
     Ok(cx.driver.observe(&Partition::account(account), &[CREDENTIAL.name()], look).await?)
 }
 
-async fn answer_late<H: Host>(cx: &Context<H>, account: &AccountId, hash: &[u8; 32]) -> Answered {
+async fn answer_late<H: Host>(cx: &Context<H>, input: &Input<'_>, account: &AccountId, hash: &[u8; 32]) -> Answered {
     match opened(cx, account, hash).await? {
-        Opened::Verified => Ok(verified(&cx.policy)),
+        Opened::Verified => Ok(verified(cx, input)),
         Opened::Waiting(_) => Err(ApiError::BUSY.into()),
         Opened::Refused(error) => Err(error.into()),
     }

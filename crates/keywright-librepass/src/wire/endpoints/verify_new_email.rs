@@ -17,13 +17,14 @@ use keywright_wire::Reply;
 
 use crate::account::claim::{Taking, move_in};
 use crate::account::credential::Credential;
-use crate::account::pending;
+use crate::account::pending::{self, Opened};
 use crate::protocol::error::ApiError;
-use crate::wire::answer::{Failure, verified};
+use crate::wire::answer::Failure;
 use crate::wire::change::SLOTS;
 use crate::wire::claim::{self, TRIES};
 use crate::wire::context::Context;
 use crate::wire::host::{Host, Subject};
+use crate::wire::pages::verified;
 use crate::wire::request::Input;
 
 /// The outcome of the last commit.
@@ -32,6 +33,8 @@ enum Opening<R> {
     Moved(Option<R>),
     /// The intent was overtaken, by another click on the link or by another account.
     Overtaken,
+    /// Another click on the link has moved the account before.
+    Before,
     Refused(ApiError),
 }
 
@@ -41,6 +44,7 @@ impl<R: Release> Release for Opening<R> {
         Ok(match self {
             Self::Moved(released) => Opening::Moved(released.release(receipt)?),
             Self::Overtaken => Opening::Overtaken,
+            Self::Before => Opening::Before,
             Self::Refused(error) => Opening::Refused(error),
         })
     }
@@ -52,14 +56,16 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     cx.admit(input, Subject::Named(user.account()))?;
     let code = pending::code_hash(&cx.links, &user, &code);
     for _ in 0..TRIES {
-        let name = new_address(cx, user.account(), &code).await?;
+        let Some(name) = new_address(cx, user.account(), &code).await? else { return Ok(verified(cx, input)) };
         let checked = match cx.vaults.covered(user.account()).await? {
             Coverage::Covered(checked) => checked,
             uncovered => {
-                // If another click opened the link meanwhile, nothing waits any more and this
-                // fails. Otherwise the sweep removed rows, by the clock of another server, or the
-                // vault has changed: the promotion could only conflict.
-                new_address(cx, user.account(), &code).await?;
+                // Another click may have opened the link meanwhile. Otherwise the sweep removed
+                // rows, by the clock of another server, or the vault has changed: the promotion
+                // could only conflict.
+                if new_address(cx, user.account(), &code).await?.is_none() {
+                    return Ok(verified(cx, input));
+                }
                 let is_gone = matches!(uncovered, Coverage::Nothing);
                 return Err(if is_gone { ApiError::EMAIL_CODE } else { ApiError::MISSING_CIPHER }.into());
             }
@@ -67,17 +73,20 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
         let taking = claim::claim_address(cx, user.account(), &name).await?;
         if matches!(taking, Taking::Taken) {
             // The address may have been taken by this very account, if the link was opened twice at
-            // the same time; then nothing waits any more.
-            new_address(cx, user.account(), &code).await?;
-            return Err(ApiError::DUPLICATED.into());
+            // the same time.
+            return match new_address(cx, user.account(), &code).await? {
+                None => Ok(verified(cx, input)),
+                Some(_) => Err(ApiError::DUPLICATED.into()),
+            };
         }
         match open(cx, user.account(), &code, &name, &taking, &checked).await? {
             Opening::Moved(released) => {
                 if let Some(released) = released {
                     claim::drop_claim(cx, &released).await;
                 }
-                return Ok(verified(&cx.policy));
+                return Ok(verified(cx, input));
             }
+            Opening::Before => return Ok(verified(cx, input)),
             Opening::Overtaken => {}
             Opening::Refused(error) => return Err(error.into()),
         }
@@ -85,17 +94,22 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Err(ApiError::BUSY.into())
 }
 
-/// Returns the address that a code opens. Changes nothing.
-async fn new_address<H: Host>(cx: &Context<H>, account: &AccountId, code: &[u8; 32]) -> Result<NameIndex, Failure> {
+/// Returns the address that a code opens, or `None` if it was opened before. Changes nothing.
+async fn new_address<H: Host>(
+    cx: &Context<H>,
+    account: &AccountId,
+    code: &[u8; 32],
+) -> Result<Option<NameIndex>, Failure> {
     let look = |draft: &mut Draft<'_>| {
         let head = cx.vaults.steps().revision_in(draft);
         Ok(match pending::opened_in(draft, head, code)? {
-            Ok(change) => Ok(change.address()?),
-            Err(error) => Err(error),
+            Opened::Change(change) => Ok(Some(change.address()?)),
+            Opened::Done => Ok(None),
+            Opened::Refused(error) => Err(error),
         })
     };
     let address = cx.driver.observe(&Partition::account(account), &SLOTS, look).await??;
-    Ok(address.index(cx.driver.keyring()))
+    Ok(address.map(|address| address.index(cx.driver.keyring())))
 }
 
 /// Makes the commit that changes everything, or nothing.
@@ -112,6 +126,7 @@ async fn open<H: Host>(
         match judged.outcome() {
             Opening::Moved(_) => draft.stage(judged),
             Opening::Overtaken => Ok(Opening::Overtaken),
+            Opening::Before => Ok(Opening::Before),
             Opening::Refused(error) => Ok(Opening::Refused(*error)),
         }
     };
@@ -128,8 +143,9 @@ fn open_in<H: Host>(
 ) -> Result<Opening<Tentative<Released>>, StepError> {
     let head = cx.vaults.steps().revision_in(draft);
     let change = match pending::opened_in(draft, head, code)? {
-        Ok(change) => change,
-        Err(error) => return Ok(Opening::Refused(error)),
+        Opened::Change(change) => change,
+        Opened::Done => return Ok(Opening::Before),
+        Opened::Refused(error) => return Ok(Opening::Refused(error)),
     };
     let address = change.address()?;
     let Some(credential) = Credential::read(draft)? else { return Ok(Opening::Refused(ApiError::USER_NOT_FOUND)) };
@@ -143,8 +159,9 @@ fn open_in<H: Host>(
     }
     match cx.vaults.steps().promote_in(draft, checked)? {
         Promotion::Done { .. } => {
-            let moved = move_in(draft, credential, &address, &change.public_key, &change.asked_by);
-            moved.map(Opening::Moved)
+            let moved = move_in(draft, credential, &address, &change.public_key, &change.asked_by)?;
+            pending::finish_in(draft, code)?;
+            Ok(Opening::Moved(moved))
         }
         Promotion::Other => Ok(Opening::Overtaken),
         Promotion::Void | Promotion::Nothing => Ok(Opening::Refused(ApiError::EMAIL_CODE)),

@@ -129,6 +129,7 @@ async fn a_token_knows_the_vault_that_it_read() {
         // It does not follow another client's write. Neither a write of its own on top of that nor
         // a partial read changes this.
         two.request("PUT", "/api/cipher").json(&cipher(&user, 2, &data(22))).send().await;
+        at(&world, 1);
         let stamp = i64::try_from(world.now()).unwrap();
         sync(&one, stamp, &[], &[]).await.ok();
         change(&world, &one, batch(0)).await.fails(400, "LP-Missing-Cipher");
@@ -149,4 +150,50 @@ async fn a_token_knows_the_vault_that_it_read() {
         change(&world, &four, batch(2)).await.is_empty();
     })
     .await;
+}
+
+/// `docs/decisions.md` 28, as iOS does it: one full read, and from then on only what changed.
+#[tokio::test]
+async fn a_read_of_what_changed_is_a_read_of_the_vault() {
+    on_both(async |world: World| {
+        let (user, one) = settled(&world).await;
+        let two = world.client_of(&alice()).await;
+        let batch = json!([{"id": id(1), "data": data(101)}, {"id": id(2), "data": data(102)}]);
+        sync(&one, 0, &[cipher(&user, 1, &data(1)), cipher(&user, 2, &data(2))], &[]).await.ok();
+        at(&world, 100);
+        let moment = i64::try_from(world.now()).unwrap();
+        sync(&one, 0, &[], &[]).await.ok();
+        at(&world, 110);
+        two.request("PUT", "/api/cipher").json(&cipher(&user, 2, &data(22))).send().await;
+        at(&world, 120);
+        // The answer to this stamp lacks the other device's edit, so the token does not know it.
+        assert_eq!(numbers(&sync(&one, moment + 15, &[], &[]).await).1, [] as [usize; 0]);
+        change(&world, &one, batch.clone()).await.fails(400, "LP-Missing-Cipher");
+        // This one has it, and nothing else.
+        assert_eq!(numbers(&sync(&one, moment, &[], &[]).await).1, [2]);
+        change(&world, &one, batch).await.is_empty();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_makes_no_read_of_a_part_a_read_of_the_vault() {
+    let world = World::new().await;
+    let (user, one) = settled(&world).await;
+    let two = world.client_of(&alice()).await;
+    let batch = json!([{"id": id(1), "data": data(101)}, {"id": id(2), "data": data(102)}]);
+    at(&world, 1_000);
+    sync(&one, 0, &[cipher(&user, 1, &data(1)), cipher(&user, 2, &data(2))], &[]).await.ok();
+    let moment = i64::try_from(world.now()).unwrap();
+    // The other device's edit gets a time before the read, and so never is in an answer to its stamp.
+    at(&world, 500);
+    two.request("PUT", "/api/cipher").json(&cipher(&user, 2, &data(22))).send().await;
+    at(&world, 1_100);
+    assert_eq!(numbers(&sync(&one, moment, &[], &[]).await).1, [1]);
+    change(&world, &one, batch.clone()).await.fails(400, "LP-Missing-Cipher");
+    // A token that wrote on top of what it does not know still does not know it.
+    sync(&one, moment, &[cipher(&user, 1, &data(11))], &[]).await.ok();
+    change(&world, &one, batch.clone()).await.fails(400, "LP-Missing-Cipher");
+    sync(&one, i64::try_from(world.now()).unwrap() + 1, &[], &[]).await.ok();
+    change(&world, &one, batch).await.is_empty();
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use keywright_core::AccountId;
 use keywright_librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
@@ -33,6 +33,10 @@ pub(crate) struct TestHost {
     pub(crate) asked: Mutex<Vec<String>>,
     /// The subject named here is over the limit.
     pub(crate) full: Mutex<Option<String>>,
+    /// How often work was passed to `compute`.
+    pub(crate) computed: AtomicUsize,
+    /// `compute` breaks its contract.
+    pub(crate) runs_no_work: AtomicBool,
     /// Runs once when an account is counted: its token has been checked by then.
     pub(crate) once_known: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -81,6 +85,13 @@ impl Host for TestHost {
             Admittance::Full { retry_after: 17 }
         } else {
             Admittance::Open
+        }
+    }
+
+    fn compute(&self, work: &mut (dyn FnMut() + Send)) {
+        self.computed.fetch_add(1, Ordering::SeqCst);
+        if !self.runs_no_work.load(Ordering::SeqCst) {
+            work();
         }
     }
 

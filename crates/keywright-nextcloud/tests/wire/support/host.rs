@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use keywright_core::{AccountId, SecretString};
 use keywright_nextcloud::queue::{Requester, WorkQueue};
 use keywright_nextcloud::{
-    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Login, Peer, UnlockMail,
-    Unproven,
+    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Login, Peer, Settings,
+    UnlockMail, Unproven,
 };
 use keywright_store::{Driver, Partition, SlotName};
 use keywright_testing::{Outbox, Store};
@@ -43,6 +43,8 @@ struct State {
     calls: Vec<Call>,
     /// Where a hash waits for its turn, if it does.
     queue: Option<WorkQueue>,
+    /// The settings that the host has, and those that were set; none if it keeps none.
+    settings: Option<(Settings, Settings)>,
 }
 
 /// A mail that was sent.
@@ -107,6 +109,18 @@ impl TestHost {
     /// From now on a hash waits for its turn.
     pub(crate) fn use_queue(&self, queue: WorkQueue) {
         self.state().queue = Some(queue);
+    }
+
+    /// From now on the host has settings of its own, and stores those that are set.
+    pub(crate) fn use_settings(&self, settings: Settings) {
+        self.state().settings = Some((settings, Settings::new()));
+    }
+
+    /// The names of the settings that were set.
+    pub(crate) fn set_names(&self) -> Vec<String> {
+        let state = self.state();
+        let set = state.settings.as_ref().map(|(_, set)| set.iter().map(|(name, _)| name.to_owned()).collect());
+        set.unwrap_or_default()
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -249,6 +263,28 @@ impl Host for TestHost {
             0 => Admittance::Open,
             retry_after => Admittance::Full { retry_after },
         }
+    }
+
+    async fn settings(&self, _: &AccountId) -> Result<Settings, HostError> {
+        self.is_up()?;
+        let state = self.state();
+        let Some((own, set)) = &state.settings else { return Ok(Settings::new()) };
+        Ok(own.iter().chain(set.iter()).map(|(name, value)| (name.to_owned(), value.clone())).collect())
+    }
+
+    async fn set_settings(&self, _: &AccountId, settings: &Settings) -> Result<Option<Settings>, HostError> {
+        let mut state = self.state();
+        let Some((_, set)) = &mut state.settings else { return Ok(None) };
+        *set = set.iter().chain(settings.iter()).map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        Ok(Some(set.clone()))
+    }
+
+    async fn reset_settings(&self, _: &AccountId, names: &[&str]) -> Result<Option<Settings>, HostError> {
+        let mut state = self.state();
+        let Some((own, set)) = &mut state.settings else { return Ok(None) };
+        let left = set.iter().filter(|(name, _)| !names.contains(name));
+        *set = left.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        Ok(Some(own.clone()))
     }
 
     async fn permit(&self, _: &AccountId, _: &Login, _: Unproven) -> Result<bool, HostError> {

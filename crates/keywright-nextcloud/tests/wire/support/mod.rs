@@ -67,8 +67,7 @@ impl World {
     }
 
     pub(crate) async fn waiting() -> Self {
-        let mut policy = NextcloudPolicy::default();
-        policy.reset = ResetStyle::Wait;
+        let policy = NextcloudPolicy::builder().reset(ResetStyle::Wait).build().unwrap();
         Self::with(policy).await
     }
 

@@ -49,8 +49,7 @@ async fn while_the_passphrase_waits_no_token_is_looked_at() {
 /// it neither is refused.
 #[tokio::test]
 async fn a_request_with_a_token_is_told_the_longer_of_two_waits() {
-    let mut policy = NextcloudPolicy::default();
-    policy.require_token = false;
+    let policy = NextcloudPolicy::builder().require_token(false).build().unwrap();
     let world = World::with(policy).await;
     enrolled(&world).await;
     let mut client = world.password();

@@ -59,13 +59,24 @@ impl Client {
 
     /// Whether the token is alive.
     pub(crate) async fn is_in(&self) -> bool {
-        let answer = self.request("GET", "users.totp.codesRemaining").send().await;
+        let answer = self.request("GET", "users.totpCodesRemaining").send().await;
         assert!(matches!(answer.status, 200 | 401), "{answer:?}");
         answer.status == 200
     }
 }
 
+/// A request without a login.
+pub(crate) fn anonymous(app: &RocketChat<TestHost>, method: &str, path: &str) -> Sending {
+    let request = Request::builder().method(method).uri(format!("{BASE_PATH}{path}"));
+    Sending { app: app.clone(), request, body: Vec::new() }
+}
+
 impl Sending {
+    /// The request comes from here.
+    pub(crate) fn from(self, address: &str) -> Self {
+        self.header("x-forwarded-for", address)
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.request = self.request.header(name, value.as_ref());
         self
@@ -114,8 +125,10 @@ impl Answer {
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
         assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{answer:?}");
         if answer.status != 204 {
-            let success = answer.json()["success"].as_bool();
-            assert_eq!(success, Some(answer.status == 200), "{answer:?}");
+            let body = answer.json();
+            // A log-in and a log-out have another member for it.
+            let success = body["success"].as_bool().unwrap_or(body["status"] == "success");
+            assert_eq!(success, answer.status == 200, "{answer:?}");
         }
         if matches!(answer.status, 429 | 503) {
             assert!(answer.seconds("retry-after") >= 1 && answer.header("x-ratelimit-reset").is_some(), "{answer:?}");
@@ -144,6 +157,13 @@ impl Answer {
     #[track_caller]
     pub(crate) fn succeeds(&self) -> &Self {
         self.is(200, json!({"success": true}))
+    }
+
+    /// A log-in that is refused, whatever the reason.
+    #[track_caller]
+    pub(crate) fn is_unauthorized(&self) -> &Self {
+        let body = json!({"success": false, "status": "error", "error": "Unauthorized", "message": "Unauthorized"});
+        self.is(401, body)
     }
 
     /// An error with status 400.

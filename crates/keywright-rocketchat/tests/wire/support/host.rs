@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use keywright_core::{AccountId, Clock, EventKind, ManualClock, SecretString, Severity};
 use keywright_rocketchat::queue::{Requester, WorkQueue};
 use keywright_rocketchat::{
-    Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
-    Quota, User,
+    Admittance, EndLogins, EndToEndKeys, Endpoint, Host, HostError, IssuedLogin, KeysStored, Login, LoginTokenId, Mail,
+    MailError, Named, Peer, Permission, Profile, Quota, SentPassword, User,
 };
 use keywright_store::{Draft, Driver};
 use tokio::sync::Notify;
@@ -28,8 +28,12 @@ pub(crate) enum Call {
     RemoveKeys(String),
     /// Logins were ended, but for one.
     EndLogins(String, Option<String>),
+    /// One login was ended.
+    EndOne(String),
     /// A password was compared.
     Password(String),
+    /// A password was compared for a name without an account.
+    NobodysPassword,
     /// A user was looked up.
     Find,
 }
@@ -40,7 +44,7 @@ pub(crate) struct ShutOut {
     pub(crate) to: Vec<String>,
     pub(crate) token: String,
     pub(crate) wrong_guesses: u16,
-    pub(crate) refused: String,
+    pub(crate) refused: Option<String>,
     pub(crate) network: Option<String>,
 }
 
@@ -57,6 +61,10 @@ struct State {
     /// Digests by account.
     passwords: BTreeMap<AccountId, String>,
     calls: Vec<Call>,
+    /// End-to-end key pairs by account.
+    keys: BTreeMap<AccountId, (String, String)>,
+    /// How many tokens were issued.
+    issued: usize,
     /// Where a hash waits for its turn, if it does.
     queue: Option<WorkQueue>,
     /// Calls by (address, endpoint) in the present window.
@@ -86,6 +94,8 @@ pub(crate) struct TestHost {
     pub(crate) removal_hangs: AtomicBool,
     /// Whether the next question about permissions hangs: the login has been looked up by then.
     pub(crate) permission_hangs: AtomicBool,
+    /// Whether the next token hangs before it is issued.
+    pub(crate) issuing_hangs: AtomicBool,
     pub(crate) hanging: Notify,
     /// Whether passwords are compared only after a notification.
     pub(crate) slow_hash: AtomicBool,
@@ -106,6 +116,7 @@ fn name(permission: Permission) -> &'static str {
         Permission::EditOtherUserE2ee => "edit-other-user-e2ee",
         Permission::EditOtherUserTotp => "edit-other-user-totp",
         Permission::BypassRateLimit => "api-bypass-rate-limit",
+        Permission::LogoutOtherUser => "logout-other-user",
         _ => panic!("a new permission"),
     }
 }
@@ -125,6 +136,7 @@ impl TestHost {
             mail_hangs: AtomicBool::new(false),
             removal_hangs: AtomicBool::new(false),
             permission_hangs: AtomicBool::new(false),
+            issuing_hangs: AtomicBool::new(false),
             hanging: Notify::new(),
             slow_hash: AtomicBool::new(false),
             go: Notify::new(),
@@ -228,6 +240,16 @@ impl TestHost {
         self.found.load(Ordering::SeqCst)
     }
 
+    /// How many tokens were issued.
+    pub(crate) fn issued(&self) -> usize {
+        self.state().issued
+    }
+
+    /// How many tokens a person has.
+    pub(crate) fn tokens_of(&self, id: &str) -> usize {
+        self.state().tokens.values().filter(|(owner, _)| owner == id).count()
+    }
+
     fn fails(&self) -> Result<(), HostError> {
         let failed = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if failed { Err(HostError::new("told to fail")) } else { Ok(()) }
@@ -256,6 +278,64 @@ impl Host for TestHost {
         Ok(state.users.get(id).map(|user| Login::new(user.clone(), LoginTokenId(token_id.clone()))))
     }
 
+    async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
+        self.is_up()?;
+        let state = self.state();
+        let Some((id, token_id)) = state.tokens.get(token.expose()) else { return Ok(None) };
+        Ok(state.users.get(id).map(|user| Login::new(user.clone(), LoginTokenId(token_id.clone()))))
+    }
+
+    async fn issue_login(&self, account: &AccountId) -> Result<IssuedLogin, HostError> {
+        self.is_up()?;
+        if self.issuing_hangs.swap(false, Ordering::SeqCst) {
+            self.hanging.notify_one();
+            self.go.notified().await;
+        }
+        let mut state = self.state();
+        let id = state.users.iter().find(|(_, user)| user.account == *account).map(|(id, _)| id.clone());
+        let id = id.ok_or_else(|| HostError::new("nobody"))?;
+        state.issued += 1;
+        let token = format!("issued-token-planted-{}", state.issued);
+        let token_id = format!("{token}-id");
+        state.tokens.insert(token.clone(), (id, token_id.clone()));
+        Ok(IssuedLogin::new(LoginTokenId(token_id), SecretString::new(token)))
+    }
+
+    async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, HostError> {
+        self.is_up()?;
+        let state = self.state();
+        let found = state.users.iter().find(|(_, user)| user.account == *account);
+        Ok(found.map(|(id, user)| {
+            let name = user.username.clone().unwrap_or_default();
+            Profile::new(id.clone(), name).with_verified_emails(user.verified_emails.clone())
+        }))
+    }
+
+    async fn store_keys(
+        &self,
+        account: &AccountId,
+        by: &LoginTokenId,
+        keys: &EndToEndKeys,
+        replace: bool,
+    ) -> Result<KeysStored, HostError> {
+        self.is_up()?;
+        let mut state = self.state();
+        if !state.tokens.values().any(|(_, id)| *id == by.0) {
+            return Ok(KeysStored::LoginEnded);
+        }
+        if state.keys.contains_key(account) && !replace {
+            return Ok(KeysStored::Exists);
+        }
+        state.keys.insert(account.clone(), (keys.public_key.clone(), keys.private_key.expose().into()));
+        Ok(KeysStored::Stored)
+    }
+
+    async fn fetch_keys(&self, account: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
+        self.is_up()?;
+        let keys = self.state().keys.get(account).cloned();
+        Ok(keys.map(|(public, private)| EndToEndKeys::new(public, SecretString::new(private))))
+    }
+
     async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
         self.is_up()?;
         if self.permission_hangs.swap(false, Ordering::SeqCst) {
@@ -280,6 +360,9 @@ impl Host for TestHost {
                 .values()
                 .find(|user| by_name(user, name) || user.verified_emails.iter().any(|email| email == name))
                 .cloned(),
+            Named::Email(email) => {
+                state.users.values().find(|user| user.verified_emails.iter().any(|own| own == email)).cloned()
+            }
             Named::Account(account) => state.users.values().find(|user| user.account == *account).cloned(),
             _ => panic!("a new way to name a user"),
         })
@@ -287,8 +370,8 @@ impl Host for TestHost {
 
     async fn check_password(
         &self,
-        account: &AccountId,
-        digest: &SecretString,
+        account: Option<&AccountId>,
+        password: SentPassword<'_>,
         requester: &Requester,
     ) -> Result<bool, HostError> {
         let queue = self.state().queue.clone();
@@ -298,7 +381,9 @@ impl Host for TestHost {
         };
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
-        self.touch(account).await;
+        if let Some(account) = account {
+            self.touch(account).await;
+        }
         if self.slow_hash.load(Ordering::SeqCst) {
             self.hanging.notify_one();
             self.go.notified().await;
@@ -307,8 +392,13 @@ impl Host for TestHost {
             return Err(HostError::new("told to fail"));
         }
         let mut state = self.state();
+        let Some(account) = account else {
+            state.calls.push(Call::NobodysPassword);
+            // Any verdict: it must not count.
+            return Ok(true);
+        };
         state.calls.push(Call::Password(account.as_str().into()));
-        Ok(state.passwords.get(account).is_some_and(|own| own == digest.expose()))
+        Ok(state.passwords.get(account).is_some_and(|own| own == password.digest().expose()))
     }
 
     async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
@@ -334,7 +424,7 @@ impl Host for TestHost {
                     to,
                     token: mail.token.expose().into(),
                     wrong_guesses: mail.wrong_guesses,
-                    refused: mail.refused.0.clone(),
+                    refused: mail.refused.as_ref().map(|login| login.0.clone()),
                     network: mail.refused_network.clone(),
                 })
             }
@@ -362,6 +452,7 @@ impl Host for TestHost {
         }
         self.fails()?;
         self.end_tokens(account, None);
+        self.state().keys.remove(account);
         self.state().calls.push(Call::RemoveKeys(account.as_str().into()));
         Ok(())
     }
@@ -371,6 +462,11 @@ impl Host for TestHost {
         self.fails()?;
         let kept = match which {
             EndLogins::OthersThan(token) => Some(token.0.as_str()),
+            EndLogins::Only(token) => {
+                self.state().tokens.retain(|_, (_, own)| *own != token.0);
+                self.state().calls.push(Call::EndOne(token.0.clone()));
+                return Ok(());
+            }
             _ => None,
         };
         self.end_tokens(account, kept);

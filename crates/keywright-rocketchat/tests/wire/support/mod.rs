@@ -7,7 +7,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) use client::{Answer, Client};
+use client::anonymous;
+pub(crate) use client::{Answer, Client, Sending};
 pub(crate) use host::{Call, TestHost};
 use keywright_core::{AccountId, ClientTag, DenialKind};
 use keywright_rocketchat::{LoginTokenId, Permission, RocketChat, RocketChatPolicy, User};
@@ -15,7 +16,7 @@ use keywright_store::{Draft, MemoryStore, Partition, StepError};
 pub(crate) use keywright_testing::Row;
 use keywright_testing::{HookedStore, Store};
 use keywright_twofactor::{DeviceImport, ImportedDevice, TotpSecret, TwoFactor, TwoFactorSteps};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// 2027-01-15T08:00:00Z, the start of a step and of a minute.
@@ -52,9 +53,14 @@ impl Person {
         format!("login-token-planted-{}", self.name)
     }
 
+    /// The login password as it is typed.
+    pub(crate) fn typed_password(self) -> String {
+        format!("password-planted-{}", self.name)
+    }
+
     /// The digest of the login password, as clients send it.
     pub(crate) fn password(self) -> String {
-        hex::encode(Sha256::digest(format!("password-planted-{}", self.name)))
+        hex::encode(Sha256::digest(self.typed_password()))
     }
 
     pub(crate) fn secret(self) -> [u8; 20] {
@@ -148,7 +154,7 @@ impl World {
     }
 
     pub(crate) fn factors(&self) -> TwoFactorSteps {
-        TwoFactorSteps::new(self.policy.two_factor.clone(), self.driver.ledger_policy()).unwrap()
+        TwoFactorSteps::new(self.policy.two_factor().clone(), self.driver.ledger_policy()).unwrap()
     }
 
     pub(crate) async fn enrol(&self, person: Person) {
@@ -196,6 +202,28 @@ impl World {
         Client { app: self.app.clone(), id: person.id.into(), token: person.token(), address: None }
     }
 
+    /// A call without a login.
+    pub(crate) fn call(&self, path: &str, body: &Value) -> Sending {
+        anonymous(&self.app, "POST", path).json(body)
+    }
+
+    /// A log-in by username and typed password.
+    pub(crate) fn log_in(&self, person: Person) -> Sending {
+        self.call("login", &json!({"user": person.name, "password": person.typed_password()}))
+    }
+
+    /// A log-in with a code in the body.
+    pub(crate) fn log_in_with(&self, person: Person, code: &str) -> Sending {
+        self.call("login", &json!({"user": person.name, "password": person.typed_password(), "code": code}))
+    }
+
+    /// A client of the login that an answer has issued.
+    pub(crate) fn client_of(&self, answer: &Answer) -> Client {
+        let data = &answer.json()["data"];
+        let text = |name: &str| data[name].as_str().unwrap().to_owned();
+        Client { app: self.app.clone(), id: text("userId"), token: text("authToken"), address: None }
+    }
+
     /// How the guess ledger knows the client.
     pub(crate) fn tag(&self, person: Person, client: &Client) -> ClientTag {
         self.app.login_tag(&person.account(), &LoginTokenId(format!("{}-id", client.token)))
@@ -203,7 +231,7 @@ impl World {
 
     /// The service of a host that has pages of its own for the factors.
     pub(crate) fn two_factor(&self) -> TwoFactor {
-        TwoFactor::new(self.driver.clone(), self.policy.two_factor.clone()).unwrap()
+        TwoFactor::new(self.driver.clone(), self.policy.two_factor().clone()).unwrap()
     }
 
     /// A client of another login of the person's.

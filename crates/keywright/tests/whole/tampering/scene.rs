@@ -145,7 +145,7 @@ impl Scene {
         // Rocky: new recovery codes, and one of them wrong.
         server.clock.advance(60);
         let body = json!({"code": server.totp()});
-        server.rocky(None, "users.totp.regenerateCodes", body).await.is(200);
+        server.rocky(None, "users.regenerateTotpCodes", body).await.is(200);
         snap();
         server.rocky(Some("ZZZZZZZZ"), "users.resetE2EKey", json!({})).await.is(400);
         snap();

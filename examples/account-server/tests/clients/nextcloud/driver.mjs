@@ -71,6 +71,14 @@ async function first() {
     const { client, api } = await connect('alice', alice.app_password);
     const early = await connect('alice', alice.app_password);
 
+    await step('settings are read before there is a session', async () => {
+        const names = ['user.session.lifetime', 'server.app.version', 'server.baseUrl', 'client.unknown'];
+        const settings = (await request(client, 'settings/get', names)).getData();
+        assert.equal(settings['user.session.lifetime'], 600);
+        assert.ok(settings['server.app.version'] >= '2024.12');
+        assert.equal(settings['server.baseUrl'], baseUrl);
+        assert.equal(settings['client.unknown'], null);
+    });
     await step('an account without a challenge asks for nothing', async () => {
         const authorization = await requirements(client);
         assert.ok(!authorization.requiresChallenge() && !authorization.requiresToken());

@@ -41,7 +41,7 @@ const challenge = (method, invalidAttempt = false, emailOrUsername = undefined) 
     invalidAttempt,
 });
 const digestOf = ({ login_password }) => createHash('sha256').update(login_password, 'utf8').digest('hex');
-const codesRemaining = async (client) => (await client.get('/v1/users.totp.codesRemaining')).remaining;
+const codesRemaining = async (client) => (await client.get('/v1/users.totpCodesRemaining')).remaining;
 
 async function refusedWith(body, call) {
     assert.deepEqual((await refused(400, call)).body, body);
@@ -250,26 +250,26 @@ async function enrolment() {
     const client = connect(eve);
     await step('the first device is asked for behind the login password: the login alone enrols nothing', async () => {
         const asked = handle(client, createHash('sha256').update('not it').digest('hex'));
-        await assert.rejects(() => client.post('/v1/users.totp.enable'), NoMoreCodes);
+        await assert.rejects(() => client.post('/v1/users.enableTotp'), NoMoreCodes);
         assert.deepEqual(asked, [challenge('password'), challenge('password', true)]);
     });
     await step('a device is proven and recovery codes are shown', async () => {
         const asked = handle(client, digestOf(eve));
-        const { secret: base32, url } = await client.post('/v1/users.totp.enable');
+        const { secret: base32, url } = await client.post('/v1/users.enableTotp');
         assert.deepEqual(asked, [challenge('password')]);
         eve.totp_secret = secret(base32);
         assert.equal(new URL(url).searchParams.get('secret'), base32);
         const [wrong] = wrongCodes(base32, 1);
-        const { body } = await refused(400, () => client.post('/v1/users.totp.validate', { code: wrong }));
+        const { body } = await refused(400, () => client.post('/v1/users.validateTotp', { code: wrong }));
         assert.equal(body.errorType, 'invalid-totp');
         eve.code = totp(base32);
-        const { codes } = await client.post('/v1/users.totp.validate', { code: eve.code });
+        const { codes } = await client.post('/v1/users.validateTotp', { code: eve.code });
         assert.equal(codes.length, 12);
         eve.recovery_codes = codes.map(secret);
         assert.equal(await codesRemaining(client), 12);
     });
     await step('the other login of the account has ended (401)', () =>
-        refused(401, () => connect(eve, eve.tokens[1]).get('/v1/users.totp.codesRemaining')));
+        refused(401, () => connect(eve, eve.tokens[1]).get('/v1/users.totpCodesRemaining')));
     await step('it is asked for from now on; the enrolling code is spent, a recovery code is not', async () => {
         const asked = handle(client, eve.code, eve.recovery_codes[11]);
         assert.deepEqual(await client.post(RESET), OK);
@@ -304,7 +304,7 @@ const limitWindow = { reset: null, left: 0 };
 /** One call of a counted route, answered or refused as the window says; whether it was refused. */
 async function counted(client) {
     const before = Date.now();
-    const answer = await client.send('v1/users.totp.codesRemaining', 'GET').catch((refusal) => refusal);
+    const answer = await client.send('v1/users.totpCodesRemaining', 'GET').catch((refusal) => refusal);
     const body = await answer.json();
     const reset = answer.headers.get('x-ratelimit-reset');
     if (reset !== limitWindow.reset) Object.assign(limitWindow, { reset, left: 10 });

@@ -32,7 +32,7 @@ fn paths_and_methods() {
     for path in ["/api/", "/api/auth", "/api/auth/prelogin", "/api/user/delete/", "/api/cipher/a/b", "/api/x"] {
         is_refusal(&scene.send(&server, "GET", path, "", ""), 404, "LP-404");
     }
-    for (method, path) in [("GET", "/api/user/password"), ("PUT", "/api/auth/oauth"), ("HEAD", "/api/auth/preLogin")] {
+    for (method, path) in [("GET", "/api/user/password"), ("PUT", "/api/auth/oauth"), ("HEAD", "/api/auth/oauth")] {
         let answer = scene.send(&server, method, path, "", "");
         assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");
     }
