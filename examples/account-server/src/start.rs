@@ -53,6 +53,8 @@ use crate::{demo, output};
 
 /// The smallest limit of a body that the policies accept, in bytes.
 const LEAST_BODY: usize = 1024;
+/// How many connections may wait to be accepted. The system may allow fewer.
+const BACKLOG: i32 = 4_096;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -218,6 +220,9 @@ fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     let bind = || {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        // The standard library lets 128 clients wait. A thousand may come at once, and one that finds no
+        // room tries again only after seconds.
+        socket2::SockRef::from(&listener).listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
