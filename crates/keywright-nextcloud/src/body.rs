@@ -4,6 +4,7 @@ use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use keywright_wire::{is_json, parse_json};
+use percent_encoding::percent_decode;
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
@@ -59,7 +60,12 @@ impl<'r> Input<'r> {
         if self.body.len() > self.max_body {
             return Err(ApiError::TOO_LARGE);
         }
-        let media_type = self.headers.get(CONTENT_TYPE);
+        let mut media_types = self.headers.get_all(CONTENT_TYPE).iter();
+        let media_type = media_types.next();
+        if media_types.next().is_some() {
+            // A filter in front may have read the body as the other type.
+            return Err(ApiError::MEDIA_TYPE);
+        }
         if media_type.is_some_and(is_json) {
             let empty = || Value::Object(Map::new());
             return if self.body.is_empty() { Ok(empty()) } else { parse_json(self.body).ok_or(ApiError::BAD_REQUEST) };
@@ -104,8 +110,12 @@ fn is_form(content_type: &HeaderValue) -> bool {
 }
 
 /// Reads a form as PHP names its fields: `a=x` is a text, `a[]=x` an element of a list, and
-/// `a[b]=x` a member of an object. A field that is named twice is refused, as a member of JSON is.
+/// `a[b]=x` a member of an object. A field that is named twice is refused, as a member of JSON is,
+/// and so is text that is not UTF-8: the parser would replace what it cannot read, so that different
+/// secrets became equal.
 fn form(body: &[u8]) -> Option<Map<String, Value>> {
+    // Fields are separated by ASCII characters, which are part of no other character.
+    percent_decode(body).decode_utf8().ok()?;
     let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(body) {
         let nested = name.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?)));
@@ -209,9 +219,21 @@ mod tests {
         ] {
             assert_eq!(form(text.as_bytes()).map(Value::Object), Some(expected), "{text}");
         }
-        for text in ["a=1&a=1", "a=1&a[]=1", "a[]=1&a=1", "a[b]=1&a[b]=1", "a[]=1&a[b]=1", "a[b]=1&a[]=1"] {
+        for text in [
+            "a=1&a=1",
+            "a=1&a[]=1",
+            "a[]=1&a=1",
+            "a[b]=1&a[b]=1",
+            "a[]=1&a[b]=1",
+            "a[b]=1&a[]=1",
+            "a=%FF",
+            "%FF=a",
+            "a=%C3&b=%A4",
+        ] {
             assert_eq!(form(text.as_bytes()), None, "{text}");
         }
+        assert_eq!(form(b"a=\xff"), None);
+        assert_eq!(form(b"a=\xef\xbf\xbd").map(Value::Object), Some(json!({"a": "\u{fffd}"})));
     }
 
     fn is_refused(headers: &[(&str, &str)]) -> bool {
@@ -256,6 +278,21 @@ mod tests {
         // HTTP/2 names the host in the target.
         let request = Request::post("https://a.example/").header("origin", "https://a.example").body("").unwrap();
         assert!(!Input::new(&request, None, 100).may_be_of_another_site());
+    }
+
+    #[test]
+    fn two_media_types_are_none() {
+        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+        for (first, second, is_read) in
+            [(json, None, true), (form, None, true), (json, Some(form), false), (form, Some(json), false)]
+        {
+            let mut request = Request::post("/").header(CONTENT_TYPE, first);
+            if let Some(second) = second {
+                request = request.header(CONTENT_TYPE, second);
+            }
+            let request = request.body("").unwrap();
+            assert_eq!(Input::new(&request, None, 100).value().is_ok(), is_read, "{first} {second:?}");
+        }
     }
 
     proptest! {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use keywright_challenge::ChallengeSteps;
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, Client, IndexKey};
+use keywright_core::{AccountId, Client};
 use keywright_store::due::DueTask;
 use keywright_store::{Draft, Driver, Plain, Release, SlotName, StepError, guess};
 use keywright_twofactor::TwoFactorSteps;
 use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError, Network, Reply};
+use keywright_wire::{Decoys, DueError, HostError, Network, Reply};
 use zeroize::Zeroizing;
 
 use crate::answer::{Answered, Failure, with_session};
@@ -38,7 +38,7 @@ pub(crate) struct Context<H> {
     /// The guesses that the host is checking.
     pub(crate) open_checks: Arc<OpenChecks>,
     /// Distributes unknown names over the decoy ledgers.
-    pub(crate) decoys: IndexKey,
+    pub(crate) decoys: Decoys,
 }
 
 /// The client that makes a request, after login.

@@ -104,7 +104,7 @@ async fn check_password<H: Host>(
     peer: &Origin<'_>,
     password: &SecretString,
 ) -> Result<PasswordVerdict, DueError> {
-    let partition = account.map_or_else(|| decoy(cx, name), Partition::account);
+    let partition = account.map_or_else(|| cx.decoys.of_name(name), Partition::account);
     let slots = [guess::LEDGER.name(), DUE.name()];
     let (guess, judging) = loop {
         let judging = cx.open_checks.announce(&partition);
@@ -196,13 +196,4 @@ pub(crate) fn settle(draft: &mut Draft<'_>, guess: &PendingGuess, right: bool) -
     let before = draft.read(guess::LEDGER)?;
     guess::settle_right(draft, guess)?;
     Ok(draft.read(guess::LEDGER)? != before)
-}
-
-fn decoy<H: Host>(cx: &Context<H>, name: &str) -> Partition {
-    let mut index = [0; 32];
-    // Folded to lower case, because hosts usually fold names: `ALICE` and `alice` must share a
-    // decoy as they share an account.
-    let full = cx.decoys.mac(&[b"login-name", name.to_lowercase().as_bytes()]);
-    index.iter_mut().zip(full).take(2).for_each(|(to, from)| *to = from);
-    Partition::name(&index)
 }

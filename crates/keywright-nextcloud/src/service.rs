@@ -11,7 +11,7 @@ use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Generation};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError, guess};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, Network, Peer, Protocol, Reply, frame};
+use keywright_wire::{Decoys, DueError, Network, Peer, Protocol, Reply, frame};
 
 use crate::answer::{Failure, limited, with_session};
 use crate::body::Input;
@@ -39,7 +39,7 @@ impl<H: Host> Nextcloud<H> {
     /// [`TwoFactorPolicyError`] if the driver's ledger policy is too weak for codes as short as the
     /// policy's.
     pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, TwoFactorPolicyError> {
-        let decoys = driver.keyring().index("decoy");
+        let decoys = Decoys::new(driver.keyring());
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
         let (challenges, open_checks) = (ChallengeSteps::new(), Arc::default());

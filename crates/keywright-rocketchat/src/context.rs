@@ -11,7 +11,7 @@ use keywright_store::guess::LEDGER;
 use keywright_store::{Draft, Driver, Epochs, Release, SlotName, StepError};
 use keywright_twofactor::TwoFactorSteps;
 use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{HostError, Network};
+use keywright_wire::{Decoys, HostError, Network};
 
 use crate::answer::Failure;
 use crate::host::{EndLogins, Host, Mail, Named, UnlockMail};
@@ -32,8 +32,9 @@ pub(crate) struct Context<H> {
     pub(crate) policy: RocketChatPolicy,
     pub(crate) factors: TwoFactorSteps,
     pub(crate) confirmations: ConfirmSteps,
-    /// Names logins to confirmations and enrolments, and decoys.
+    /// Names logins to confirmations and enrolments.
     pub(crate) index: IndexKey,
+    pub(crate) decoys: Decoys,
 }
 
 impl<H: Host> Context<H> {

@@ -36,7 +36,8 @@ pub(crate) async fn issue<H: Host>(
     epochs: Epochs,
     gone: fn() -> ApiError,
 ) -> Result<Issued, Failure> {
-    let Some(profile) = cx.host.profile(account).await? else { return Err(gone().into()) };
+    let profile = cx.host.profile(account).await?.filter(|profile| profile.active);
+    let Some(profile) = profile else { return Err(gone().into()) };
     let issued = cx.host.issue_login(account).await?;
     let look = |draft: &mut Draft<'_>| {
         let stands = !has_due(draft)? && draft.root()?.epochs() == epochs;

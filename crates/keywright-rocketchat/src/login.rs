@@ -184,14 +184,16 @@ impl<H: Host> LogIn<'_, H> {
         Prover { user, session, source: Source::Network(self.network) }
     }
 
-    /// Returns the partition of the ledger that replaces that of an account, one of 65,536.
+    /// Returns the ledger that replaces that of an account. A name may have an at sign, but what is
+    /// either a name or an address is looked up as an address first.
     fn decoy(&self) -> Partition {
-        let mut index = [0; 32];
-        // Folded to lower case, because hosts fold names: `ALICE` and `alice` must share a decoy as
-        // they share an account.
-        let full = self.cx.index.mac(&[b"rocketchat-login-decoy", self.name.text().to_lowercase().as_bytes()]);
-        index.iter_mut().zip(full).take(2).for_each(|(to, from)| *to = from);
-        Partition::name(&index)
+        let decoys = &self.cx.decoys;
+        match self.name {
+            LoginName::Username(name) => decoys.of_name(name),
+            LoginName::Email(address) => decoys.of_address(address),
+            LoginName::Either(text) if text.contains('@') => decoys.of_address(text),
+            LoginName::Either(text) => decoys.of_name(text),
+        }
     }
 }
 

@@ -252,7 +252,8 @@ impl LoginName {
         }
     }
 
-    pub(crate) fn text(&self) -> &str {
+    #[cfg(test)]
+    fn text(&self) -> &str {
         match self {
             Self::Username(name) | Self::Email(name) | Self::Either(name) => name,
         }

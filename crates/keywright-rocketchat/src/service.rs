@@ -12,7 +12,7 @@ use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, HostError, Network, Peer, Protocol, Reply, Route, frame};
+use keywright_wire::{Decoys, DueError, HostError, Network, Peer, Protocol, Reply, Route, frame};
 
 use crate::answer::{Answered, Failure, counted, refuse};
 use crate::challenge::{self, LoginChallenge};
@@ -43,9 +43,10 @@ impl<H: Host> RocketChat<H> {
     /// ledger policy.
     pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, TwoFactorPolicyError> {
         let index = driver.keyring().index("rocketchat");
+        let decoys = Decoys::new(driver.keyring());
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index }) })
+        Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index, decoys }) })
     }
 
     /// Returns the largest body that [`handle`](Self::handle) accepts, in bytes.

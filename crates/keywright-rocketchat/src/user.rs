@@ -108,7 +108,8 @@ pub struct Profile {
     pub name: String,
     /// The addresses, and whether each is verified.
     pub emails: Vec<(String, bool)>,
-    /// Whether the account is active. The default is yes.
+    /// Whether the account is active. The default is yes. A user who is not active is let in by no
+    /// log-in, as if it did not exist; end its logins when it is deactivated.
     pub active: bool,
     /// The roles. The default is `user`.
     pub roles: Vec<String>,

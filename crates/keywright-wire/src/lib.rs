@@ -228,6 +228,7 @@
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`is_json`]: whether a request states that its body is JSON.
 //! - [`Peer`], [`Network`]: where a request comes from.
+//! - [`Decoys`]: where guesses are counted at names that have no account.
 //! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
 //! - [`frame`]: runs the code of an endpoint. It first does the due work that earlier requests
 //!   left, then runs the endpoint's step (a pure function on the account's records) and commits the
@@ -241,6 +242,7 @@
 
 mod answer;
 mod busy;
+mod decoy;
 mod error;
 pub mod frame;
 mod host;
@@ -254,6 +256,7 @@ mod route;
 mod tower;
 
 pub use answer::Reply;
+pub use decoy::Decoys;
 pub use error::{DueError, HostError};
 pub use host::Peer;
 pub use json::parse_json;

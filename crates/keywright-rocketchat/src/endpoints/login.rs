@@ -50,6 +50,7 @@ async fn resume<H: Host>(cx: &Context<H>, token: &SecretString) -> Result<Reply,
     if login.user.username.is_none() {
         return Err(ApiError::no_username().into());
     }
-    let profile = cx.host.profile(account).await?.ok_or_else(ApiError::login_refused)?;
+    let profile = cx.host.profile(account).await?.filter(|profile| profile.active);
+    let profile = profile.ok_or_else(ApiError::login_refused)?;
     Ok(ok(&logged_in(token, &profile, &enrolled)))
 }

@@ -22,6 +22,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, user_id: Opti
         return Err(ApiError::not_allowed().into());
     }
     let user = cx.host.find_user(Named::Id(id)).await?.ok_or_else(ApiError::unknown_target)?;
+    // The target's commit does not show whether the caller's login has ended meanwhile.
+    cx.step_for(caller, &[], |draft| Ok(draft.tentative(()))).await?;
     cx.step(&user.account, &[], end_all).await?;
     Ok(logged_out(&user))
 }

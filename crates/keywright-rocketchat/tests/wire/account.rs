@@ -81,6 +81,21 @@ async fn a_removed_login_that_is_under_way_does_not_act() {
     assert_eq!((world.host.removals(), world.codes_left(USER).await), (0, Some(12)));
 }
 
+/// The act changes another account, whose commit knows nothing of the caller's login.
+#[tokio::test]
+async fn a_removed_login_that_is_under_way_ends_no_logins_of_another() {
+    let world = World::new().await;
+    world.host.permit(&ADMIN.account(), Permission::LogoutOtherUser);
+    let (client, other) = (world.client(ADMIN), world.other_client(ADMIN, 1));
+    world.host.permission_hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    let late = tokio::spawn(other.post("users.logout").json(&json!({"userId": TARGET.id})).send());
+    world.host.hanging.notified().await;
+    client.post("users.removeOtherTokens").send().await.succeeds();
+    world.host.go.notify_one();
+    assert_eq!(late.await.unwrap().status, 401);
+    assert!(world.client(TARGET).is_in().await);
+}
+
 #[tokio::test]
 async fn all_logins_of_a_user_end_by_oneself_or_with_a_permission() {
     let world = World::new().await;

@@ -171,6 +171,52 @@ async fn an_unknown_name_looks_as_a_wrong_password_does() {
     assert_eq!(world.host.issued(), 0);
 }
 
+/// Wrong guesses at one spelling of a name show in another spelling only where they would if the
+/// name had an account: an address is looked up as such, and a username as such.
+#[tokio::test]
+async fn the_spellings_of_a_name_show_nothing() {
+    let world = World::new().await;
+    let wrong = async |body: Value, from: &str| {
+        let body = [body, json!({"password": "wrong"})].into_iter().flat_map(|part| part.as_object().unwrap().clone());
+        world.call("login", &Value::Object(body.collect())).from(from).send().await.status
+    };
+    for address in [ADMIN.email, "nobody@example.org"] {
+        for _ in 0..6 {
+            wrong(json!({"email": address}), "203.0.113.9").await;
+        }
+        let statuses = [
+            wrong(json!({"email": address}), "203.0.113.9").await,
+            wrong(json!({"user": address}), "203.0.113.9").await,
+            wrong(json!({"username": address}), "203.0.113.9").await,
+        ];
+        assert_eq!(statuses, [429, 429, 401], "{address}");
+    }
+    for name in [USER.name, "nobody"] {
+        for _ in 0..6 {
+            wrong(json!({"username": name}), "203.0.113.9").await;
+        }
+        let statuses = [
+            wrong(json!({"username": name}), "203.0.113.9").await,
+            wrong(json!({"user": name}), "203.0.113.9").await,
+            wrong(json!({"email": name}), "203.0.113.9").await,
+        ];
+        assert_eq!(statuses, [429, 429, 401], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_deactivated_user_is_let_in_by_nothing() {
+    let world = World::password_only().await;
+    let code = world.app.create_login_code(&ADMIN.account()).await.unwrap();
+    world.host.inactive.store(true, Ordering::SeqCst);
+    let wrong = world.call("login", &json!({"user": ADMIN.name, "password": "wrong"})).send().await;
+    let right = world.log_in(ADMIN).send().await;
+    assert_eq!((right.status, &right.body), (401, &wrong.body));
+    world.call("login", &json!({"resume": ADMIN.token()})).send().await.is_unauthorized();
+    let redeemed = world.call("loginCode.redeem", &json!({"code": code.expose()})).send().await;
+    assert_eq!((redeemed.status == 200, world.host.issued()), (false, 0));
+}
+
 #[tokio::test]
 async fn an_unknown_name_makes_the_loads_of_a_known_one() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -48,7 +48,7 @@ impl Accounts {
         &self.driver
     }
 
-    /// Returns the account with a login name. ASCII letters are compared without regard to case.
+    /// Returns the account with a login name. Letters are compared without regard to case.
     ///
     /// # Errors
     /// An [`AccountsError`] if the accounts cannot be read or changed.
@@ -173,6 +173,8 @@ mod tests {
         let alice = accounts.find("aLICE").await.unwrap().unwrap();
         let requester = Requester::known(&alice);
         assert_eq!(accounts.find("alicia").await.unwrap(), None);
+        accounts.seed(&new_account("Äöü", &[])).await.unwrap();
+        assert!(accounts.find("äÖÜ").await.unwrap().is_some());
         assert_eq!(accounts.profile(&alice).await.unwrap().unwrap().name, "Alice");
         assert!(accounts.check_password(Some(&alice), &secret("login"), &requester).await.unwrap());
         assert!(!accounts.check_password(Some(&alice), &secret("one"), &requester).await.unwrap());

@@ -27,9 +27,10 @@ impl IndexKeys {
         }
     }
 
-    /// ASCII letters are treated alike in upper and lower case.
+    /// Letters are treated alike in upper and lower case, folded as the decoys of names that do not
+    /// exist: otherwise an account would not share a ledger with a name that shares its decoy.
     pub(super) fn login_name(&self, name: &str) -> [u8; 32] {
-        self.login_names.mac(&[name.to_ascii_lowercase().as_bytes()])
+        self.login_names.mac(&[name.to_lowercase().as_bytes()])
     }
 
     pub(super) fn app_password(&self, secret: &SecretString) -> [u8; 32] {
@@ -43,7 +44,7 @@ impl IndexKeys {
 
     /// Returns the partition that names the holder of a verified address.
     pub(super) fn email(&self, address: &str) -> Partition {
-        Partition::name(&self.emails.mac(&[address.to_ascii_lowercase().as_bytes()]))
+        Partition::name(&self.emails.mac(&[address.to_lowercase().as_bytes()]))
     }
 
     pub(super) fn auth_token(&self, token: &SecretString) -> [u8; 32] {

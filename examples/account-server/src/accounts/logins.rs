@@ -102,12 +102,14 @@ impl Accounts {
         let issued = self.driver.observe(&partition, &[ISSUED_TOKENS.name()], look).await?.unwrap_or_default();
         let issued = issued.tokens.into_iter().map(|(index, _)| index);
         // A token that was just issued may not be listed any more.
-        for index in profile.auth_tokens.into_iter().chain(issued).chain(only).filter(ends) {
-            self.end_token(account, &index).await?;
+        let ended: Vec<_> = profile.auth_tokens.into_iter().chain(issued).chain(only).filter(ends).collect();
+        for index in &ended {
+            self.end_token(account, index).await?;
         }
+        // A token that was listed meanwhile stays listed.
         let unlist = |draft: &mut Draft<'_>| match draft.read(ISSUED_TOKENS)? {
             Some(mut issued) => {
-                issued.tokens.retain(|(index, _)| !ends(index));
+                issued.tokens.retain(|(index, _)| !ended.contains(index));
                 draft.put(ISSUED_TOKENS, &issued)
             }
             None => Ok(()),
@@ -134,7 +136,8 @@ impl Accounts {
 
     /// Stores a key pair, if the token is valid. The token and the pair are in two partitions, so the
     /// token is looked at before and after. Whoever removes the pair ends the tokens first: a pair
-    /// that was stored after the removal is found here, and taken back.
+    /// that was stored after the removal is found here, and taken back: the pair that it replaced, if
+    /// any, is put back.
     ///
     /// # Errors
     /// An [`AccountsError`] if the accounts cannot be read or changed.
@@ -156,20 +159,17 @@ impl Accounts {
             RocketChatKeys { public_key: keys.public_key.clone(), private_key: keys.private_key.expose().to_owned() };
         let slots = [ROCKETCHAT_KEYS.name()];
         let put = |draft: &mut Draft<'_>| match draft.read(ROCKETCHAT_KEYS)? {
-            Some(_) if !replace => Ok(false),
-            Some(_) | None => draft.put(ROCKETCHAT_KEYS, &pair).map(|()| true),
+            Some(_) if !replace => Ok(None),
+            before => draft.put(ROCKETCHAT_KEYS, &pair).map(|()| Some(before)),
         };
-        if !self.driver.transact(&partition, &slots, put).await? {
+        let Some(before) = self.driver.transact(&partition, &slots, put).await? else {
             return Ok(KeysStored::Exists);
-        }
+        };
         if is_live().await? {
             return Ok(KeysStored::Stored);
         }
-        let take_back = |draft: &mut Draft<'_>| match draft.read(ROCKETCHAT_KEYS)? {
-            Some(found) if found == pair => draft.delete(ROCKETCHAT_KEYS),
-            Some(_) | None => Ok(()),
-        };
-        self.driver.transact(&partition, &slots, take_back).await?;
+        let back = |draft: &mut Draft<'_>| take_back(draft, &pair, before.as_ref());
+        self.driver.transact(&partition, &slots, back).await?;
         Ok(KeysStored::LoginEnded)
     }
 
@@ -197,6 +197,16 @@ impl Accounts {
             }
         };
         Ok(self.driver.transact(&partition, &[ROCKETCHAT_KEYS.name()], remove).await?)
+    }
+}
+
+/// Takes a key pair back that an ended login has stored. Where it is gone, a removal has come in
+/// between, and then the pair before it must not come back either.
+fn take_back(draft: &mut Draft<'_>, pair: &RocketChatKeys, before: Option<&RocketChatKeys>) -> Result<(), StepError> {
+    match (draft.read(ROCKETCHAT_KEYS)?, before) {
+        (Some(found), Some(before)) if found == *pair => draft.put(ROCKETCHAT_KEYS, before),
+        (Some(found), None) if found == *pair => draft.delete(ROCKETCHAT_KEYS),
+        _ => Ok(()),
     }
 }
 
@@ -263,5 +273,33 @@ mod tests {
         accounts.remove_rocketchat_keys(&account).await.unwrap();
         assert_eq!(store("3", true).await, KeysStored::LoginEnded);
         assert!(accounts.rocketchat_keys(&account).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_pair_that_is_taken_back_leaves_what_it_replaced() {
+        let accounts = Accounts::new(open().await.driver().clone()).unwrap();
+        accounts.seed(&alice()).await.unwrap();
+        let account = accounts.id("alice").unwrap();
+        let partition = profile_partition(&account).unwrap();
+        let pair = |public: &str| RocketChatKeys { public_key: public.into(), private_key: "wrapped".into() };
+        let (old, new, other) = (pair("old"), pair("new"), pair("other"));
+        for (stored, before, left) in [
+            (Some(&new), Some(&old), Some("old")),
+            (Some(&new), None, None),
+            // Removed, or replaced by a login that has not ended.
+            (None, Some(&old), None),
+            (Some(&other), Some(&old), Some("other")),
+        ] {
+            let step = |draft: &mut Draft<'_>| {
+                match stored {
+                    Some(pair) => draft.put(ROCKETCHAT_KEYS, pair)?,
+                    None => draft.delete(ROCKETCHAT_KEYS)?,
+                }
+                take_back(draft, &new, before)
+            };
+            accounts.driver.transact(&partition, &[ROCKETCHAT_KEYS.name()], step).await.unwrap();
+            let found = accounts.rocketchat_keys(&account).await.unwrap();
+            assert_eq!(found.as_ref().map(|keys| keys.public_key.as_str()), left);
+        }
     }
 }

@@ -83,7 +83,13 @@ pub(crate) async fn serve(
     tokio::spawn(async move {
         stop.await;
         tracing::info!(connections = open.count(), "stopping");
-        stopping.graceful_shutdown(Some(STOP_WITHIN));
+        stopping.graceful_shutdown(None);
+        tokio::time::sleep(STOP_WITHIN).await;
+        let cut_off = open.count();
+        if cut_off > 0 {
+            tracing::warn!(cut_off, "connections were cut off in the middle of a request");
+        }
+        stopping.shutdown();
     });
     let watch = tokio::spawn(Arc::clone(&connections).watch());
     let silent = connections.silent();
@@ -99,10 +105,6 @@ pub(crate) async fn serve(
         None => server.serve(service).await,
     };
     watch.abort();
-    let cut_off = connections.count();
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "connections were cut off in the middle of a request");
-    }
     served
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct TestHost {
     pub(crate) down: AtomicBool,
     /// Whether passwords cannot be checked.
     pub(crate) broken_hash: AtomicBool,
+    /// Whether all users are deactivated.
+    pub(crate) inactive: AtomicBool,
     /// Whether requests are counted.
     pub(crate) limited: AtomicBool,
     /// Whether a notice never returns, and what is notified of it.
@@ -132,6 +134,7 @@ impl TestHost {
             told: Mutex::default(),
             down: AtomicBool::new(false),
             broken_hash: AtomicBool::new(false),
+            inactive: AtomicBool::new(false),
             limited: AtomicBool::new(false),
             mail_hangs: AtomicBool::new(false),
             removal_hangs: AtomicBool::new(false),
@@ -307,7 +310,9 @@ impl Host for TestHost {
         let found = state.users.iter().find(|(_, user)| user.account == *account);
         Ok(found.map(|(id, user)| {
             let name = user.username.clone().unwrap_or_default();
-            Profile::new(id.clone(), name).with_verified_emails(user.verified_emails.clone())
+            let mut profile = Profile::new(id.clone(), name).with_verified_emails(user.verified_emails.clone());
+            profile.active = !self.inactive.load(Ordering::SeqCst);
+            profile
         }))
     }
 

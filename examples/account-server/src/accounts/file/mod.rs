@@ -48,7 +48,7 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
     let (mut names, mut app_passwords) = (HashSet::new(), HashSet::new());
     let (mut ids, mut tokens, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
     for account in accounts {
-        if !names.insert(account.name.to_ascii_lowercase()) {
+        if !names.insert(account.name.to_lowercase()) {
             return Err(AccountsFileError::Twice { what: "the name", name: account.name.clone() });
         }
         if !account.app_passwords.iter().all(|password| app_passwords.insert(password.expose())) {
@@ -59,7 +59,7 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
             "the Rocket.Chat user id"
         } else if !user.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
             "an auth token"
-        } else if !user.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
+        } else if !user.verified_emails.iter().all(|address| addresses.insert(address.to_lowercase())) {
             "a verified address"
         } else {
             continue;

@@ -1,5 +1,6 @@
 //! What the stock client's own suite does, request by request (`docs/protocols/librepass.md` § 13): each of its twenty
 //! tests is one step here, with the headers that the client sends, on a server without verification and limits.
+#![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 
 use keywright::librepass::{ArgonParameters, PublicKey, UserKeys};
 use keywright::twofactor::TotpSecret;
