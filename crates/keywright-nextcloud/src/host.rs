@@ -117,6 +117,14 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
+    /// Whether nobody on the way could read this request, where
+    /// [`refuse_plain_http`](crate::NextcloudPolicy::refuse_plain_http) is on: a host behind a proxy
+    /// finds it in what the proxy has recorded. The default is no, so that every request is refused.
+    fn is_encrypted(&self, peer: Peer<'_>) -> bool {
+        let _ = peer;
+        false
+    }
+
     /// Applies the host's own request limits, per user and endpoint (protocol § 2.7: `session/open`
     /// 10 in 30 s). The default applies none; the guess ledger stays in force either way.
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {

@@ -178,8 +178,9 @@ impl NextcloudPolicyBuilder {
     }
 
     /// Sets whether requests reach this server over plain HTTP from beyond the machine. If so,
-    /// every one is answered with 400 `6304571a`, as the protocol requires. Leave it off behind TLS
-    /// and on a loopback address. The default is no.
+    /// every one for which [`Host::is_encrypted`](crate::Host::is_encrypted) says no is answered
+    /// with 400 `6304571a`, as the protocol requires. Leave it off behind TLS and on a loopback
+    /// address. The default is no.
     pub const fn refuse_plain_http(mut self, on: bool) -> Self {
         self.policy.refuse_plain_http = on;
         self

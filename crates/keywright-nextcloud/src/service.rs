@@ -182,7 +182,7 @@ async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) 
 }
 
 async fn full_answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
-    if cx.policy.refuse_plain_http {
+    if cx.policy.refuse_plain_http && !cx.host.is_encrypted(Peer::of(request)) {
         return ApiError::HTTPS_REQUIRED.reply();
     }
     let path = canonical_path(request.uri().path());

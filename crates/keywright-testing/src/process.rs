@@ -7,8 +7,12 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+/// A line of the log is in its file within this time.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(100);
 
 /// A folder with the files of a program, removed at the end.
 #[derive(Debug)]
@@ -144,10 +148,25 @@ impl Server {
         self.url.split_once("://").unwrap().1
     }
 
+    /// Returns the id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the log so far, including that of earlier servers in the same folder.
+    /// A thread of the server writes it, so this waits until nothing more comes.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+        let mut before = fs::read_to_string(&self.log).unwrap();
+        loop {
+            std::thread::park_timeout(WRITTEN_WITHIN);
+            let log = fs::read_to_string(&self.log).unwrap();
+            if log == before {
+                return log;
+            }
+            before = log;
+        }
     }
 
     /// Sends a signal, by its name in `kill`.

@@ -10,6 +10,7 @@ use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
 use crate::logging::{LogFormat, LogLevel};
+use crate::network_options::NetworkOptions;
 
 /// Keywright's reference server: account protocols of real clients, on an embedded SQLite file, or on a
 /// PostgreSQL database.
@@ -108,6 +109,9 @@ pub(crate) struct Options {
     /// The address of this server in mails. Default: the address that it listens on.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<PublicUrl>,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
 }
 
 impl Options {
@@ -310,6 +314,11 @@ pub(crate) struct PublicUrl {
 }
 
 impl PublicUrl {
+    /// Whether the URL begins with `https:`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.text.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
     /// Returns the name or address in the URL, without the port.
     pub(crate) fn host(&self) -> &str {
         &self.host

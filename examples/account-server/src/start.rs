@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
+use keywright::twofactor::TwoFactorPolicy;
+use keywright::twofactor::recovery::Preset;
 use keywright::{HousekeepingError, Keywright, MemoryStore, StartError, Store, StoreId, TransactError};
 use keywright_postgres::PostgresStore;
 
@@ -33,12 +35,17 @@ use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::RocketChatHost;
 use crate::hosts::server::Server;
 use crate::housekeeping::{Beginnings, Housekeeper};
+use crate::http::bodies::Bodies;
+use crate::http::connections::{ConnectionLimits, Connections};
+use crate::http::entry::Entry;
+use crate::http::origin::Proxies;
 use crate::http::{routes, serve, tls};
 use crate::keyring::{self, KeyringPlace};
 use crate::limits::fixed_window::FixedWindows;
 use crate::limits::per_user::PerUserLimits;
+use crate::limits::slow_work::SlowWork;
 use crate::limits::token_bucket::TokenBuckets;
-use crate::mail::{Mailer, SmtpUrlError};
+use crate::mail::{Mailer, Relay, SmtpError};
 use crate::notices::Notices;
 use crate::operator::failure::Failed;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
@@ -52,6 +59,8 @@ use crate::{demo, output};
 const SEEDED_AT_ONCE: usize = 16;
 /// The smallest limit of a body that the policies accept, in bytes.
 const LEAST_BODY: usize = 1024;
+/// How many connections may wait to be accepted. The system may allow fewer.
+const BACKLOG: i32 = 4_096;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -74,8 +83,12 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     // Checked before anything is seeded. In the order of partitions, accounts come first.
     let first = keywright.store().partitions(None, 1).await.map_err(Failure::Scan)?;
     let nobody = !first.iter().any(Partition::is_account);
-    let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
-    let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
+    let work = SlowWork::new(options.rate_limits == Switch::On);
+    let accounts = Arc::new(Accounts::new(keywright.driver().clone())?.limiting(work));
+    // Behind a proxy, each request is judged by itself.
+    let network = &options.network;
+    let exposed = !address.ip().to_canonical().is_loopback() || !network.trusted_proxy.is_empty();
+    let refuse_plain_http = exposed && !options.has_tls() && !network.insecure;
     let mut seeded = Vec::new();
     match &options.accounts {
         Some(path) => {
@@ -87,7 +100,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
             let scene = demo::Scene {
                 url: &url,
                 tls: options.has_tls(),
-                usable: !refuse_plain_http,
+                usable: !refuse_plain_http || address.ip().to_canonical().is_loopback(),
                 reset: options.reset_style,
             };
             output::say(&demo::seed(&accounts, nobody, &scene).await?).map_err(Failure::Output)?;
@@ -95,6 +108,15 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
 
     let compared = Arc::clone(&accounts);
+    let proxies = Arc::new(Proxies {
+        trusted: network.trusted_proxy.clone(),
+        tls: options.has_tls(),
+        local: address.ip().to_canonical().is_loopback(),
+        public_https: public_url.is_https(),
+    });
+    let bodies = Bodies::new(network.body_grace());
+    let entry = Entry { proxies, refuse_plain_http, bodies, origins: network.cors_origin.clone() };
+    let connections = connections(options);
     let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. No other process can reach a store in memory.
     let lock = match &options.store {
@@ -106,9 +128,10 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     if lock.is_some() {
         housekeeper.start().await;
     }
-    let router = routes::routes(&housekeeper, &watch);
+    let router = routes::routes(&housekeeper, &watch, entry);
     drop(tokio::spawn(Arc::clone(&housekeeper).keep()));
     drop(tokio::spawn(report_differences(compared, seeded)));
+    reload_on_hangup(options, tls.clone())?;
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
     let (lost, running) = (watch.clone(), housekeeper.running.clone());
     let ended = async move {
@@ -118,7 +141,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         }
         running.stop();
     };
-    let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
+    let served = serve::serve(listener, tls, router, connections, ended).await.map_err(Failure::Serve);
     let cut_off = housekeeper.running.finish(serve::STOP_WITHIN).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "not all work came to its end; it is still due");
@@ -158,7 +181,12 @@ pub(crate) async fn assemble(
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
     let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
-    let policy = RocketChatPolicy::builder().max_body(max_body).build()?;
+    let two_factor = TwoFactorPolicy::builder()
+        .recovery(Preset::RocketChat)
+        .once(options.network.totp_once.into())
+        .build()
+        .map_err(AccountsError::from)?;
+    let policy = RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?;
     let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
@@ -241,6 +269,9 @@ fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     let bind = || {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        // The standard library lets 128 clients wait. A thousand may come at once, and one that finds no
+        // room tries again only after seconds.
+        socket2::SockRef::from(&listener).listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
@@ -265,6 +296,54 @@ fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsCon
     let made = tls::self_signed(address.ip())?;
     output::say(&format!("certificate SHA-256: {}", made.fingerprint)).map_err(Failure::Output)?;
     Ok(Some(made.config))
+}
+
+/// Reads the certificate and its key again at each hang-up. One that cannot be used is not used, and
+/// the one from before still is.
+///
+/// # Errors
+/// An error if the system does not allow watching for signals.
+#[cfg(unix)]
+fn reload_on_hangup(options: &Options, tls: Option<RustlsConfig>) -> Result<(), Failure> {
+    let mut hangup = serve::told_to_reload().map_err(Failure::Signals)?;
+    let files = options.tls_cert.clone().zip(options.tls_key.clone());
+    drop(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let (Some(tls), Some((certificate, key))) = (&tls, &files) else {
+                tracing::info!("there is no certificate file to read again");
+                continue;
+            };
+            match tls::from_files(certificate, key) {
+                Ok(read) => {
+                    tls.reload_from_config(read.get_inner());
+                    tracing::info!("the certificate was read again");
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        "the certificate was not read again; the old one is used"
+                    );
+                }
+            }
+        }
+    }));
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn reload_on_hangup(_: &Options, _: Option<RustlsConfig>) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Sets the ceilings on connections, from the options and from how many files may be open.
+fn connections(options: &Options) -> Arc<Connections> {
+    // Where the limit is unknown, it is the usual one.
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+    let (total, per_network) = options.network.connections(descriptors);
+    let silent = options.network.idle();
+    let unlimited = options.network.trusted_proxy.clone();
+    tracing::info!(descriptors, total, per_network, "connections are limited");
+    Connections::new(ConnectionLimits { total, per_network, silent, unlimited })
 }
 
 /// The runtime's timer, for commits without a reply.
@@ -325,15 +404,27 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
     }
     LibrePassPolicy::builder(public_url.to_string())
         .verify_email(verify)
+        .mailed_links(options.network.mailed_links.into())
+        .once(options.network.totp_once.into())
         .vault_limit(options.vault_limit)
         .max_vault_body(options.max_body.clamp(LEAST_BODY, MOST_VAULT_BODY))
         .build()
 }
 
+/// Reads the file of `--smtp-ca`.
+fn certificate_authority(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|source| Failure::MailAuthority { path: path.to_owned(), source })
+}
+
 fn mailer(options: &Options, public_url: &PublicUrl, running: &Running) -> Result<Mailer, Failure> {
     match (&options.outbox, &options.smtp) {
         (Some(path), _) => Mailer::outbox(path.clone()).map_err(Failure::Outbox),
-        (None, Some(url)) => Ok(Mailer::smtp(url, public_url, running)?),
+        (None, Some(url)) => {
+            let network = &options.network;
+            let authority = network.smtp_ca.as_deref().map(certificate_authority).transpose()?;
+            let relay = Relay { url, authority, from: network.mail_from.clone(), insecure: network.insecure };
+            Ok(Mailer::smtp(relay, public_url, running)?)
+        }
         (None, None) => Ok(Mailer::Off),
     }
 }
@@ -341,6 +432,8 @@ fn mailer(options: &Options, public_url: &PublicUrl, running: &Running) -> Resul
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error("threads cannot be started")]
+    Runtime(#[source] io::Error),
     #[error("signals cannot be watched")]
     Signals(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -367,8 +460,10 @@ pub(crate) enum Failure {
     Accounts(#[from] AccountsError),
     #[error("the outbox cannot be written")]
     Outbox(#[source] io::Error),
+    #[error("the file {} of `--smtp-ca` cannot be read", path.display())]
+    MailAuthority { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Smtp(#[from] SmtpUrlError),
+    Smtp(#[from] SmtpError),
     #[error("Nextcloud Passwords cannot be served as the options say")]
     NextcloudPolicy(#[from] NextcloudPolicyError),
     #[error("Rocket.Chat cannot be served as the options say")]

@@ -16,6 +16,7 @@ use crate::accounts::password::Passwords;
 use crate::accounts::slots::{
     APP_PASSWORD, AppPassword, ISSUED_TOKENS, PROFILE, Profile, ROCKETCHAT_KEYS, ROCKETCHAT_PROFILE,
 };
+use crate::limits::slow_work::SlowWork;
 
 /// The accounts.
 pub(crate) struct Accounts {
@@ -37,6 +38,12 @@ impl Accounts {
         let passwords = Passwords::new(&**driver.entropy())?;
         let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
         Ok(Self { driver, keys, factors, passwords })
+    }
+
+    /// Limits slow hashes for unknown clients.
+    pub(crate) fn limiting(mut self, work: SlowWork) -> Self {
+        self.passwords.limit(work);
+        self
     }
 
     /// The driver that runs steps on the accounts' records.

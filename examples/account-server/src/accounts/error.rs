@@ -8,6 +8,9 @@ use keywright::twofactor::TwoFactorPolicyError;
 
 use crate::accounts::password::PasswordError;
 
+/// After this time, in seconds, a network that has had too many slow hashes has some more.
+const TOO_MANY_SECONDS: u64 = 10;
+
 /// The accounts cannot be looked up or changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountsError {
@@ -30,6 +33,7 @@ impl AccountsError {
     pub(crate) fn into_host_error(self) -> HostError {
         match self {
             Self::Password(PasswordError::Busy(busy)) => busy.into(),
+            Self::Password(PasswordError::TooManyHashes) => HostError::busy(TOO_MANY_SECONDS),
             error => HostError::new(error),
         }
     }

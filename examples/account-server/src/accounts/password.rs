@@ -2,7 +2,9 @@
 //! Further ones wait in a bounded queue that is fair between accounts. A request that finds no
 //! place in it is answered "busy" before anything is hashed.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use keywright::core::EntropyError;
 use keywright::nextcloud::queue::{Busy, Limits, Requester, WorkQueue};
 use keywright::store::secret_field;
@@ -10,6 +12,8 @@ use keywright::{Entropy, SecretBytes, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::limits::slow_work::SlowWork;
 
 /// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two passes, one lane.
 const COST: Cost = Cost { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
@@ -33,6 +37,9 @@ pub(crate) struct PasswordHash {
 /// Hashes and checks passwords.
 pub(crate) struct Passwords {
     queue: WorkQueue,
+    work: SlowWork,
+    /// Memory that is not in use now. There is one for each hash at a time.
+    memory: Memory,
     /// The hash to check where there is no account. It takes the same work, and never matches.
     dummy: PasswordHash,
 }
@@ -42,7 +49,17 @@ impl Passwords {
     /// An [`EntropyError`] if the generator fails.
     pub(crate) fn new(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         let dummy = PasswordHash { cost: COST, salt: [0; 16], hash: SecretBytes::random(entropy)? };
-        Ok(Self { queue: WorkQueue::new(Limits::default()), dummy })
+        Ok(Self {
+            queue: WorkQueue::new(Limits::default()),
+            work: SlowWork::new(false),
+            memory: Memory::default(),
+            dummy,
+        })
+    }
+
+    /// Limits the work for unknown clients.
+    pub(crate) fn limit(&mut self, work: SlowWork) {
+        self.work = work;
     }
 
     /// # Errors
@@ -79,12 +96,16 @@ impl Passwords {
         salt: [u8; 16],
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
+        if !self.work.admit(requester) {
+            return Err(PasswordError::TooManyHashes);
+        }
         let turn = self.queue.acquire(requester).await?;
+        let memory = Arc::clone(&self.memory);
         let password = composed(password);
         let work = move || {
             // The work continues if the request is dropped, so its place must be held as long.
             let _turn = turn;
-            derive(&password, &salt, cost)
+            derive(&password, &salt, cost, &memory)
         };
         Ok(spawn_blocking(work).await.map_err(|_| PasswordError::Lost)??)
     }
@@ -104,14 +125,29 @@ pub(crate) fn composed(password: &SecretString) -> SecretString {
     SecretString::new(composed)
 }
 
-fn derive(password: &SecretString, salt: &[u8; 16], cost: Cost) -> Result<SecretBytes<32>, argon2::Error> {
+/// Memory of hashes that have ended. A hash takes one, and gives it back wiped, so a thousand log-ins
+/// do not leave a thousand allocations behind.
+type Memory = Arc<Mutex<Vec<Vec<Block>>>>;
+
+fn derive(
+    password: &SecretString,
+    salt: &[u8; 16],
+    cost: Cost,
+    memory: &Memory,
+) -> Result<SecretBytes<32>, argon2::Error> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32))?;
     let mut hash = SecretBytes::zeroed();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
+    let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+    blocks.resize(params.block_count(), Block::new());
+    let hashed = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
         password.expose().as_bytes(),
         salt,
         hash.expose_mut(),
-    )?;
+        &mut *blocks,
+    );
+    blocks.fill(Block::new());
+    memory.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
+    hashed?;
     Ok(hash)
 }
 
@@ -120,6 +156,8 @@ fn derive(password: &SecretString, salt: &[u8; 16], cost: Cost) -> Result<Secret
 pub(crate) enum PasswordError {
     #[error(transparent)]
     Busy(#[from] Busy),
+    #[error("an unknown client's network has had too many passwords hashed")]
+    TooManyHashes,
     #[error("a password cannot be hashed")]
     Hash(#[from] argon2::Error),
     #[error(transparent)]

@@ -35,7 +35,7 @@ impl Host for LibrePassHost {
         self.server.sends_later()
     }
 
-    /// Counted by the socket's address, so behind a proxy all its clients count as one.
+    /// Counted by the client's address.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
         let Some(limits) = &self.limits else { return Admittance::Open };
         let counted = match subject {

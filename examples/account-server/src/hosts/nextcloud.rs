@@ -13,6 +13,7 @@ use keywright::{AccountId, SecretString, TransactError};
 use crate::accounts::error::AccountsError;
 use crate::hosts::server::Server;
 use crate::http::links;
+use crate::http::origin::Origin;
 use crate::http::peer::socket_address;
 use crate::limits::per_user::PerUserLimits;
 use crate::mail::{Message, shut_out};
@@ -96,7 +97,11 @@ impl Host for NextcloudHost {
         self.server.mailer.deliver(Message { to, subject, text }).await.map_err(HostError::new)
     }
 
-    /// The socket's address, so behind a proxy all its clients count as one.
+    fn is_encrypted(&self, peer: Peer<'_>) -> bool {
+        peer.extensions.get::<Origin>().is_some_and(|origin| origin.private)
+    }
+
+    /// The address that the client has, or its trusted proxy has seen.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         socket_address(peer.extensions)
     }

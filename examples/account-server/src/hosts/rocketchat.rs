@@ -166,8 +166,7 @@ impl Host for RocketChatHost {
         socket_address(peer.extensions)
     }
 
-    /// Counted by the socket's address, so behind a proxy all its clients count as one. Not counted
-    /// without an address or a time.
+    /// Counted by the client's address. Not counted without an address or a time.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
         match (&self.limits, socket_address(peer.extensions), self.clock.now()) {
             (Some(limits), Some(address), Ok(now)) => limits.admit(address.to_canonical(), endpoint, now),

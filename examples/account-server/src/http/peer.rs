@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::ConnectInfo;
 use axum::http::Extensions;
 
-/// Returns the address that a request came from, as the listener recorded it, or `None` if it
-/// recorded none.
+/// Returns the address that a request came from, as the listener or a trusted proxy
+/// recorded it, or `None` if none did.
 pub(crate) fn socket_address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

@@ -16,6 +16,7 @@ use keywright::{SystemEntropy, librepass, nextcloud, rocketchat};
 use tracing::Instrument;
 
 use crate::housekeeping::Housekeeper;
+use crate::http::entry::Entry;
 use crate::http::peer::socket_address;
 use crate::http::{links, unlock};
 use crate::readiness::Readiness;
@@ -28,7 +29,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// Returns the routes of the whole server.
-pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
+pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry) -> Router {
     let Housekeeper { nextcloud, rocketchat, librepass, .. } = housekeeper;
     let (nextcloud_base, rocketchat_base, librepass_base) =
         (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
@@ -61,7 +62,8 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
     let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
-    let router = finishing(router, watch, &housekeeper.running);
+    let router = finishing(entry.bodies(router), watch, &housekeeper.running);
+    let router = entry.around(router);
     // Around the whole router, because a request is routed by the path that it has then.
     Router::new().fallback_service(router).layer(map_request(async |request| canonical(request)))
 }
@@ -202,6 +204,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
     use std::sync::{Arc, mpsc};
+    use std::time::Duration;
 
     use axum::routing::post;
     use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};
@@ -209,6 +212,7 @@ mod tests {
     use tokio::task::spawn_blocking;
 
     use super::*;
+    use crate::http::connections::{ConnectionLimits, Connections};
     use crate::http::serve::serve;
 
     #[derive(Debug)]
@@ -240,7 +244,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, None, router, std::future::pending()));
+        let limits =
+            ConnectionLimits { total: 9, per_network: 9, silent: Duration::from_secs(20), unlimited: Vec::new() };
+        let connections = Connections::new(limits);
+        let server = tokio::spawn(serve(listener, None, router, connections, std::future::pending()));
 
         let connected = spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();

@@ -4,4 +4,5 @@
 pub(crate) mod caller;
 pub(crate) mod fixed_window;
 pub(crate) mod per_user;
+pub(crate) mod slow_work;
 pub(crate) mod token_bucket;

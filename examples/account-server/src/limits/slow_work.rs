@@ -1,0 +1,79 @@
+//! A limit on slow hashes for unknown clients, per network and before anything is hashed. Clients
+//! that are known, by their session or because they have logged in from that network before, are not
+//! counted.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use keywright::nextcloud::queue::{Requester, Standing};
+
+use crate::limits::caller::caller;
+
+/// How many hashes a network may have at once. A log-in by a new client takes one, and a hash takes 30
+/// ms or more, so the bursts of a few networks are over within a second.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// How many hashes a network may have in a minute after that.
+const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// Networks that are kept before those that are full again are dropped.
+const FORGET_FROM: usize = 8_192;
+
+tokio::task_local! {
+    static CALLER: IpAddr;
+}
+
+/// Runs a request, for which `address` counts.
+pub(crate) async fn on_behalf_of<F: Future>(address: Option<IpAddr>, request: F) -> F::Output {
+    match address {
+        Some(address) => CALLER.scope(caller(address), request).await,
+        None => request.await,
+    }
+}
+
+/// The networks that have had slow hashes.
+pub(crate) struct SlowWork {
+    hashes: Option<DefaultKeyedRateLimiter<IpAddr>>,
+}
+
+impl SlowWork {
+    pub(crate) fn new(limited: bool) -> Self {
+        Self { hashes: limited.then(|| RateLimiter::keyed(Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE))) }
+    }
+
+    /// Whether a hash may be queued for this requester. Work that no request causes always may.
+    pub(crate) fn admit(&self, requester: &Requester) -> bool {
+        let (Some(hashes), Standing::Unknown) = (&self.hashes, requester.standing()) else { return true };
+        let Ok(caller) = CALLER.try_with(|caller| *caller) else { return true };
+        if hashes.len() > FORGET_FROM {
+            hashes.retain_recent();
+        }
+        hashes.check_key(&caller).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright::AccountId;
+    use keywright::store::Partition;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_unknown_clients_of_that_network_are_refused() {
+        let work = SlowWork::new(true);
+        let account = AccountId::new("acc-00").unwrap();
+        let unknown = Requester::new(Partition::account(&account), Standing::Unknown);
+        let admit = async |address: &str, requester: &Requester| {
+            on_behalf_of(Some(address.parse().unwrap()), async { work.admit(requester) }).await
+        };
+        for host in 0..5 {
+            assert!(admit(&format!("2001:db8::{host}"), &unknown).await);
+        }
+        assert!(!admit("2001:db8::ffff", &unknown).await);
+        assert!(admit("2001:db8::ffff", &Requester::known(&account)).await);
+        assert!(admit("2001:db8:0:1::1", &unknown).await);
+        assert!(work.admit(&unknown), "no request");
+        assert!(SlowWork::new(false).admit(&unknown));
+    }
+}

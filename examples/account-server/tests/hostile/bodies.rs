@@ -1,0 +1,134 @@
+//! Bodies that are slow, large, or both.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::scene::{
+    KNOWN, ask, connect, folder, full, librepass_token, many_sockets, memory, p99, read, request, session_request,
+    start, timed,
+};
+
+const LENGTH: usize = 20_000;
+const SLOW: &str =
+    "{\"error\":\"LP-Invalid-Body\",\"message\":\"the body came too slowly\",\"status\":408,\"success\":false}";
+const UPLOADING: &str = "{\"error\":\"LP-Database-Error\",\"message\":\"another upload of this account is at work\",\
+                         \"status\":503,\"success\":false}";
+
+#[test]
+fn slow_bodies_are_given_up() {
+    many_sockets();
+    let (count, limit) = if full() { (1_000, 30) } else { (200, 3) };
+    let folder = folder();
+    let all = (count + 100).to_string();
+    let server = start(
+        &folder,
+        &[
+            "--rate-limits",
+            "off",
+            "--body-timeout",
+            &limit.to_string(),
+            "--max-connections",
+            &all,
+            "--max-connections-per-network",
+            &all,
+        ],
+    );
+    let head = request("POST", "/api/auth/register", "content-type: application/json\r\n", &"x".repeat(LENGTH));
+    let head = head.trim_end_matches('x');
+    let begun = Instant::now();
+    let mut slow: Vec<_> = (0..count).map(|_| connect(&server)).collect();
+    for stream in &mut slow {
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(b"{").unwrap();
+    }
+    for text in [request("GET", "/health", "", ""), session_request(KNOWN)] {
+        let (status, time) = timed(&server, &text);
+        assert!(status == 200 && time < Duration::from_secs(1), "{status} {time:?}");
+    }
+    for stream in &mut slow {
+        let (status, text) = read(stream);
+        assert!(status == 408 && text.ends_with(SLOW), "{text}");
+        assert!(text.contains("connection: close\r\n"), "{text}");
+    }
+    let elapsed = begun.elapsed();
+    println!("{count} slow bodies were closed after {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(limit + 25), "{elapsed:?}");
+    assert!(server.log().contains("a body came too slowly"));
+    server.stop();
+}
+
+/// Many vaults at once from one account. One is received, and the others are refused before they are
+/// read. Others are served meanwhile.
+#[test]
+fn many_vaults_of_one_account_harm_nobody() {
+    let (count, mebibytes) = if full() { (64, 60) } else { (12, 4) };
+    let folder = folder();
+    let server = start(&folder, &["--librepass-verify-email", "off", "--rate-limits", "off"]);
+    let token = librepass_token(&server, "mallory@example.org");
+    let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+    let vault =
+        format!("{{\"lastSyncTimestamp\":0,\"updated\":[],\"deleted\":[{}\"\"]}}", "\"\",".repeat(mebibytes << 18));
+    let text = request("POST", "/api/cipher/sync", &headers, &vault);
+    let done = AtomicBool::new(false);
+    let (at_rest, _) = memory(&server);
+    let (answers, times) = thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let mut times = Vec::new();
+            while !done.load(Ordering::Acquire) || times.len() < 200 {
+                let (status, time) = timed(&server, &session_request(KNOWN));
+                assert_eq!(status, 200);
+                times.push(time);
+            }
+            times
+        });
+        let uploads: Vec<_> = (0..count).map(|_| scope.spawn(|| ask(connect(&server), &text))).collect();
+        let answers: Vec<_> = uploads.into_iter().map(|upload| upload.join().unwrap()).collect();
+        done.store(true, Ordering::Release);
+        (answers, others.join().unwrap())
+    });
+    // Who writes on while it is refused may lose the answer to a reset.
+    let refused =
+        |(status, text): &&(u16, String)| *status == 0 || (*status == 503 && text.contains("retry-after: 5\r\n"));
+    let read: Vec<_> = answers.iter().filter(|answer| !refused(answer)).map(|(status, _)| *status).collect();
+    assert!(!read.is_empty() && read.iter().all(|status| *status == 400), "{read:?}");
+    let (peak, p99) = (memory(&server).1, p99(times));
+    println!(
+        "{count} vaults of {mebibytes} MiB: {} read, {at_rest} MiB at rest, peak {peak} MiB, others' p99 {p99:?}",
+        read.len()
+    );
+    assert!(peak < 500, "{peak} MiB");
+    assert!(p99 < Duration::from_millis(if full() { 200 } else { 500 }), "{p99:?}");
+    assert!(server.log().contains("another vault of its account is at work"), "{}", server.log());
+    server.stop();
+}
+
+/// A vault of one account that is still being sent leaves room for that of another.
+#[test]
+fn an_account_uploads_one_vault_at_a_time() {
+    let folder = folder();
+    let server = start(&folder, &["--librepass-verify-email", "off"]);
+    let body = " ".repeat(2 << 20);
+    let text = |token: &str| {
+        let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+        request("POST", "/api/cipher/sync", &headers, &body)
+    };
+    let (mallory, bob) = (librepass_token(&server, "mallory@example.org"), librepass_token(&server, "bob@example.org"));
+    let mut first = connect(&server);
+    let whole = text(&mallory);
+    let (begin, end) = whole.split_at(whole.len() - 10);
+    first.write_all(begin.as_bytes()).unwrap();
+    let expecting = |token: &str| {
+        let head = text(token).split("\r\n\r\n").next().unwrap().to_owned();
+        ask(connect(&server), &format!("{head}\r\nexpect: 100-continue\r\n\r\n"))
+    };
+    let (status, refusal) = expecting(&mallory);
+    assert!(status == 503 && refusal.ends_with(UPLOADING), "{refusal}");
+    assert!(refusal.contains("retry-after: 5\r\n"), "{refusal}");
+    assert_eq!(ask(connect(&server), &text(&bob)).0, 400);
+    first.write_all(end.as_bytes()).unwrap();
+    assert_eq!(read(&mut first).0, 400);
+    assert_eq!(ask(connect(&server), &text(&mallory)).0, 400);
+    server.stop();
+}

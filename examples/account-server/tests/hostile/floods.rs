@@ -1,0 +1,95 @@
+//! Floods of logins, and a log that nobody reads.
+
+use std::fs::File;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::scene::{
+    KNOWN, ask, connect, connect_from, folder, full, many_sockets, memory, request, scripted, session_request, start,
+    timed,
+};
+
+/// Wrong passwords for many names on many connections, from a few networks. A log-in by password from
+/// another network, and a known client, do not wait for them.
+#[test]
+fn wrong_passwords_hold_up_nobody() {
+    many_sockets();
+    let connections = if full() { 1_000 } else { 100 };
+    let folder = folder();
+    let server = start(&folder, &[]);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (logins, known) = thread::scope(|scope| {
+        for number in 0..connections {
+            let (server, done, answered) = (&server, &done, &answered);
+            scope.spawn(move || {
+                let mut guess = 0;
+                while !done.load(Ordering::Acquire) {
+                    let text = session_request(&format!("nobody{number}-{guess}:wrong"));
+                    let from = format!("127.0.1.{}", 1 + number % 8);
+                    ask(connect_from(server, &from), &text);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    guess += 1;
+                }
+            });
+        }
+        while answered.load(Ordering::Relaxed) < connections {
+            thread::yield_now();
+        }
+        let times =
+            |login: &str, count| (0..count).map(|_| timed(&server, &session_request(login))).collect::<Vec<_>>();
+        let measured = (times("alice:login", 5), times(KNOWN, 20));
+        done.store(true, Ordering::Release);
+        measured
+    });
+    let slowest = |times: &[(u16, Duration)]| times.iter().map(|(_, time)| *time).max().unwrap();
+    let (login, client) = (slowest(&logins), slowest(&known));
+    println!("{connections} connections of wrong passwords: log-in {logins:?}, known client at most {client:?}");
+    assert!(logins.iter().chain(&known).all(|(status, _)| *status == 200), "{logins:?} {known:?}");
+    // Without `--release`, and with this test's threads on the same cores, this shows only that nobody starves.
+    let (login_limit, client_limit) = if full() { (1_000, 100) } else { (30_000, 10_000) };
+    assert!(login < Duration::from_millis(login_limit), "{login:?}");
+    assert!(client < Duration::from_millis(client_limit), "{client:?}");
+    server.stop();
+}
+
+/// Each log-in by password hashes in 19 MiB.
+#[test]
+fn log_ins_by_password_leave_no_memory_behind() {
+    let folder = folder();
+    let server = start(&folder, &["--rate-limits", "off"]);
+    let (before, _) = memory(&server);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let (status, text) = ask(connect(&server), &session_request("alice:login"));
+                    assert!(status == 200, "{text}");
+                }
+            });
+        }
+    });
+    let (after, peak) = memory(&server);
+    println!("200 log-ins by password: {before} MiB before, {after} MiB after, peak {peak} MiB");
+    assert!(after.saturating_sub(before) < 100, "{before} {after}");
+    server.stop();
+}
+
+/// Standard error is a pipe that is full.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (folder, scripts) = scripted("", "2>\"${0%start}pipe\"");
+    let pipe = scripts.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    let server = start(&folder, &[]);
+    // A pipe holds 64 KiB, and a line has more than 100 bytes.
+    for _ in 0..3_000 {
+        let (status, time) = timed(&server, &request("GET", "/health", "", ""));
+        assert!(status == 200 && time < Duration::from_secs(5), "{status} {time:?}");
+    }
+    server.signal("TERM");
+    assert!(server.wait().success());
+    drop(reader);
+}

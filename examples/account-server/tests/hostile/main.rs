@@ -1,0 +1,16 @@
+//! The server in a hostile network: silent and slow clients, floods, proxies, mail servers that
+//! misbehave. Real sockets and the real program.
+//!
+//! The sizes are small. `HOSTILE=full` sets those that the server is built for; run that with
+//! `--release`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+
+mod scene;
+
+mod bodies;
+mod connections;
+mod floods;
+mod mail;
+mod origins;
+mod signals;
