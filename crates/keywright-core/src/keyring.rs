@@ -7,7 +7,8 @@
 //! the id is derived from the key, a renamed or exchanged key is noticed.
 
 use core::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 use std::vec::Vec;
 
 use hkdf::Hkdf;
@@ -27,7 +28,6 @@ mod file;
 mod source;
 mod text;
 pub use file::Opened;
-pub use source::{KeySource, KeySourceError};
 pub use text::KeyringFileError;
 
 const SALT: &[u8] = b"keywright/v1";
@@ -51,7 +51,35 @@ pub struct Keyring {
     index: SecretBytes<32>,
     fence: UnixSeconds,
     store: Option<StoreId>,
-    source: Option<source::Reread>,
+    source: Option<Reread>,
+}
+
+/// Where a server reads its keyring from: a file, or a secret manager.
+pub trait KeySource: fmt::Debug + Send + Sync {
+    /// Reads the keyring. This may block for as long as reading a small file takes. It is called at
+    /// the start, and at most once a second when a key id turns up that the keyring lacks.
+    ///
+    /// # Errors
+    /// Returns [`KeySourceError`] if the keyring cannot be read. It must not quote any key.
+    fn read(&self) -> Result<Keyring, KeySourceError>;
+}
+
+/// Why a keyring could not be read from its source.
+#[derive(Debug, thiserror::Error)]
+#[error("the keyring cannot be read from its source")]
+pub struct KeySourceError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl KeySourceError {
+    /// Returns the error with its cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// The source of a keyring, and when it was last read.
+struct Reread {
+    source: Arc<dyn KeySource>,
+    last: Mutex<Option<Instant>>,
 }
 
 impl Keyring {

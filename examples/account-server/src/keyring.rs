@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use keywright::{Builder, KeySource, KeySourceError, Keyring, SecretString, SystemEntropy};
 
+use crate::failure::Failure;
 use crate::options::{Options, StoreChoice};
-use crate::start::Failure;
 
 /// The variable that holds the text of a keyring.
 const TEXT: &str = "KEYWRIGHT_KEYRING";

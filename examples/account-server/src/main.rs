@@ -5,7 +5,8 @@
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
 //! - [`options`], [`network_options`]: the command line. [`start`]: puts the parts together.
-//!   [`keyring`]: where the keys come from. [`demo`]: the account of a first start.
+//!   [`keyring`]: where the keys come from. [`demo`]: the account of a first start. [`failure`]: why it did
+//!   not start.
 //! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
 //!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
 //!   declares what is stored about them.
@@ -24,6 +25,7 @@
 
 mod accounts;
 mod demo;
+mod failure;
 mod hosts;
 mod housekeeping;
 mod http;
@@ -50,7 +52,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::runtime::Runtime;
 
-use crate::start::Failure;
+use crate::failure::Failure;
 
 /// What still runs on other threads when the server has ended has this long.
 const THREADS_WITHIN: Duration = Duration::from_secs(1);

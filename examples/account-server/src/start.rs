@@ -1,23 +1,20 @@
 //! Puts the parts together: listener, store and keyring, accounts, protocols, router.
 
 use std::error::Error;
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
-use keywright::core::KeyringError;
-use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
-use keywright::nextcloud::{MAX_BODY, NextcloudPolicy, NextcloudPolicyError};
-use keywright::rekey::VaultError;
-use keywright::rocketchat::{self, RocketChatPolicy, RocketChatPolicyError};
-use keywright::sqlite::{Fault, SqliteStore};
-use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
+use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError};
+use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::rocketchat::{self, RocketChatPolicy};
+use keywright::sqlite::SqliteStore;
+use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, Partition, Timer};
 use keywright::twofactor::TwoFactorPolicy;
 use keywright::twofactor::recovery::Preset;
-use keywright::{HousekeepingError, Keywright, MemoryStore, StartError, Store, StoreId, TransactError};
+use keywright::{Keywright, MemoryStore, Store};
 use keywright_postgres::PostgresStore;
 
 use tokio::sync::Notify;
@@ -26,10 +23,10 @@ use tokio::task::JoinSet;
 use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
 use crate::accounts::file;
-use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::accounts::slots::SLOT_KINDS;
+use crate::failure::Failure;
 use crate::hosts::librepass::LibrePassHost;
 use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::RocketChatHost;
@@ -45,9 +42,8 @@ use crate::limits::fixed_window::FixedWindows;
 use crate::limits::per_user::PerUserLimits;
 use crate::limits::slow_work::SlowWork;
 use crate::limits::token_bucket::TokenBuckets;
-use crate::mail::{Mailer, Relay, SmtpError};
+use crate::mail::{Mailer, Relay};
 use crate::notices::Notices;
-use crate::operator::failure::Failed;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::running::Running;
 use crate::security_log::SecurityLog;
@@ -427,81 +423,4 @@ fn mailer(options: &Options, public_url: &PublicUrl, running: &Running) -> Resul
         }
         (None, None) => Ok(Mailer::Off),
     }
-}
-
-/// Why the server did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error("threads cannot be started")]
-    Runtime(#[source] io::Error),
-    #[error("signals cannot be watched")]
-    Signals(#[source] io::Error),
-    #[error("cannot listen on {address}")]
-    Listen { address: String, source: io::Error },
-    #[error("the listening address makes no URL: {0}")]
-    Url(&'static str),
-    #[error(transparent)]
-    Tls(#[from] tls::TlsError),
-    #[error("the store {} cannot be opened", path.display())]
-    Store { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("the database cannot be opened")]
-    Database(#[from] keywright_postgres::OpenError),
-    #[error("servers that share a database need the same keyring: name its file with --keyring")]
-    NoKeyring,
-    #[error("store and keyring {} cannot be used together", place.display())]
-    Keyring { place: PathBuf, source: StartError },
-    #[error("a keyring cannot be made")]
-    Generate(#[source] KeyringError),
-    #[error("the store cannot be read")]
-    Scan(#[source] LoadError),
-    #[error("the accounts file cannot be used")]
-    AccountsFile(#[source] AccountsFileError),
-    #[error("the accounts cannot be used")]
-    Accounts(#[from] AccountsError),
-    #[error("the outbox cannot be written")]
-    Outbox(#[source] io::Error),
-    #[error("the file {} of `--smtp-ca` cannot be read", path.display())]
-    MailAuthority { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Smtp(#[from] SmtpError),
-    #[error("Nextcloud Passwords cannot be served as the options say")]
-    NextcloudPolicy(#[from] NextcloudPolicyError),
-    #[error("Rocket.Chat cannot be served as the options say")]
-    RocketChatPolicy(#[from] RocketChatPolicyError),
-    #[error("LibrePass cannot be served")]
-    LibrePass(#[from] OpenError),
-    #[error("LibrePass cannot be served as the options say")]
-    LibrePassPolicy(#[from] LibrePassPolicyError),
-    #[error("standard output cannot be written")]
-    Output(#[source] io::Error),
-    #[error("the server ended")]
-    Serve(#[source] io::Error),
-    #[error("the server stopped, because what it would store would be lost")]
-    Lost(#[source] Fault),
-    #[error(
-        "the keyring {} belongs to the store {store}, but there is no file {}: check the path and that its volume is \
-         mounted, or restore a backup; to start anew, use a new keyring file",
-        keyring.display(), path.display()
-    )]
-    StoreGone { path: PathBuf, keyring: PathBuf, store: StoreId },
-    #[error("KEYWRIGHT_KEYRING is set, and --keyring or --keyring-fd too: name one keyring")]
-    TwoKeyrings,
-    #[error(transparent)]
-    Command(#[from] Failed),
-    #[error("a store in memory holds no accounts")]
-    NothingStored,
-    #[error("there is no store {}", path.display())]
-    NoStore { path: PathBuf },
-    #[error("there is no account `{name}`")]
-    NoAccount { name: String },
-    #[error("the account cannot be changed")]
-    Act(#[source] TransactError),
-    #[error("the store cannot be checked to its end")]
-    Check(#[source] HousekeepingError),
-    #[error("damaged, lost or altered data in {partitions} partitions; requests that need it are denied")]
-    Damaged { partitions: u64 },
-    #[error("the vault cannot be accepted")]
-    Vault(#[source] VaultError),
-    #[error("{count} ciphers of the vault do not open; nothing is accepted without --drop-unreadable")]
-    UnreadableCiphers { count: usize },
 }

@@ -1,45 +1,14 @@
 //! Keyrings from elsewhere than a file, such as a secret manager, and keys that are added while a
 //! server runs.
 
-use std::boxed::Box;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::vec::Vec;
 
-use super::{Keyring, SealKey};
+use super::{KeySource, KeySourceError, Keyring, Reread, SealKey};
 
 /// A source that was just read is not read again for a key id that it lacks, because somebody who
 /// writes to the store can put any key id there.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Where a server reads its keyring from: a file, or a secret manager.
-pub trait KeySource: fmt::Debug + Send + Sync {
-    /// Reads the keyring. This may block for as long as reading a small file takes. It is called at
-    /// the start, and at most once a second when a key id turns up that the keyring lacks.
-    ///
-    /// # Errors
-    /// Returns [`KeySourceError`] if the keyring cannot be read. It must not quote any key.
-    fn read(&self) -> Result<Keyring, KeySourceError>;
-}
-
-/// Why a keyring could not be read from its source.
-#[derive(Debug, thiserror::Error)]
-#[error("the keyring cannot be read from its source")]
-pub struct KeySourceError(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-impl KeySourceError {
-    /// Returns the error with its cause.
-    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
-    }
-}
-
-/// The source of a keyring, and when it was last read.
-pub(super) struct Reread {
-    source: Arc<dyn KeySource>,
-    last: Mutex<Option<Instant>>,
-}
 
 impl Keyring {
     /// Returns the keyring with the source that it was read from. When a key id turns up that the
@@ -102,7 +71,7 @@ mod tests {
     impl KeySource for Shelf {
         fn read(&self) -> Result<Keyring, KeySourceError> {
             let mut shelf = self.0.lock().unwrap();
-            shelf.1 += 1;
+            shelf.1 = shelf.1.wrapping_add(1);
             Keyring::from_text(&shelf.0).map_err(KeySourceError::new)
         }
     }

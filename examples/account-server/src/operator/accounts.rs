@@ -8,15 +8,15 @@ use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
 use crate::accounts::directory::Accounts;
-use crate::accounts::file::is_name;
+use crate::accounts::file::values::is_name;
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
+use crate::failure::Failure;
 use crate::operator::failure::Failed;
 use crate::operator::find::find;
 use crate::operator::progress::Progress;
 use crate::options::AccountCommand;
 use crate::output;
-use crate::start::Failure;
 
 /// How many partitions are listed at once.
 const PARTITIONS: u32 = 256;

@@ -5,10 +5,10 @@ use keywright::store::Partition;
 use keywright::{Damaged, Keywright};
 
 use crate::accounts::directory::Accounts;
+use crate::failure::Failure;
 use crate::operator::find::find;
 use crate::operator::progress::Progress;
 use crate::output;
-use crate::start::Failure;
 
 /// How many partitions are read at once.
 const PARTITIONS: u32 = 64;

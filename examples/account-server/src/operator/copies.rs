@@ -8,11 +8,11 @@ use keywright::sqlite::SqliteStore;
 use keywright::{Clock, Keyring, Keywright, SystemClock, SystemEntropy};
 
 use crate::accounts::slots::SLOT_KINDS;
+use crate::failure::Failure;
 use crate::keyring::KeyringPlace;
 use crate::operator::failure::Failed;
 use crate::options::Options;
 use crate::output;
-use crate::start::Failure;
 
 /// Copies the store's file while the server runs. The copy has its name only once it is whole.
 ///

@@ -7,7 +7,7 @@ use keywright::store::Partition;
 use keywright::{AccountId, Keywright, librepass};
 
 use crate::accounts::directory::Accounts;
-use crate::start::Failure;
+use crate::failure::Failure;
 
 /// Finds an account by its name or a verified address in the accounts file, by the address of a
 /// LibrePass user, or by the id in the log.

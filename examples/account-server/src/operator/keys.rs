@@ -1,16 +1,17 @@
 //! Changing the keyring: a new key, sealing everything under it, and removing the old ones.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use keywright::{KeyId, Keyring, Keywright, Retirement, SystemEntropy};
 
+use crate::failure::Failure;
 use crate::keyring::KeyringPlace;
 use crate::operator::failure::Failed;
 use crate::operator::progress::Progress;
 use crate::options::{KeysCommand, Options};
 use crate::output;
-use crate::start::{self, Failure};
+use crate::start;
 
 /// How many partitions are read at once.
 const PARTITIONS: u32 = 64;
@@ -91,7 +92,7 @@ async fn reseal(keywright: &Keywright) -> Result<String, Failure> {
 async fn retire(keywright: &Keywright, path: &Path) -> Result<String, Failure> {
     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(Failed::Age)?;
     // A file from the future is as good as one from just now.
-    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+    let age = modified.elapsed().unwrap_or_default();
     if let Some(left) = SETTLED.checked_sub(age).filter(|left| !left.is_zero()) {
         return Err(Failed::TooEarly { seconds: left.as_secs().saturating_add(1) }.into());
     }

@@ -14,11 +14,12 @@ mod progress;
 
 use keywright::Keywright;
 
+use crate::failure::Failure;
 use crate::operator::failure::Failed;
 use crate::operator::progress::Progress;
 use crate::options::{Command, KeysCommand, Options, StoreChoice};
 use crate::output;
-use crate::start::{self, Failure};
+use crate::start;
 
 /// How many rows are dropped at once. In between, the server's writer can do other work.
 const SWEEP: u32 = 500;

@@ -4,7 +4,7 @@
 //! The sizes are small. `HOSTILE=full` sets those that the server is built for; run that with
 //! `--release`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 mod scene;
 

@@ -130,5 +130,5 @@ pub(crate) fn memory(server: &Server) -> (u64, u64) {
 /// Returns the 99th percentile.
 pub(crate) fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times.get((times.len() * 99 / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+    times.get((times.len().saturating_mul(99) / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }

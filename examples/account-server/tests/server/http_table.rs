@@ -1,5 +1,6 @@
 //! Requests that HTTP allows and no client of the protocols sends: each has one answer on the whole
 //! server, in the form of the protocol that its path belongs to.
+#![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

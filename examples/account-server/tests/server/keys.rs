@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::client::Client;
 use crate::program::{Folder, new_folder};
@@ -16,8 +16,9 @@ fn keys(word: &str) -> [&str; 6] {
 
 /// Makes the keyring look as if it was changed some time ago.
 fn age(folder: &Folder) {
-    let then = SystemTime::now() - Duration::from_secs(120);
-    File::options().append(true).open(folder.path("keys")).unwrap().set_modified(then).unwrap();
+    let file = File::options().append(true).open(folder.path("keys")).unwrap();
+    let changed = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(changed.checked_sub(Duration::from_secs(120)).unwrap()).unwrap();
 }
 
 #[test]

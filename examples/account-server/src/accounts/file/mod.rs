@@ -4,7 +4,7 @@
 pub(crate) mod error;
 mod reader;
 mod rocketchat;
-mod values;
+pub(crate) mod values;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::file::reader::{Reader, secrets};
-pub(crate) use crate::accounts::file::values::is_name;
+use crate::accounts::file::values::is_name;
 use crate::accounts::file::values::{is_email, is_password};
 use crate::accounts::new_account::NewAccount;
 
