@@ -239,7 +239,7 @@ fn long_headers() {
     for (path, login) in [
         ("/index.php/apps/passwords/api/1.0/session/request", format!("authorization: Basic {long}\r\n")),
         ("/index.php/apps/passwords/api/1.0/session/request", format!("authorization: Bearer {long}\r\n")),
-        ("/api/v1/me", format!("x-user-id: {long}\r\nx-auth-token: {long}\r\n")),
+        ("/api/v1/me", format!("x-user-id: alice\r\nx-auth-token: {long}\r\n")),
         ("/api/cipher", format!("authorization: Bearer {long}\r\n")),
     ] {
         let answer = raw(&server, text("GET", path, &login, "").as_bytes());
