@@ -125,7 +125,7 @@ pub(crate) async fn migrate(connection: &mut PgConnection) -> Result<(), OpenErr
     Ok(())
 }
 
-/// Gives roles the right to serve requests, and takes any other from them.
+/// Grants roles the rights to serve requests, and revokes any others.
 ///
 /// # Errors
 /// Returns the fault. No right was changed then.

@@ -245,7 +245,7 @@ pub fn renew(
     draft.put(LEDGER, &ledger)
 }
 
-/// Gives the client of an attempt another tag, in the commit that replaces the credential which
+/// Replaces the tag of an attempt's client, in the commit that replaces the credential which
 /// identified it. Everything that the ledger knows about the client is kept. Call it only for a
 /// request that the old credential has authenticated.
 ///

@@ -103,7 +103,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// Gives a file or folder to the server's user.
+/// Makes the server's user the owner of a file or folder.
 fn give(path: &Path) {
     if is_root() {
         let given = Command::new("chown").arg("postgres").arg(path).status().unwrap();

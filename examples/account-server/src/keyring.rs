@@ -52,7 +52,7 @@ impl KeyringPlace {
         }
     }
 
-    /// Gives the keyring to a builder.
+    /// Sets the keyring of a builder.
     ///
     /// # Errors
     /// A [`Failure`] if a keyring cannot be generated.

@@ -49,7 +49,7 @@ pub(crate) struct NetworkOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = value_parser!(u64).range(1..=3_600))]
     idle_timeout: u64,
 
-    /// Gives up a request body that takes longer than this and a second for each 64 KiB.
+    /// Answers 408 to a request body that takes longer than this and a second for each 64 KiB.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = value_parser!(u64).range(1..=3_600))]
     body_timeout: u64,
 

@@ -107,7 +107,7 @@ fn remove(part: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives a whole copy its name, and never replaces another file.
+/// Renames a complete copy to its final name. Never replaces another file.
 fn put(part: &Path, path: &Path) -> Result<(), Failure> {
     let put = || {
         fs::hard_link(part, path)?;

@@ -1,6 +1,6 @@
 //! A server that was killed in the middle of due work.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -20,10 +20,7 @@ fn its_accounts_are_answered_within_five_seconds_and_its_work_is_done() {
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &smtp]);
     let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
     assert_eq!(alice.set_challenge("a").status, 200);
-    let asked = alice.get("account/reset");
-    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
-    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
-    let (_dialogue, _) = silent.accept().unwrap();
+    let _dialogue = reset_until_mailed(&mut alice, &silent);
     server.signal("KILL");
     server.wait();
 
@@ -42,10 +39,7 @@ fn its_accounts_are_answered_within_five_seconds_and_its_work_is_done() {
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &smtp]);
     let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
     assert_eq!(alice.open("b").status, 200);
-    let asked = alice.get("account/reset");
-    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
-    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
-    let (_dialogue, _) = silent.accept().unwrap();
+    let _dialogue = reset_until_mailed(&mut alice, &silent);
     server.signal("KILL");
     server.wait();
     let begun = Instant::now();
@@ -54,4 +48,12 @@ fn its_accounts_are_answered_within_five_seconds_and_its_work_is_done() {
     assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// Resets the account. Returns the connection by which the server began to send its notice.
+fn reset_until_mailed(alice: &mut Client<'_>, silent: &TcpListener) -> TcpStream {
+    let asked = alice.get("account/reset");
+    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
+    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
+    silent.accept().unwrap().0
 }
