@@ -5,7 +5,7 @@ use keywright_core::{AccountId, ClientTag, PendingGuess, Refusal, SecretString};
 use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Partition, StepError, TransactError, guess};
 use keywright_wire::queue::{Requester, withdraw_if_busy};
-use keywright_wire::{DueError, HostError, Network, Reply};
+use keywright_wire::{DueError, HostError, Network, RefusedBy, Reply};
 
 use crate::answer::{limited, unauthorized};
 use crate::client::{self, Origin, attempt};
@@ -31,7 +31,7 @@ impl Denial {
     pub(crate) fn reply(self) -> Reply {
         match self {
             Self::Unauthorized => unauthorized(),
-            Self::Wait { retry_after } => limited(retry_after),
+            Self::Wait { retry_after } => limited(retry_after, RefusedBy::GUESSES),
             Self::Failed(error) => error.reply(),
         }
     }
