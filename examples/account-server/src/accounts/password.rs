@@ -89,6 +89,16 @@ impl Passwords {
         Ok(hash.ct_eq(against.hash.expose()) & stored.is_some())
     }
 
+    /// Whether a password may be hashed for this requester now. The queue is asked first, because what
+    /// finds no place in it must not count as a hash.
+    ///
+    /// # Errors
+    /// A [`PasswordError`] if it may not.
+    pub(crate) fn admit(&self, requester: &Requester) -> Result<(), PasswordError> {
+        self.queue.check_place(requester)?;
+        if self.work.admit(requester) { Ok(()) } else { Err(PasswordError::TooManyHashes) }
+    }
+
     async fn run(
         &self,
         requester: &Requester,
@@ -96,8 +106,8 @@ impl Passwords {
         salt: [u8; 16],
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
-        if !self.work.admit(requester) {
-            return Err(PasswordError::TooManyHashes);
+        if !requester.is_admitted() {
+            self.admit(requester)?;
         }
         let turn = self.queue.acquire(requester).await?;
         let memory = Arc::clone(&self.memory);

@@ -6,18 +6,15 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use keywright::nextcloud::queue::{Requester, Standing};
 
-use crate::limits::caller::caller;
+use crate::limits::per_network::PerNetwork;
 
 /// How many hashes a network may have at once. A log-in by a new client takes one, and a hash takes 30
 /// ms or more, so the bursts of a few networks are over within a second.
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How many hashes a network may have in a minute after that.
 const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();
-/// Networks that are kept before those that are full again are dropped.
-const FORGET_FROM: usize = 8_192;
 
 tokio::task_local! {
     static CALLER: IpAddr;
@@ -26,29 +23,25 @@ tokio::task_local! {
 /// Runs a request, for which `address` counts.
 pub(crate) async fn on_behalf_of<F: Future>(address: Option<IpAddr>, request: F) -> F::Output {
     match address {
-        Some(address) => CALLER.scope(caller(address), request).await,
+        Some(address) => CALLER.scope(address, request).await,
         None => request.await,
     }
 }
 
 /// The networks that have had slow hashes.
 pub(crate) struct SlowWork {
-    hashes: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    hashes: Option<PerNetwork>,
 }
 
 impl SlowWork {
     pub(crate) fn new(limited: bool) -> Self {
-        Self { hashes: limited.then(|| RateLimiter::keyed(Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE))) }
+        Self { hashes: limited.then(|| PerNetwork::new(AT_ONCE, A_MINUTE)) }
     }
 
     /// Whether a hash may be queued for this requester. Work that no request causes always may.
     pub(crate) fn admit(&self, requester: &Requester) -> bool {
         let (Some(hashes), Standing::Unknown) = (&self.hashes, requester.standing()) else { return true };
-        let Ok(caller) = CALLER.try_with(|caller| *caller) else { return true };
-        if hashes.len() > FORGET_FROM {
-            hashes.retain_recent();
-        }
-        hashes.check_key(&caller).is_ok()
+        CALLER.try_with(|caller| hashes.take(*caller)).unwrap_or(true)
     }
 }
 
