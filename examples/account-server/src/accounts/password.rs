@@ -1,5 +1,6 @@
 //! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores.
-//! Further ones wait in a bounded queue that is fair between accounts. A request that finds no
+//! Further ones wait in a bounded queue that is fair between accounts, and between the networks of
+//! unknown clients. A request that finds no
 //! place in it is answered "busy" before anything is hashed.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,7 +96,7 @@ impl Passwords {
     /// # Errors
     /// A [`PasswordError`] if it may not.
     pub(crate) fn admit(&self, requester: &Requester) -> Result<(), PasswordError> {
-        self.queue.check_place(requester)?;
+        self.queue.check_place(&self.work.in_line(requester))?;
         if self.work.admit(requester) { Ok(()) } else { Err(PasswordError::TooManyHashes) }
     }
 
@@ -109,7 +110,7 @@ impl Passwords {
         if !requester.is_admitted() {
             self.admit(requester)?;
         }
-        let turn = self.queue.acquire(requester).await?;
+        let turn = self.queue.acquire(&self.work.in_line(requester)).await?;
         let memory = Arc::clone(&self.memory);
         let password = composed(password);
         let work = move || {

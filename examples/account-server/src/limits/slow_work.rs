@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use keywright::nextcloud::queue::{Requester, Standing};
+use keywright::store::Partition;
+use sha2::{Digest, Sha256};
 
+use crate::limits::caller::caller;
 use crate::limits::per_network::PerNetwork;
 
 /// How many hashes a network may have at once. A log-in by a new client takes one, and a hash takes 30
@@ -38,6 +41,19 @@ impl SlowWork {
         Self { hashes: limited.then(|| PerNetwork::new(AT_ONCE, A_MINUTE)) }
     }
 
+    /// Returns who waits in the queue for this requester: for an unknown client its network, because a
+    /// flood can name as many accounts as it likes, and each would have a turn.
+    pub(crate) fn in_line(&self, requester: &Requester) -> Requester {
+        let network = CALLER.try_with(|address| caller(*address));
+        match (network, &self.hashes, requester.standing()) {
+            (Ok(network), Some(_), Standing::Unknown) => {
+                let index = Sha256::new_with_prefix(b"network ").chain_update(network.to_string());
+                Requester::new(Partition::name(&index.finalize().into()), Standing::Unknown)
+            }
+            _ => requester.clone(),
+        }
+    }
+
     /// Whether a hash may be queued for this requester. Work that no request causes always may.
     pub(crate) fn admit(&self, requester: &Requester) -> bool {
         let (Some(hashes), Standing::Unknown) = (&self.hashes, requester.standing()) else { return true };
@@ -48,7 +64,6 @@ impl SlowWork {
 #[cfg(test)]
 mod tests {
     use keywright::AccountId;
-    use keywright::store::Partition;
 
     use super::*;
 
@@ -67,6 +82,14 @@ mod tests {
         assert!(admit("2001:db8::ffff", &Requester::known(&account)).await);
         assert!(admit("2001:db8:0:1::1", &unknown).await);
         assert!(work.admit(&unknown), "no request");
+        let line = async |address: &str, requester: &Requester| {
+            on_behalf_of(Some(address.parse().unwrap()), async { work.in_line(requester) }).await
+        };
+        let other = Requester::new(Partition::name(&[1; 32]), Standing::Unknown);
+        assert_eq!(line("2001:db8::1", &unknown).await, line("2001:db8::2", &other).await);
+        assert_ne!(line("2001:db8::1", &unknown).await, line("2001:db8:0:1::1", &unknown).await);
+        assert_eq!(line("2001:db8::1", &Requester::known(&account)).await, Requester::known(&account));
+        assert_eq!(work.in_line(&unknown), unknown);
         assert!(SlowWork::new(false).admit(&unknown));
     }
 }
