@@ -8,7 +8,7 @@ use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
 use crate::accounts::directory::Accounts;
-use crate::accounts::file::values::is_name;
+use crate::accounts::file::values::{is_email, is_name};
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
@@ -122,6 +122,10 @@ async fn show(keywright: &Keywright, accounts: &Accounts, account: &AccountId) -
 async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<String, Failure> {
     if !is_name(name) {
         return Err(Failed::Name { name: name.to_owned() }.into());
+    }
+    // A script may pass on what a stranger typed, and mail is written to this address.
+    if !email.is_none_or(is_email) {
+        return Err(Failed::Email.into());
     }
     if accounts.find(name).await?.is_some() {
         return Err(Failed::AccountExists { name: name.to_owned() }.into());
