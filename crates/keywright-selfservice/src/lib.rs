@@ -27,8 +27,8 @@ pub use act::sessions::SESSIONS_ENDED;
 pub use host::{
     Caller, ConfirmStyle, Frame, Host, HostAction, LinkAdmits, OwnerAction, PendingAddress, RememberedBrowser,
 };
-pub use keywright_wire::{HostError, queue};
+pub use keywright_wire::{Decoys, HostError, Network, queue};
 pub use policy::{SelfServicePolicy, SelfServicePolicyBuilder, SelfServicePolicyError};
-pub use request::Endpoint;
+pub use request::{Endpoint, is_cross_site};
 pub use service::SelfService;
 pub use texts::{English, German, Text, Texts};

@@ -76,29 +76,29 @@ endpoints! {
     /// The script, without which everything works.
     Script: "assets/script.js", false, [GET, HEAD];
     /// JSON: the session's form token.
-    ApiSession: "api/v1/session", true, [GET];
+    ApiSession: "security/v1/session", true, [GET];
     /// JSON: what the account has enrolled.
-    ApiOverview: "api/v1/overview", true, [GET];
+    ApiOverview: "security/v1/overview", true, [GET];
     /// JSON: recent activity.
-    ApiActivity: "api/v1/activity", true, [GET];
+    ApiActivity: "security/v1/activity", true, [GET];
     /// JSON: begins the enrolment of an authenticator.
-    ApiEnrol: "api/v1/authenticators", true, [POST];
+    ApiEnrol: "security/v1/authenticators", true, [POST];
     /// JSON: checks the first code of an authenticator.
-    ApiEnrolConfirm: "api/v1/authenticators/confirm", true, [POST];
+    ApiEnrolConfirm: "security/v1/authenticators/confirm", true, [POST];
     /// JSON: removes an authenticator.
-    ApiRemove: "api/v1/authenticators/{id}/remove", true, [POST];
+    ApiRemove: "security/v1/authenticators/{id}/remove", true, [POST];
     /// JSON: makes recovery codes.
-    ApiRecovery: "api/v1/recovery-codes", true, [POST];
+    ApiRecovery: "security/v1/recovery-codes", true, [POST];
     /// JSON: makes the recovery codes live that were returned.
-    ApiRecoveryKeep: "api/v1/recovery-codes/keep", true, [POST];
+    ApiRecoveryKeep: "security/v1/recovery-codes/keep", true, [POST];
     /// JSON: ends all other sessions.
-    ApiSessionsEnd: "api/v1/sessions/end", true, [POST];
+    ApiSessionsEnd: "security/v1/sessions/end", true, [POST];
     /// JSON: cancels a pending change of address.
-    ApiAddressCancel: "api/v1/address/cancel", true, [POST];
+    ApiAddressCancel: "security/v1/address/cancel", true, [POST];
     /// JSON: begins the confirmation of an action of the host.
-    ApiConfirm: "api/v1/confirm/{action}", true, [POST];
+    ApiConfirm: "security/v1/confirm/{action}", true, [POST];
     /// JSON: confirms an action of the host.
-    ApiConfirmGrant: "api/v1/confirm/{action}/grant", true, [POST];
+    ApiConfirmGrant: "security/v1/confirm/{action}/grant", true, [POST];
 }
 
 pub(crate) const ROUTES: Routes<Endpoint, ()> = Routes::new("/", ROWS);
@@ -120,7 +120,7 @@ impl Endpoint {
     /// Whether the endpoint is part of the JSON API.
     #[must_use]
     pub fn is_api(self) -> bool {
-        self.path().starts_with("api/")
+        self.path().starts_with("security/v1/")
     }
 }
 
@@ -174,7 +174,10 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
 /// `Sec-Fetch-Site` decides where there is one. Otherwise `Origin` must be that of the request's
 /// host, except for `null`: browsers send that for a form of a page with `no-referrer`. A request
 /// with neither is not from another site as far as anybody can tell; the form's token decides.
-pub(crate) fn is_cross_site(head: &Parts) -> bool {
+///
+/// The pages check this themselves. It is public for the host's log-in form.
+#[must_use]
+pub fn is_cross_site(head: &Parts) -> bool {
     if let Some(site) = head.headers.get(SEC_FETCH_SITE) {
         return site != "same-origin";
     }

@@ -17,6 +17,7 @@
 //! - [`http`]: `routes` maps paths to services, `unlock` is the page behind the `links` of mails,
 //!   `serve` and `tls` listen, and `peer` identifies the client. `gate` and `connections` bound
 //!   connections, `bodies` bounds bodies, `origin` judges proxies, and `entry` applies them.
+//! - [`signin`]: the log-in to the pages on which owners manage the security of their accounts.
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
 //!   must run to their end. [`readiness`]: whether the server can work. [`operator`]: an operator's
@@ -42,6 +43,7 @@ mod output;
 mod readiness;
 mod running;
 mod security_log;
+mod signin;
 mod start;
 mod store_lock;
 mod store_watch;

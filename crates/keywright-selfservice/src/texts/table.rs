@@ -120,8 +120,8 @@ texts! {
     RecoveryNoneLead: "Without them, you cannot sign in if you lose your phone.",
         "Ohne sie können Sie sich nicht anmelden, wenn Sie Ihr Telefon verlieren.";
     RecoveryMake: "Make new codes", "Neue Codes erzeugen";
-    RecoveryMakeLead: "You will see ten new codes. The old ones are void as soon as you confirm that you have kept the new ones.",
-        "Sie sehen zehn neue Codes. Die alten sind ungültig, sobald Sie bestätigen, dass Sie die neuen aufbewahrt haben.";
+    RecoveryMakeLead: "You will see new codes. The old ones are void as soon as you confirm that you have kept the new ones.",
+        "Sie sehen neue Codes. Die alten sind ungültig, sobald Sie bestätigen, dass Sie die neuen aufbewahrt haben.";
     RecoveryNeedsApp: "Set up an authenticator app first.", "Richten Sie zuerst eine Authenticator-App ein.";
     RecoveryKeep: "Keep your recovery codes", "Bewahren Sie Ihre Wiederherstellungscodes auf";
     RecoveryKeepLead: "You see them only now. Print them, or keep them in a password manager, but not only on your phone.",

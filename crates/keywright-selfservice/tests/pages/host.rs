@@ -1,0 +1,122 @@
+//! A host with one password for everybody, whose cookie names the account and the session.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::HeaderValue;
+use http::request::Parts;
+use keywright_confirm::{Action, Confirmed};
+use keywright_core::{Client, ClientAdmission, ManualClock, SecretString, SessionId, UnixSeconds};
+use keywright_selfservice::queue::Requester;
+use keywright_selfservice::{
+    Caller, ConfirmStyle, Host, HostAction, HostError, LinkAdmits, OwnerAction, PendingAddress, SelfService,
+    SelfServicePolicy,
+};
+use keywright_store::{Driver, SlotKind};
+use keywright_testing::World;
+
+pub const PASSWORD: &str = "correct horse";
+/// A name that would be harmful in a page that does not escape it.
+pub const NAME: &str = "eve <script>alert(1)</script>";
+
+pub struct TestHost {
+    driver: Driver,
+    account: keywright_core::AccountId,
+    pub performed: Mutex<Vec<String>>,
+    pub ended: AtomicU32,
+    pub address: AtomicBool,
+    pub busy: AtomicBool,
+}
+
+impl Host for TestHost {
+    async fn caller(&self, head: &Parts) -> Result<Option<Caller>, HostError> {
+        let cookie = head.headers.get("cookie").and_then(|value| value.to_str().ok());
+        let Some(session) = cookie.and_then(|cookie| cookie.strip_prefix("session=")) else { return Ok(None) };
+        let client = Client::credential(self.driver.client_tag(&self.account, session.as_bytes()));
+        Ok(Some(Caller::new(self.account.clone(), SessionId::new(session), client, NAME)))
+    }
+
+    async fn check_password(&self, _: &Caller, password: &SecretString, _: &Requester) -> Result<bool, HostError> {
+        if self.busy.load(Ordering::SeqCst) {
+            return Err(HostError::busy(7));
+        }
+        Ok(password.expose() == PASSWORD)
+    }
+
+    async fn end_other_sessions(&self, _: &Caller) -> Result<(), HostError> {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn sign_out(&self, _: &Caller) -> Result<Option<HeaderValue>, HostError> {
+        Ok(Some(HeaderValue::from_static("session=; Max-Age=0")))
+    }
+
+    async fn actions(&self, _: &Caller, language: &str) -> Result<Vec<HostAction>, HostError> {
+        let title = if language == "de" { "Konto löschen" } else { "Delete the <b>account</b>" };
+        Ok(vec![
+            HostAction::new("delete", title, "Everything is lost.", ConfirmStyle::TypedCode),
+            HostAction::new("wipe", "Wipe", "Everything is lost.", ConfirmStyle::PasswordAndWait),
+        ])
+    }
+
+    async fn perform(&self, proof: Confirmed<OwnerAction>) -> Result<(), HostError> {
+        let (_, action) = proof.into_parts();
+        self.performed.lock().unwrap().push(action.target().to_owned());
+        Ok(())
+    }
+
+    async fn pending_address(&self, _: &Caller) -> Result<Option<PendingAddress>, HostError> {
+        Ok(self.address.load(Ordering::SeqCst).then(|| PendingAddress::new("new@example.org")))
+    }
+
+    async fn cancel_address(&self, _: &Caller) -> Result<bool, HostError> {
+        Ok(self.address.swap(false, Ordering::SeqCst))
+    }
+
+    async fn admit_by_link(
+        &self,
+        token: &str,
+        admits: LinkAdmits,
+        _: &Parts,
+    ) -> Result<Option<ClientAdmission>, HostError> {
+        Ok(match (token, admits) {
+            ("good", LinkAdmits::Here) => {
+                Some(ClientAdmission::Admitted { until: UnixSeconds::new(1_796_021_100).unwrap() })
+            }
+            ("good", LinkAdmits::Refused) => Some(ClientAdmission::TooMany { retry_after: 600 }),
+            _ => None,
+        })
+    }
+}
+
+/// Everything a test runs on.
+pub struct Site {
+    pub clock: Arc<ManualClock>,
+    pub host: Arc<TestHost>,
+    pub service: SelfService<TestHost>,
+    pub world: World,
+}
+
+pub fn slots() -> Vec<SlotKind> {
+    [keywright_twofactor::SLOT_KINDS, keywright_confirm::SLOT_KINDS].concat()
+}
+
+pub async fn site() -> Site {
+    site_below("/").await
+}
+
+pub async fn site_below(base: &'static str) -> Site {
+    let world = World::builder().slots(&slots()).build().await;
+    let host = Arc::new(TestHost {
+        driver: world.driver.clone(),
+        account: world.account.clone(),
+        performed: Mutex::default(),
+        ended: AtomicU32::default(),
+        address: AtomicBool::default(),
+        busy: AtomicBool::default(),
+    });
+    let policy = SelfServicePolicy::builder("Example <Mail>").base(base).build().unwrap();
+    let service = SelfService::new(world.driver.clone(), Arc::clone(&host), policy).unwrap();
+    Site { clock: Arc::clone(&world.clock), host, service, world }
+}

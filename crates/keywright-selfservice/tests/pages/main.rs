@@ -1,0 +1,14 @@
+//! The pages and the JSON API, through the tower service, as a browser without script uses them.
+#![cfg(feature = "tower")]
+#![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
+#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+
+mod api;
+mod browser;
+mod confirm;
+mod enrol;
+mod forms;
+mod headers;
+mod host;
+mod pages;
+mod recovery;
