@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use keywright_confirm::Confirmations;
 use keywright_core::{IndexKey, SessionId};
-use keywright_store::Driver;
+use keywright_store::{Draft, Driver, StepError};
 use keywright_twofactor::TwoFactor;
 use subtle::ConstantTimeEq;
 
@@ -74,9 +74,23 @@ impl<H: Host> Context<H> {
         self.form_token(session).as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// Tells the host that the account's credential epoch moved through an act of the caller, whose
-    /// session stays.
-    pub(crate) async fn keep_session(&self, caller: &Caller) -> Result<(), Failure> {
-        Ok(self.host.end_other_sessions(caller).await?)
+    /// Lets the caller's session stay after an act of the caller that began a credential epoch, and
+    /// lets all others end. `None` stands for an act that began none.
+    pub(crate) async fn keep_session(&self, caller: &Caller, begun: Option<u64>) -> Result<(), Failure> {
+        match begun {
+            Some(epoch) => Ok(self.host.end_other_sessions(caller, epoch).await?),
+            None => Ok(()),
+        }
     }
+}
+
+/// Runs a step, and returns with its result the credential epoch that it has begun, if it has.
+pub(crate) fn begun_by<T>(
+    draft: &mut Draft<'_>,
+    step: impl FnOnce(&mut Draft<'_>) -> Result<T, StepError>,
+) -> Result<(T, Option<u64>), StepError> {
+    let before = draft.root()?.epochs().credential;
+    let result = step(draft)?;
+    let after = draft.root()?.epochs().credential;
+    Ok((result, (before != after).then_some(after)))
 }

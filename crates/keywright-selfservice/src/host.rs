@@ -153,9 +153,11 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Ends every session and login token of the account that the host keeps, except for the
-    /// caller's session. Called after each change that moved the account's credential epoch: a host
-    /// that binds its sessions to the epoch must bind the caller's to the new one.
-    fn end_other_sessions(&self, caller: &Caller) -> impl Future<Output = Result<(), HostError>> + Send;
+    /// caller's session. Called after each change of the caller's that moved the account's
+    /// credential epoch. `epoch` is the epoch that the change began: a host that binds its sessions
+    /// to the epoch binds the caller's session to this one, and to no later one, which somebody else
+    /// has begun.
+    fn end_other_sessions(&self, caller: &Caller, epoch: u64) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Ends the caller's own session. Returns the `Set-Cookie` header that removes its cookie, if
     /// there is one.

@@ -1,14 +1,14 @@
 //! Changes of authenticators and recovery codes.
 
-use keywright_store::{Draft, Partition};
+use keywright_store::{Draft, Partition, Plain};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, FactorChange, PendingDevice, SLOTS,
+    ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, PendingDevice, SLOTS,
 };
 
 use super::proof::{Refused, prove};
 use crate::answer::Failure;
-use crate::context::Context;
+use crate::context::{Context, begun_by};
 use crate::host::{Caller, Host};
 
 /// What came of the beginning of an enrolment.
@@ -70,7 +70,7 @@ pub(crate) async fn begin<H: Host>(
 /// once: an account with an authenticator and without codes is one lost phone away from a lock-out.
 pub(crate) async fn confirm<H: Host>(cx: &Context<H>, caller: &Caller, typed: &str) -> Result<Enrolled, Failure> {
     let steps = cx.two_factor.steps();
-    let step = |draft: &mut Draft<'_>| {
+    let change = |draft: &mut Draft<'_>| {
         let has_codes = steps.enrolled_in(draft)?.recovery.is_some();
         let outcome = steps.confirm_enrolment_in(draft, caller.session, typed, caller.client)?;
         let codes = match outcome {
@@ -81,12 +81,11 @@ pub(crate) async fn confirm<H: Host>(cx: &Context<H>, caller: &Caller, typed: &s
         };
         Ok((outcome, codes))
     };
-    let (outcome, codes) = cx.driver.run(&Partition::account(&caller.account), SLOTS, step).await?;
+    let step = |draft: &mut Draft<'_>| begun_by(draft, change).map(|(done, begun)| (done, Plain(begun)));
+    let ((outcome, codes), begun) = cx.driver.run(&Partition::account(&caller.account), SLOTS, step).await?;
+    cx.keep_session(caller, begun).await?;
     Ok(match outcome {
-        EnrolmentOutcome::Active(_) => {
-            cx.keep_session(caller).await?;
-            Enrolled::Active(codes)
-        }
+        EnrolmentOutcome::Active(_) => Enrolled::Active(codes),
         EnrolmentOutcome::Wrong => Enrolled::Wrong,
         EnrolmentOutcome::ClockOff(offset) => Enrolled::ClockOff(offset),
         EnrolmentOutcome::NonePending => Enrolled::Gone,
@@ -105,16 +104,21 @@ pub(crate) async fn remove<H: Host>(
     if !cx.two_factor.enrolled(&caller.account).await?.devices.iter().any(|found| found.id == device) {
         return Ok(Removed::Unknown);
     }
-    let proof = match prove(cx, caller, typed).await? {
-        Ok(FactorChange::StepUp(proof)) => proof,
-        Ok(_) => return Err(Failure::Stale),
+    let change = match prove(cx, caller, typed).await? {
+        Ok(change) => change,
         Err(refused) => return Ok(Removed::Refused(refused)),
     };
-    if !cx.two_factor.remove_device(proof, device, caller.client).await? {
-        return Ok(Removed::Unknown);
-    }
-    cx.keep_session(caller).await?;
-    Ok(Removed::Removed)
+    let steps = cx.two_factor.steps();
+    let step = |draft: &mut Draft<'_>| {
+        if !change.is_valid_in(draft)? {
+            return Ok(None);
+        }
+        begun_by(draft, |draft| steps.remove_device_in(draft, device, caller.client)).map(Some)
+    };
+    let done = cx.driver.transact(&Partition::account(&caller.account), SLOTS, step).await?;
+    let (removed, begun) = done.ok_or(Failure::Stale)?;
+    cx.keep_session(caller, begun).await?;
+    Ok(if removed { Removed::Removed } else { Removed::Unknown })
 }
 
 /// Makes recovery codes that go live when the owner acknowledges them.
@@ -133,9 +137,10 @@ pub(crate) async fn make_codes<H: Host>(
 
 /// Makes the codes live that the session was shown. Returns whether there were any.
 pub(crate) async fn keep_codes<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<bool, Failure> {
-    let live = cx.two_factor.acknowledge_recovery(&caller.account, caller.session, caller.client).await?;
-    if live {
-        cx.keep_session(caller).await?;
-    }
+    let steps = cx.two_factor.steps();
+    let change = |draft: &mut Draft<'_>| steps.acknowledge_recovery_in(draft, caller.session, caller.client);
+    let step = |draft: &mut Draft<'_>| begun_by(draft, change);
+    let (live, begun) = cx.driver.transact(&Partition::account(&caller.account), SLOTS, step).await?;
+    cx.keep_session(caller, begun).await?;
     Ok(live)
 }

@@ -16,8 +16,8 @@ pub(crate) async fn end_others<H: Host>(cx: &Context<H>, caller: &Caller) -> Res
     let step = |draft: &mut Draft<'_>| {
         draft.move_credential_epoch()?;
         draft.event(Event::new(&SESSIONS_ENDED));
-        Ok(())
+        Ok(draft.root()?.epochs().credential)
     };
-    cx.driver.transact(&(&caller.account).into(), &[], step).await?;
-    cx.keep_session(caller).await
+    let epoch = cx.driver.transact(&(&caller.account).into(), &[], step).await?;
+    cx.keep_session(caller, Some(epoch)).await
 }

@@ -9,6 +9,9 @@ use crate::act::proof::{Need, Refused};
 use crate::request::Endpoint;
 use crate::texts::Text;
 
+/// Codes of this length or less, in characters, have two columns on a narrow screen.
+const SHORT: usize = 10;
+
 /// The form that makes a new set.
 pub(crate) fn make(view: &View<'_>, need: Need, refused: Option<(Refused, String)>) -> Page {
     let title = view.say(Text::RecoveryMake);
@@ -37,7 +40,7 @@ pub(crate) fn keep(view: &View<'_>, codes: &RecoveryCodes, device: Option<&str>)
             @if let Some(name) = device { (done(&view.fill(Text::RecoveryFirst, &[name]))) }
             h1 { (title) }
             p { (view.say(Text::RecoveryLead)) " " (view.say(Text::RecoveryKeepLead)) }
-            ol #codes .codes { @for code in codes.iter() { li { code { (code) } } } }
+            ol #codes .codes .short[codes.iter().all(|code| code.len() <= SHORT)] { @for code in codes.iter() { li { code { (code) } } } }
             (tools(view, codes))
             @if device.is_some() {
                 div .buttons { a .button.primary href=(view.path(Endpoint::Overview)) { (view.say(Text::RecoveryKept)) } }

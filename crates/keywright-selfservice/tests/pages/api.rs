@@ -45,7 +45,8 @@ async fn an_authenticator_is_set_up_and_removed() {
     let proof = json!({ "proof": browser.code(&key, 0) });
     assert_eq!(post(&mut browser, &token, &format!("authenticators/{id}/remove"), &proof).await.0, 200);
     assert_eq!(get(&mut browser, "overview").await["authenticators"], json!([]));
-    assert_eq!(get(&mut browser, "activity").await["activity"][0]["text"], "An authenticator app was removed");
+    let activity = get(&mut browser, "activity").await["activity"].to_string();
+    assert!(activity.contains("An authenticator app was removed"), "{activity}");
 }
 
 #[tokio::test]

@@ -15,17 +15,17 @@ use keywright_selfservice::{
 use keywright_store::{Driver, SlotKind};
 use keywright_testing::World;
 
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 /// A name that would be harmful in a page that does not escape it.
-pub const NAME: &str = "eve <script>alert(1)</script>";
+pub(crate) const NAME: &str = "eve <script>alert(1)</script>";
 
-pub struct TestHost {
+pub(crate) struct TestHost {
     driver: Driver,
     account: keywright_core::AccountId,
-    pub performed: Mutex<Vec<String>>,
-    pub ended: AtomicU32,
-    pub address: AtomicBool,
-    pub busy: AtomicBool,
+    pub(crate) performed: Mutex<Vec<String>>,
+    pub(crate) ended: AtomicU32,
+    pub(crate) address: AtomicBool,
+    pub(crate) busy: AtomicBool,
 }
 
 impl Host for TestHost {
@@ -43,7 +43,7 @@ impl Host for TestHost {
         Ok(password.expose() == PASSWORD)
     }
 
-    async fn end_other_sessions(&self, _: &Caller) -> Result<(), HostError> {
+    async fn end_other_sessions(&self, _: &Caller, _: u64) -> Result<(), HostError> {
         self.ended.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -91,22 +91,23 @@ impl Host for TestHost {
 }
 
 /// Everything a test runs on.
-pub struct Site {
-    pub clock: Arc<ManualClock>,
-    pub host: Arc<TestHost>,
-    pub service: SelfService<TestHost>,
-    pub world: World,
+pub(crate) struct Site {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) host: Arc<TestHost>,
+    pub(crate) service: SelfService<TestHost>,
+    /// Keeps the store.
+    _world: World,
 }
 
-pub fn slots() -> Vec<SlotKind> {
+pub(crate) fn slots() -> Vec<SlotKind> {
     [keywright_twofactor::SLOT_KINDS, keywright_confirm::SLOT_KINDS].concat()
 }
 
-pub async fn site() -> Site {
+pub(crate) async fn site() -> Site {
     site_below("/").await
 }
 
-pub async fn site_below(base: &'static str) -> Site {
+pub(crate) async fn site_below(base: &'static str) -> Site {
     let world = World::builder().slots(&slots()).build().await;
     let host = Arc::new(TestHost {
         driver: world.driver.clone(),
@@ -118,5 +119,5 @@ pub async fn site_below(base: &'static str) -> Site {
     });
     let policy = SelfServicePolicy::builder("Example <Mail>").base(base).build().unwrap();
     let service = SelfService::new(world.driver.clone(), Arc::clone(&host), policy).unwrap();
-    Site { clock: Arc::clone(&world.clock), host, service, world }
+    Site { clock: Arc::clone(&world.clock), host, service, _world: world }
 }

@@ -53,8 +53,9 @@ impl Host for SelfServiceHost {
     }
 
     /// Logins of the protocols belong to the epoch themselves, or end as their protocol says.
-    async fn end_other_sessions(&self, caller: &Caller) -> Result<(), HostError> {
-        self.sessions.end_others(&caller.account, caller.session).await.map_err(HostError::new)
+    async fn end_other_sessions(&self, caller: &Caller, epoch: u64) -> Result<(), HostError> {
+        self.sessions.end_others(&caller.account, caller.session, epoch);
+        Ok(())
     }
 
     async fn sign_out(&self, caller: &Caller) -> Result<Option<HeaderValue>, HostError> {

@@ -125,25 +125,17 @@ impl Sessions {
         lock(&self.open).retain(|key, session| session.account != *account || session_id(key) != id);
     }
 
-    /// Ends all other sessions of an account, after a commit of this session has moved the epoch by
-    /// one. If it has moved further, somebody else ended the session in the meantime, and it ends.
-    ///
-    /// # Errors
-    /// A [`TransactError`] if the account cannot be read.
-    pub(crate) async fn end_others(&self, account: &AccountId, id: SessionId) -> Result<(), TransactError> {
-        let epoch = self.epoch(account).await?;
+    /// Ends all other sessions of an account. This one stays, in the epoch that its own change has
+    /// begun. If the account is in a later one, somebody else has ended this session too.
+    pub(crate) fn end_others(&self, account: &AccountId, id: SessionId, epoch: u64) {
         lock(&self.waiting).retain(|_, login| login.account != *account);
         lock(&self.open).retain(|key, session| {
             if session.account != *account {
                 return true;
             }
-            if session_id(key) != id || epoch.wrapping_sub(session.epoch) > 1 {
-                return false;
-            }
             session.epoch = epoch;
-            true
+            session_id(key) == id
         });
-        Ok(())
     }
 
     /// Returns the session if it has neither expired nor been ended by a move of the epoch.
@@ -152,11 +144,6 @@ impl Sessions {
         let look = |draft: &mut Draft<'_>| Ok((draft.now(), draft.root()?.epochs().credential));
         let (now, epoch) = self.driver.observe(&(&found.account).into(), &[], look).await?;
         Ok((now < found.expires && epoch == found.epoch).then_some(found))
-    }
-
-    async fn epoch(&self, account: &AccountId) -> Result<u64, TransactError> {
-        let look = |draft: &mut Draft<'_>| Ok(draft.root()?.epochs().credential);
-        self.driver.observe(&account.into(), &[], look).await
     }
 }
 
