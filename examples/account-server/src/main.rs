@@ -1,7 +1,8 @@
 //! The reference server: Keywright's protocols on an embedded SQLite file. Read it to learn how a
 //! server embeds Keywright.
 //!
-//! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
+//! It is not a product. Its log-in is just enough for real clients to reach the account endpoints,
+//! and for owners to reach the pages at its root.
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
 //! - [`options`], [`network_options`]: the command line. [`start`]: puts the parts together.

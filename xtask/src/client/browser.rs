@@ -21,7 +21,13 @@ const PASSWORD: &str = "demo: Grüße aus Köln";
 ///
 /// # Errors
 /// An error if something cannot be installed or started, or if a step fails.
-pub(super) fn run(root: &Path, target: &Path, program: &Path, browser: &Path, counts: &mut Counts) -> Result<(), Error> {
+pub(super) fn run(
+    root: &Path,
+    target: &Path,
+    program: &Path,
+    browser: &Path,
+    counts: &mut Counts,
+) -> Result<(), Error> {
     let runs = target.join("clients");
     let directory = runs.join("browser");
     fs::create_dir_all(&directory).map_err(Error::io(format!("{}", directory.display())))?;

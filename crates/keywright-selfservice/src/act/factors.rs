@@ -2,9 +2,7 @@
 
 use keywright_store::{Draft, Partition, Plain};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{
-    ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, PendingDevice, SLOTS,
-};
+use keywright_twofactor::{ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, PendingDevice, SLOTS};
 
 use super::proof::{Refused, prove};
 use crate::answer::Failure;

@@ -27,7 +27,8 @@ async fn an_authenticator_is_set_up_and_removed() {
     let mut browser = Browser::new(&site);
     let token = get(&mut browser, "session").await["form_token"].as_str().unwrap().to_owned();
     assert_eq!(get(&mut browser, "overview").await["proof"], "password");
-    let (status, wrong) = post(&mut browser, &token, "authenticators", &json!({ "name": "Phone", "proof": "no" })).await;
+    let (status, wrong) =
+        post(&mut browser, &token, "authenticators", &json!({ "name": "Phone", "proof": "no" })).await;
     assert_eq!((status, &wrong["error"]), (422, &json!("proof_wrong")));
     let body = json!({ "name": "Phone", "proof": PASSWORD });
     let (status, begun) = post(&mut browser, &token, "authenticators", &body).await;

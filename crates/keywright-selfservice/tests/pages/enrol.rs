@@ -60,7 +60,9 @@ async fn the_enrolment_of_another_session_cannot_be_confirmed() {
     let key = one.begin("Phone").await;
     two.get("/").await;
     let code = two.code(&key, 0);
-    two.post("/authenticators/confirm", &[("key", &key), ("name", "x"), ("code", &code)]).await.has("Nothing is waiting");
+    two.post("/authenticators/confirm", &[("key", &key), ("name", "x"), ("code", &code)])
+        .await
+        .has("Nothing is waiting");
     one.confirm(&code).await.has("Keep your recovery codes");
 }
 

@@ -13,8 +13,15 @@ async fn pages(site: &Site, language: &'static str) -> Vec<Page> {
     let mut browser = Browser { language, ..Browser::new(site) };
     let mut pages = Vec::new();
     site.host.address.store(true, std::sync::atomic::Ordering::SeqCst);
-    let paths =
-        ["/", "/activity", "/authenticators/add", "/sessions/end", "/confirm/delete", "/admit?token=x%3Cb%3E", "/nothing"];
+    let paths = [
+        "/",
+        "/activity",
+        "/authenticators/add",
+        "/sessions/end",
+        "/confirm/delete",
+        "/admit?token=x%3Cb%3E",
+        "/nothing",
+    ];
     for path in paths {
         pages.push(browser.get(path).await.clone());
     }
@@ -52,7 +59,8 @@ async fn every_page_is_whole_and_has_nothing_that_its_policy_forbids() {
         for page in pages(&site, language).await {
             let (path, body) = (&page.path, &page.body);
             assert!(body.starts_with("<!DOCTYPE html><html lang=\""), "{path}");
-            for part in [format!("<html lang=\"{language}\">").as_str(), "<meta name=\"viewport\"", "<main id=\"main\""] {
+            for part in [format!("<html lang=\"{language}\">").as_str(), "<meta name=\"viewport\"", "<main id=\"main\""]
+            {
                 assert!(body.contains(part), "{part} at {path}");
             }
             for once in ["<title>", "<h1>", "<main"] {

@@ -56,5 +56,8 @@ async fn signing_out_removes_the_cookie() {
     let mut browser = Browser::new(&site);
     browser.get("/").await;
     let page = browser.post("/sign-out", &[]).await;
-    assert_eq!((&page.headers["location"], &page.headers["set-cookie"]), (&"/login".parse().unwrap(), &"session=; Max-Age=0".parse().unwrap()));
+    assert_eq!(
+        (&page.headers["location"], &page.headers["set-cookie"]),
+        (&"/login".parse().unwrap(), &"session=; Max-Age=0".parse().unwrap())
+    );
 }

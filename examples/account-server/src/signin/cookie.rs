@@ -29,8 +29,7 @@ impl Cookie {
     pub(crate) fn set(self, token: &SecretString, seconds: u64, secure: bool) -> Option<HeaderValue> {
         let secure = if secure { "; Secure" } else { "" };
         let Self { name, path } = self;
-        let line =
-            format!("{name}={}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", token.expose());
+        let line = format!("{name}={}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", token.expose());
         let mut value = HeaderValue::try_from(line).ok()?;
         value.set_sensitive(true);
         Some(value)

@@ -25,13 +25,18 @@ const MALFORMED: Both = (
     "This is not a code. Enter the digits that your app shows, or a whole recovery code.",
     "Das ist kein Code. Geben Sie die Ziffern aus Ihrer App oder einen ganzen Wiederherstellungscode ein.",
 );
-const EXPIRED: Both = ("The sign-in took too long. Enter your password again.", "Die Anmeldung hat zu lange gedauert. Geben Sie Ihr Passwort noch einmal ein.");
+const EXPIRED: Both = (
+    "The sign-in took too long. Enter your password again.",
+    "Die Anmeldung hat zu lange gedauert. Geben Sie Ihr Passwort noch einmal ein.",
+);
 const BUSY: Both = (
     "The server is busy. Nothing was checked. Try again in a few seconds.",
     "Der Server ist ausgelastet. Es wurde nichts geprüft. Versuchen Sie es in einigen Sekunden noch einmal.",
 );
-const FAILED: Both =
-    ("Something went wrong on our side. Try again later.", "Bei uns ist etwas schiefgegangen. Versuchen Sie es später noch einmal.");
+const FAILED: Both = (
+    "Something went wrong on our side. Try again later.",
+    "Bei uns ist etwas schiefgegangen. Versuchen Sie es später noch einmal.",
+);
 const CROSS_SITE: Both = (
     "This form was sent from another website, so nothing was done.",
     "Dieses Formular wurde von einer anderen Website gesendet, deshalb wurde nichts getan.",

@@ -103,12 +103,16 @@ impl SignIn {
         }
     }
 
-    async fn try_password(&self, head: &Parts, name: &str, typed: &str) -> Result<Result<Response, Message>, HostError> {
+    async fn try_password(
+        &self,
+        head: &Parts,
+        name: &str,
+        typed: &str,
+    ) -> Result<Result<Response, Message>, HostError> {
         let token = self.sessions.token().map_err(HostError::new)?;
         let typed = SecretString::new(typed.to_owned());
         let (accounts, steps) = (&self.server.accounts, self.two_factor.steps());
-        let checked =
-            password::check(accounts, &self.decoys, steps, (name, &typed), network(head), &token).await?;
+        let checked = password::check(accounts, &self.decoys, steps, (name, &typed), network(head), &token).await?;
         let (account, epoch, factor) = match checked {
             Checked::Right { account, epoch, factor } => (account, epoch, factor),
             Checked::Wrong => return Ok(Err(Message::Wrong)),
@@ -131,9 +135,7 @@ impl SignIn {
 
     async fn ask_code(&self, head: &Parts) -> Response {
         match self.login(&head.headers).await {
-            Ok(Some(_)) => {
-                self.show(head, StatusCode::OK, &page::code(&self.pages.language(head), None), None)
-            }
+            Ok(Some(_)) => self.show(head, StatusCode::OK, &page::code(&self.pages.language(head), None), None),
             Ok(None) => self.refuse(head, "", Message::Expired),
             Err(error) => self.refuse(head, "", failed(&error)),
         }

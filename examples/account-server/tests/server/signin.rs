@@ -73,7 +73,8 @@ fn a_name_and_a_password_open_a_session() {
 fn names_that_exist_and_names_that_do_not_are_refused_alike() {
     let (_folder, server) = start();
     for _ in 0..5 {
-        let answers = ["alice", "nobody"].map(|name| post(&server, "/login", "", &format!("name={name}&password=wrong")));
+        let answers =
+            ["alice", "nobody"].map(|name| post(&server, "/login", "", &format!("name={name}&password=wrong")));
         let [alice, nobody] = answers.map(|answer| (answer.status, answer.body));
         assert_eq!(alice.1.replace("alice", "nobody"), nobody.1);
         assert_eq!((alice.0, nobody.0), (422, 422));
