@@ -31,7 +31,7 @@ pub(crate) enum Enrolled {
 
 /// What came of a removal.
 pub(crate) enum Removed {
-    Removed,
+    Done,
     Refused(Refused),
     Unknown,
 }
@@ -116,7 +116,7 @@ pub(crate) async fn remove<H: Host>(
     let done = cx.driver.transact(&Partition::account(&caller.account), SLOTS, step).await?;
     let (removed, begun) = done.ok_or(Failure::Stale)?;
     cx.keep_session(caller, begun).await?;
-    Ok(if removed { Removed::Removed } else { Removed::Unknown })
+    Ok(if removed { Removed::Done } else { Removed::Unknown })
 }
 
 /// Makes recovery codes that go live when the owner acknowledges them.

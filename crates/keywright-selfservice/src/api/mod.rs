@@ -216,7 +216,7 @@ async fn enrol_confirm<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Repl
 async fn remove<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
     let id = DeviceId::parse(call.segment).map_err(|_| Failure::NotFound)?;
     Ok(match factors::remove(cx, call.caller, id, call.form.get("proof")).await? {
-        Removed::Removed => ok(&json!({})),
+        Removed::Done => ok(&json!({})),
         Removed::Refused(why) => refused(cx, call, why).await?,
         Removed::Unknown => return Err(Failure::NotFound),
     })

@@ -126,7 +126,7 @@ pub(crate) async fn remove<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<
     let id = DeviceId::parse(call.segment).map_err(|_| Failure::NotFound)?;
     let refused = if call.head.method == Method::POST {
         match factors::remove(cx, call.caller, id, call.form.get("proof")).await? {
-            Removed::Removed => return Ok(done(call, "removed")),
+            Removed::Done => return Ok(done(call, "removed")),
             Removed::Unknown => return Err(Failure::NotFound),
             Removed::Refused(refused) => Some(refused),
         }

@@ -163,12 +163,11 @@ pub(crate) fn preferred<'t>(languages: &'t [Box<dyn Texts>], accepted: &str) -> 
             .find_map(|part| part.trim().strip_prefix("q=")?.trim().parse::<f32>().ok())
             .unwrap_or(1.0)
             .clamp(0.0, 1.0);
-        let matches = |texts: &&Box<dyn Texts>| {
-            let language = texts.language();
+        let matches = |language: &str| {
             tag.get(..language.len()).is_some_and(|start| start.eq_ignore_ascii_case(language))
                 && matches!(tag.as_bytes().get(language.len()), None | Some(b'-'))
         };
-        if let Some(texts) = languages.iter().find(matches)
+        if let Some(texts) = languages.iter().find(|texts| matches(texts.language()))
             && quality > best.map_or(0.0, |(_, best)| best)
         {
             best = Some((&**texts, quality));

@@ -1,7 +1,12 @@
 //! The pages and the JSON API, through the tower service, as a browser without script uses them.
 #![cfg(feature = "tower")]
-#![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
-#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed test"
+)]
 
 mod api;
 mod browser;
