@@ -134,6 +134,14 @@ pub struct RememberedBrowser {
     pub expires: UnixSeconds,
 }
 
+impl RememberedBrowser {
+    /// Creates an entry. The id is part of a page's address: ASCII letters, digits, hyphens and
+    /// underscores.
+    pub fn new(id: impl Into<String>, name: impl Into<String>, last_used: UnixSeconds, expires: UnixSeconds) -> Self {
+        Self { id: id.into(), name: name.into(), last_used, expires }
+    }
+}
+
 /// What a server that mounts the pages supplies.
 ///
 /// Only the first four methods are required. The methods of the others leave out the parts of the

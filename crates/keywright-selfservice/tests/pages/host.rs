@@ -9,8 +9,8 @@ use keywright_confirm::{Action, Confirmed};
 use keywright_core::{Client, ClientAdmission, ManualClock, SecretString, SessionId, UnixSeconds};
 use keywright_selfservice::queue::Requester;
 use keywright_selfservice::{
-    Caller, ConfirmStyle, Host, HostAction, HostError, LinkAdmits, OwnerAction, PendingAddress, SelfService,
-    SelfServicePolicy,
+    Caller, ConfirmStyle, Frame, Host, HostAction, HostError, LinkAdmits, OwnerAction, PendingAddress,
+    RememberedBrowser, SelfService, SelfServicePolicy,
 };
 use keywright_store::{Driver, SlotKind};
 use keywright_testing::World;
@@ -26,6 +26,10 @@ pub(crate) struct TestHost {
     pub(crate) ended: AtomicU32,
     pub(crate) address: AtomicBool,
     pub(crate) busy: AtomicBool,
+    /// The ids and names of remembered browsers.
+    pub(crate) browsers: Mutex<Vec<(String, String)>>,
+    /// Whether the host has a template of its own.
+    pub(crate) framed: AtomicBool,
 }
 
 impl Host for TestHost {
@@ -74,6 +78,35 @@ impl Host for TestHost {
         Ok(self.address.swap(false, Ordering::SeqCst))
     }
 
+    async fn browsers(&self, _: &Caller) -> Result<Vec<RememberedBrowser>, HostError> {
+        let at = UnixSeconds::new(1_796_021_100).unwrap();
+        let names = self.browsers.lock().unwrap();
+        Ok(names.iter().map(|(id, name)| RememberedBrowser::new(id, name, at, at.plus(86_400))).collect())
+    }
+
+    async fn forget_browser(&self, _: &Caller, id: Option<&str>) -> Result<bool, HostError> {
+        self.browsers.lock().unwrap().retain(|(own, _)| id.is_some_and(|id| id != own));
+        Ok(true)
+    }
+
+    async fn rename_browser(&self, _: &Caller, id: &str, name: &str) -> Result<bool, HostError> {
+        let mut browsers = self.browsers.lock().unwrap();
+        let found = browsers.iter_mut().find(|(own, _)| own == id && !name.is_empty());
+        Ok(found.map(|(_, own)| *own = name.to_owned()).is_some())
+    }
+
+    fn frame(&self, frame: &Frame<'_>) -> Option<String> {
+        let title = frame.title.replace('&', "&amp;").replace('<', "&lt;");
+        let Frame { language, head, body, .. } = frame;
+        self.framed.load(Ordering::SeqCst).then(|| {
+            format!("<!doctype html><html lang=\"{language}\"><head><title>{title}</title>{head}</head><body class=\"mine\">{body}</body></html>")
+        })
+    }
+
+    fn language(&self, head: &Parts) -> Option<String> {
+        head.uri.query().and_then(|query| query.strip_prefix("lang=")).map(str::to_owned)
+    }
+
     async fn admit_by_link(
         &self,
         token: &str,
@@ -116,6 +149,8 @@ pub(crate) async fn site_below(base: &'static str) -> Site {
         ended: AtomicU32::default(),
         address: AtomicBool::default(),
         busy: AtomicBool::default(),
+        browsers: Mutex::default(),
+        framed: AtomicBool::default(),
     });
     let policy = SelfServicePolicy::builder("Example <Mail>").base(base).build().unwrap();
     let service = SelfService::new(world.driver.clone(), Arc::clone(&host), policy).unwrap();

@@ -61,3 +61,36 @@ async fn signing_out_removes_the_cookie() {
         (&"/login".parse().unwrap(), &"session=; Max-Age=0".parse().unwrap())
     );
 }
+
+#[tokio::test]
+async fn remembered_browsers_are_renamed_and_forgotten() {
+    let site = site().await;
+    let mut browser = Browser::new(&site);
+    assert!(!browser.get("/").await.body.contains("Remembered browsers"));
+    let three = ["one", "two", "three"].map(|id| (id.to_owned(), format!("{id} <b>")));
+    *site.host.browsers.lock().unwrap() = three.to_vec();
+    browser.get("/").await.has("one &lt;b&gt;");
+    browser.page.has("remembered until 1 December 2026");
+    browser.get("/browsers/one").await;
+    browser.post("/browsers/one", &[("name", " ")]).await.has("1 to 64 characters");
+    browser.post("/browsers/one", &[("name", "Desk")]).await.has("The browser was renamed.");
+    browser.page.has("<strong>Desk</strong>");
+    browser.post("/browsers/two", &[("forget", "1")]).await.has("The browser was forgotten.");
+    assert!(!browser.page.body.contains("<strong>two"));
+    assert_eq!(browser.get("/browsers/two").await.status, 404);
+    browser.get("/").await;
+    browser.post("/browsers", &[]).await.has("The browser was forgotten.");
+    assert!(site.host.browsers.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_has_its_own_frame_and_chooses_the_language() {
+    let site = site().await;
+    let mut browser = Browser::new(&site);
+    site.host.framed.store(true, Ordering::SeqCst);
+    browser.get("/").await.has("<body class=\"mine\">");
+    browser.page.has("<title>Account security – Example &lt;Mail></title>");
+    browser.page.has("<main id=\"main\"");
+    browser.get("/?lang=de").await.has("<html lang=\"de\">");
+    browser.get("/?lang=xx").await.has("<html lang=\"en\">");
+}
