@@ -180,6 +180,21 @@ impl Keywright {
         keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
     }
 
+    /// Returns the pages and the JSON API on which the owner of an account manages its security, with
+    /// the host's methods behind them.
+    ///
+    /// # Errors
+    /// Returns [`SelfServicePolicyError`](keywright_selfservice::SelfServicePolicyError) if the
+    /// policy's codes are too easy to guess.
+    #[cfg(feature = "selfservice")]
+    pub fn selfservice<H: keywright_selfservice::Host>(
+        &self,
+        host: Arc<H>,
+        policy: keywright_selfservice::SelfServicePolicy,
+    ) -> Result<keywright_selfservice::SelfService<H>, keywright_selfservice::SelfServicePolicyError> {
+        keywright_selfservice::SelfService::new(self.driver.clone(), host, policy)
+    }
+
     /// Returns a page of an account's security log of one chain, newest first and verified. It
     /// begins at the newest event, or where an earlier page ended.
     ///

@@ -123,6 +123,7 @@
 //!   codes.
 //! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
+//! - `selfservice` has the pages on which the owner of an account manages its security.
 //! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
 //!   to implement for a backend of your own.
 //! - [`mod@core`] contains time, randomness, secrets, the keyring, and the guess ledger, which
@@ -142,7 +143,8 @@
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
-//! | `tower` | these protocols as `tower::Service` | |
+//! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
+//! | `tower` | these protocols and pages as `tower::Service` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -180,6 +182,8 @@ pub use keywright_nextcloud as nextcloud;
 pub use keywright_rekey as rekey;
 #[cfg(feature = "rocketchat")]
 pub use keywright_rocketchat as rocketchat;
+#[cfg(feature = "selfservice")]
+pub use keywright_selfservice as selfservice;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
 #[cfg(feature = "twofactor")]
