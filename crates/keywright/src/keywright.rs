@@ -115,8 +115,7 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns the two-factor service: time-based codes, recovery codes, step-up and remembered
-    /// devices. Its policy is the one that was given to
+    /// Returns the two-factor service: time-based codes, recovery codes and step-up. Its policy is the one that was given to
     /// [`Builder::two_factor_policy`](crate::Builder::two_factor_policy), or the default.
     #[cfg(feature = "twofactor")]
     #[must_use]
