@@ -9,6 +9,6 @@ pub(crate) mod secret;
 pub(crate) mod verify;
 
 pub use code::{TotpCheck, TotpVerifier, Window};
-pub use device::{DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, PendingDevice};
+pub use device::{DeviceId, DeviceIdError, DeviceInfo, ImportedDevice, PendingDevice};
 pub use parameters::{Algorithm, Parameters, ParametersError};
 pub use secret::{SecretError, TotpSecret};
