@@ -141,7 +141,9 @@
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
-//! | `tower` | these protocols as `tower::Service` | |
+//! | `tower` | these protocols as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
+//! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
+//! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -161,6 +163,8 @@ mod no_vault;
 mod operator;
 mod pace;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -179,6 +183,8 @@ pub use keywright_rekey as rekey;
 pub use keywright_rocketchat as rocketchat;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
+#[cfg(feature = "tower")]
+pub use keywright_tower as tower;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
