@@ -1,7 +1,6 @@
 //! The layer in front of a handler, as a plain tower service and under axum.
 #![forbid(unsafe_code)]
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
-#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
