@@ -9,7 +9,6 @@ use super::method::AttestedMethod;
 use super::state::{AttestedFactor, AttestedFactors};
 use crate::events;
 use crate::outcome::{Denial, EnrolmentStart, Method, Proven, VerifyOutcome};
-use crate::recovery;
 use crate::recovery::code::Liveness;
 use crate::recovery::set::RecoveryCodes;
 use crate::state::Factors;
@@ -86,8 +85,11 @@ impl TwoFactorSteps {
         attested.put(draft)?;
         move_epochs(draft, &self.policy)?;
         draft.event(event);
-        let spare = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
-        let recovery_codes = if spare { None } else { Some(self.make_recovery_in(draft, Liveness::Now, client)?) };
+        let recovery_codes = if self.has_recovery_in(draft)? {
+            None
+        } else {
+            Some(self.make_recovery_in(draft, Liveness::Now, client)?)
+        };
         Ok(AttestedEnrolment::Active { device, recovery_codes })
     }
 

@@ -9,7 +9,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //! use keywright::testing::{VirtualAuthenticator, race};
-//! use keywright::twofactor::{EnrolmentOutcome, EnrolmentStart, FactorChange, VerifyOutcome};
+//! use keywright::twofactor::{Enrolment, EnrolmentStart, VerifyOutcome};
 //! use keywright::{
 //!     AccountId, Client, Keyring, Keywright, ManualClock, MemoryStore, Purpose, SessionId, SystemEntropy, UnixSeconds,
 //! };
@@ -20,14 +20,14 @@
 //! let account = AccountId::new("user-1")?;
 //! keywright.ensure_account(&account).await?;
 //!
-//! let two_factor = keywright.two_factor()?;
+//! let two_factor = keywright.two_factor();
 //! let (session, client) = (SessionId::new("session-1"), Client::unknown());
-//! let change = FactorChange::first_factor(account.clone(), session);
-//! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
+//! let begun = two_factor.begin(&account, session, "phone").await?;
+//! let EnrolmentStart::Begun(pending) = begun else { panic!("full") };
 //! let phone = VirtualAuthenticator::of(&pending)?;
 //! let code = phone.code(&clock);
-//! let confirmed = two_factor.confirm_enrolment(&account, session, &code, client).await?;
-//! assert!(matches!(confirmed, EnrolmentOutcome::Active(_)));
+//! let confirmed = two_factor.confirm(&account, session, &code, client).await?;
+//! assert!(matches!(confirmed, Enrolment::Active { .. }));
 //!
 //! // Sixteen tabs send the same code at once: one is let in.
 //! let code = phone.code(&clock);
