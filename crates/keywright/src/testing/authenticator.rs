@@ -82,7 +82,7 @@ impl VirtualAuthenticator {
     pub fn code(&self, clock: &ManualClock) -> String {
         let now = clock.now().unwrap_or(UnixSeconds::EPOCH).get();
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = now / self.step_seconds;
+        let present = now.checked_div(self.step_seconds).unwrap_or_default();
         let step = present.max(*next);
         *next = step.saturating_add(1);
         let start = step.saturating_mul(self.step_seconds);
