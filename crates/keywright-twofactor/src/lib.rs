@@ -139,12 +139,14 @@
 //! before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2, which no app supports.
 //!
 //! # Features
+//! - `json`: imported and exported users as lines of JSON.
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 pub mod events;
+pub mod import;
 mod migration;
 mod outcome;
 pub mod policy;
@@ -183,4 +185,9 @@ pub use totp::{
 pub use uri::{KeyUri, UriError};
 
 /// The kinds of slots that this crate declares, to be passed to the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] = &[state::FACTORS.kind(), recovery::RECOVERY_CODES.kind(), step_up::STEP_UPS.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    state::FACTORS.kind(),
+    recovery::RECOVERY_CODES.kind(),
+    recovery::imported::IMPORTED.kind(),
+    step_up::STEP_UPS.kind(),
+];

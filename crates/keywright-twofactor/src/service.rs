@@ -1,5 +1,7 @@
 //! The async service, which runs the steps on a store.
 
+use std::sync::Arc;
+
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
@@ -8,6 +10,7 @@ use crate::outcome::{DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStar
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
+use crate::recovery::hashed::CodeVerifier;
 use crate::recovery::set::RecoveryCodes;
 use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
@@ -27,8 +30,9 @@ use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 /// [`enrolled`](Self::enrolled).
 #[derive(Clone)]
 pub struct TwoFactor {
-    driver: Driver,
-    steps: TwoFactorSteps,
+    pub(crate) driver: Driver,
+    pub(crate) steps: TwoFactorSteps,
+    pub(crate) verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 /// Construction and queries.
@@ -40,7 +44,14 @@ impl TwoFactor {
     /// codes with the policy's `window`, `devices` and `digits`.
     pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
         let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
-        Ok(Self { driver, steps })
+        Ok(Self { driver, steps, verifier: None })
+    }
+
+    /// Sets what compares recovery codes that were imported as slow hashes.
+    #[must_use]
+    pub fn with_code_verifier(mut self, verifier: Arc<dyn CodeVerifier>) -> Self {
+        self.verifier = Some(verifier);
+        self
     }
 
     /// Returns the steps, to be composed with others in one draft.
@@ -294,7 +305,8 @@ impl TwoFactor {
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed(verdict, account, code, purpose, client).await
     }
 
     /// Checks a code of either kind, for a form with one field. A correct recovery code also admits
@@ -317,7 +329,8 @@ impl TwoFactor {
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed(verdict, account, code, purpose, client).await
     }
 }
 
@@ -372,7 +385,9 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
+        let step = |draft: &mut Draft<'_>| self.steps.step_up_recovery_in(draft, action, session, code, client);
+        let verdict = self.run(account, &slots, step).await?;
+        self.or_hashed_step_up(verdict, account, (action, session), code, client).await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
@@ -461,7 +476,7 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await?.map_err(TwoFactorError::Import)
     }
 
-    async fn run<T: Release + Send>(
+    pub(crate) async fn run<T: Release + Send>(
         &self,
         account: &AccountId,
         slots: &[SlotName],

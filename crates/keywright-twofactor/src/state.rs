@@ -234,6 +234,11 @@ impl Factors {
         Ok(())
     }
 
+    /// Whether the account has no factor, and none pending.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.pending.is_none() && !self.email
+    }
+
     /// Draws the id of a new device, which must not be in use.
     pub(crate) fn new_id(&self, draft: &Draft<'_>) -> Result<DeviceId, StepError> {
         let id = DeviceId::from_bytes(draft.random()?);
