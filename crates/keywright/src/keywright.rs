@@ -1,6 +1,7 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -17,13 +18,25 @@ pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
     store_id: StoreId,
+    keyring_file: Option<PathBuf>,
     pace: Arc<Mutex<Pace>>,
 }
 
 impl Keywright {
     /// `horizon` is the store's present horizon.
     pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, store_id: StoreId, horizon: Option<UnixSeconds>) -> Self {
-        Self { driver, store, store_id, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
+        let pace = Arc::new(Mutex::new(Pace::new(Instant::now(), horizon)));
+        Self { driver, store, store_id, keyring_file: None, pace }
+    }
+
+    /// Sets the file in which the keyring is.
+    pub(crate) fn with_keyring_file(self, keyring_file: Option<PathBuf>) -> Self {
+        Self { keyring_file, ..self }
+    }
+
+    /// Returns the file in which the keyring is, if it is in one that this process may change.
+    pub(crate) fn keyring_path(&self) -> Option<&Path> {
+        self.keyring_file.as_deref()
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of

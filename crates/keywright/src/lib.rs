@@ -156,6 +156,8 @@ mod check;
 mod error;
 mod housekeeping;
 mod key_note;
+mod key_sources;
+mod keys;
 mod keywright;
 mod no_vault;
 mod operator;
@@ -188,6 +190,7 @@ pub use error::StartError;
 pub use housekeeping::{
     Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keys::{Keys, KeysError, Reseal, SETTLED};
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
