@@ -10,7 +10,7 @@ use crate::outcome::{DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStar
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
-use crate::recovery::hashed::CodeVerifier;
+use crate::recovery::hashed::{CodeVerifier, is_left_to_verifier};
 use crate::recovery::set::RecoveryCodes;
 use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
@@ -298,15 +298,17 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
         let verdict = self.run(account, SLOTS, step).await?;
-        self.or_hashed(verdict, account, code, purpose, client).await
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 
     /// Checks a code of either kind, for a form with one field. A correct recovery code also admits
@@ -322,15 +324,17 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
         let verdict = self.run(account, SLOTS, step).await?;
-        self.or_hashed(verdict, account, code, purpose, client).await
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 }
 
@@ -385,9 +389,14 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        let step = |draft: &mut Draft<'_>| self.steps.step_up_recovery_in(draft, action, session, code, client);
+        let mut hashed = false;
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.step_up_recovery_in(draft, action, session, code, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
+            Ok(verdict)
+        };
         let verdict = self.run(account, &slots, step).await?;
-        self.or_hashed_step_up(verdict, account, (action, session), code, client).await
+        self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].

@@ -305,7 +305,7 @@ pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<At
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Once;
+    use crate::policy::{Once, TwoFactorPolicy};
     use crate::session::session_digest;
     use crate::totp::parameters::Algorithm;
     use proptest::prelude::*;
@@ -485,7 +485,7 @@ mod tests {
                 let context = MatchContext::test(Once::Purpose, "login", START);
                 let matches = factors.compare(&typed, &context);
                 let _ = (factors.ran_ahead(&matches, &context), factors.seconds_off(&typed, &context, 600));
-                let _: Vec<_> = factors.devices.iter().map(|device| device.info(&context)).collect();
+                let _: Vec<_> = factors.devices.iter().map(|device| device.info(&context, &TwoFactorPolicy::default())).collect();
                 factors.advance(&matches, &context);
                 let again = postcard::to_allocvec(&factors).unwrap();
                 prop_assert!(Factors::decode(1, &again).is_ok());

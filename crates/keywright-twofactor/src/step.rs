@@ -22,13 +22,13 @@ use crate::totp::device::Enrolled;
 
 /// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
-pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), IMPORTED.name(), guess::LEDGER.name()];
+pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 
 /// The slots that are read to check a recovery code.
-pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), IMPORTED.name(), guess::LEDGER.name()];
+pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The operations of this crate as pure steps over a draft, under a policy.
 /// [`TwoFactor`](crate::TwoFactor) runs them on a store.

@@ -5,7 +5,6 @@ use keywright_core::{AccountId, ActionName, Client, Purpose, SessionId};
 use keywright_store::{Draft, Release, StepError, Tentative};
 
 use super::hashed::{CodeVerifier, HashMatch, HashedGuess, HashedStart};
-use super::imported::{IMPORTED, ImportedSet};
 use crate::error::TwoFactorError;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::service::TwoFactor;
@@ -17,14 +16,16 @@ impl TwoFactor {
     /// Checks a code once more if a step has found no codes that it can check.
     pub(crate) async fn or_hashed(
         &self,
-        verdict: VerifyOutcome<Proven>,
+        (verdict, hashed): (VerifyOutcome<Proven>, bool),
         account: &AccountId,
         code: &str,
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        let VerifyOutcome::NotEnrolled = verdict else { return Ok(verdict) };
-        let Some(verifier) = self.verifier_for(account).await? else { return Ok(VerifyOutcome::NotEnrolled) };
+        if !hashed {
+            return Ok(verdict);
+        }
+        let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
         let begun = self.run(account, SLOTS, |draft| self.steps.begin_hashed_in(draft, code, client)).await?;
         let settle = |draft: &mut Draft<'_>, guess: &HashedGuess, found: &HashMatch| {
             let verdict = self.steps.settle_hashed_in(draft, guess, found, purpose)?;
@@ -37,14 +38,16 @@ impl TwoFactor {
     /// The same for a step-up.
     pub(crate) async fn or_hashed_step_up(
         &self,
-        verdict: VerifyOutcome<StepUp>,
+        (verdict, hashed): (VerifyOutcome<StepUp>, bool),
         account: &AccountId,
         (action, session): (&ActionName, SessionId),
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let VerifyOutcome::NotEnrolled = verdict else { return Ok(verdict) };
-        let Some(verifier) = self.verifier_for(account).await? else { return Ok(VerifyOutcome::NotEnrolled) };
+        if !hashed {
+            return Ok(verdict);
+        }
+        let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
         let begin = |draft: &mut Draft<'_>| {
             if self.steps.step_ups().permits_in(draft, action, Method::Recovery)? {
                 self.steps.begin_hashed_in(draft, code, client)
@@ -59,16 +62,6 @@ impl TwoFactor {
             self.steps.step_up_by(draft, action, session, verdict)
         };
         self.compare(verifier, account, begun, settle).await
-    }
-
-    /// Returns the verifier if the account has hashed codes.
-    async fn verifier_for(&self, account: &AccountId) -> Result<Option<&dyn CodeVerifier>, TwoFactorError> {
-        let look = |draft: &mut Draft<'_>| Ok(draft.read(IMPORTED)?.and_then(|imported| imported.codes));
-        let codes = self.driver.observe(&account.into(), &[IMPORTED.name()], look).await?;
-        if !codes.as_ref().is_some_and(ImportedSet::is_hashed) {
-            return Ok(None);
-        }
-        self.verifier.as_deref().map(Some).ok_or(TwoFactorError::NoCodeVerifier)
     }
 
     async fn compare<T: Release + Send>(

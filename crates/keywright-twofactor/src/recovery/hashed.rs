@@ -184,6 +184,12 @@ impl TwoFactorSteps {
     }
 }
 
+/// Whether a step has found no codes that it can check, but the account has some that the verifier
+/// can.
+pub(crate) fn is_left_to_verifier<P>(draft: &mut Draft<'_>, verdict: &VerifyOutcome<P>) -> Result<bool, StepError> {
+    Ok(matches!(verdict, VerifyOutcome::NotEnrolled) && hashed(draft)?.is_some())
+}
+
 /// Returns the account's set of slow hashes, if it has one.
 fn hashed(draft: &mut Draft<'_>) -> Result<Option<ImportedSet>, StepError> {
     if Recovery::read(draft)?.live.is_some() {

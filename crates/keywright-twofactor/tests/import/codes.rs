@@ -98,7 +98,7 @@ async fn nothing_shows_a_code() {
     let shown = format!("{user:?}");
     assert!(!shown.contains("planted") && !shown.contains("112, 108, 97"), "{shown}");
     let world = World::new().await;
-    world.import(&id("user"), &user).await;
+    let _ = world.import(&id("user"), &user).await;
     let dump = world.dump().await;
     assert!(!dump.windows(7).any(|bytes| bytes == b"planted"));
 }

@@ -67,7 +67,7 @@ async fn argon2_and_whatever_the_verifier_knows() {
     let spelling = Spelling::new(LetterCase::Upper).grouped(4);
     let codes = ImportedCodes::hashes([hash.unwrap().to_string(), "$unknown$format".to_owned()]).spelled(spelling);
     let account = id("argon2");
-    world.import(&account, &ImportedUser::new().device(device(SEED)).recovery(codes)).await;
+    let _ = world.import(&account, &ImportedUser::new().device(device(SEED)).recovery(codes)).await;
     assert_eq!(world.recover(&account, "abcdefgh").await, Verdict::Granted);
     assert_eq!(world.remaining(&account).await, Some(1));
 }

@@ -26,7 +26,7 @@ async fn another_store_takes_over_what_was_exported() {
     let account = id("user");
     let long = Parameters::new(Algorithm::Sha512, 8, 60).unwrap();
     let user = ImportedUser::new().device(device(SEED)).device(device(&[9; 20]).with_parameters(long)).email(true);
-    old.import(&account, &user).await;
+    let _ = old.import(&account, &user).await;
     let steps = old.service.steps();
     let codes = old.of(account.clone()).run(|draft| steps.make_recovery_in(draft, Liveness::Now, UNKNOWN)).await.unwrap();
     let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
@@ -57,7 +57,7 @@ async fn imported_codes_move_on_as_they_are() {
         ("hashed", ImportedCodes::hashes(["zqk47pna", "b3xm9wte"].map(bcrypt_of))),
     ] {
         let account = id(name);
-        old.import(&account, &ImportedUser::new().device(device(SEED)).recovery(codes)).await;
+        let _ = old.import(&account, &ImportedUser::new().device(device(SEED)).recovery(codes)).await;
         assert_eq!(old.recover(&account, "zqk47pna").await, Verdict::Granted);
         let line = export(&old, &account).await;
         take_over(&new, &line).await;

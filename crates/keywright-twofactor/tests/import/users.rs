@@ -42,7 +42,7 @@ async fn secrets_of_every_length_that_was_common_log_in() {
 async fn a_step_that_was_used_elsewhere_is_used() {
     let world = World::new().await;
     let (account, present) = (id("user"), START / 30);
-    world.import(&account, &ImportedUser::new().device(device(SEED).with_last_step(present))).await;
+    let _ = world.import(&account, &ImportedUser::new().device(device(SEED).with_last_step(present))).await;
     assert_eq!(world.totp(&account, &code(SEED, START)).await, Verdict::Replayed);
     world.set(START + 30);
     assert_eq!(world.totp(&account, &code(SEED, START + 30)).await, Verdict::Granted);
@@ -65,7 +65,7 @@ async fn an_import_that_is_run_again_brings_nothing_back() {
     let world = World::new().await;
     let user = || ImportedUser::new().device(device(SEED)).recovery(ImportedCodes::in_clear(["zqk47pna", "b3xm9wte"]));
     let account = id("user");
-    world.import(&account, &user()).await;
+    let _ = world.import(&account, &user()).await;
     assert_eq!(world.import(&account, &user()).await, ImportOutcome::AlreadyImported);
     let steps = world.service.steps();
     world.of(account.clone()).run(|draft| steps.remove_all_in(draft, UNKNOWN)).await.unwrap();
@@ -144,7 +144,7 @@ async fn new_codes_replace_imported_ones() {
     let world = World::new().await;
     let account = id("user");
     let user = ImportedUser::new().device(device(SEED)).recovery(ImportedCodes::in_clear(["zqk47pna", "b3xm9wte"]));
-    world.import(&account, &user).await;
+    let _ = world.import(&account, &user).await;
     assert!(world.service.enrolled(&account).await.unwrap().advises_renewal());
     let steps = world.service.steps();
     let of = world.of(account.clone());
