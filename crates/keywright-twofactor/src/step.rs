@@ -13,7 +13,6 @@ use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
 use crate::recovery::imported::IMPORTED;
 use crate::recovery::state::RECOVERY_CODES;
-use crate::recovery::step::LiveCodes;
 use crate::state::{self, FACTORS, Factors};
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
@@ -97,7 +96,7 @@ impl TwoFactorSteps {
         Ok(Enrolled {
             devices: factors.devices.iter().map(|device: &Device| device.info(&context, &self.policy)).collect(),
             pending,
-            recovery: live.as_ref().map(LiveCodes::remaining),
+            recovery: live.as_ref().map(|live| live.remaining()),
             recovery_form: live.map(|live| live.form),
             email: factors.email,
         })

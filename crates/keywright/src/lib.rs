@@ -116,6 +116,7 @@
 //! # Map
 //! - [`Keywright`] and [`Builder`] open a store, create the services, read security events, and
 //!   unlock accounts that wrong guesses have locked.
+//! - [`Keys`] rotates and retires the keys of a store.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
@@ -137,6 +138,7 @@
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
 //! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `json` | imported and exported users as lines of JSON; enables `twofactor` | |
 //! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
+use keywright::Keywright;
 use keywright::sqlite::SqliteStore;
 use keywright::twofactor::import::{Import, ImportOutcome};
-use keywright::Keywright;
-use moving_in::formats::{allauth, better_auth, devise, django_otp, keycloak, lines};
 use moving_in::Hashes;
+use moving_in::formats::{allauth, better_auth, devise, django_otp, keycloak, lines};
 
 #[derive(Debug, Parser)]
 #[command(about = "Moves the second factors of users of another system into a store of Keywright.")]
@@ -82,11 +82,12 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     };
     let mut unread = 0_u64;
     let users = entries.into_iter().filter_map(|entry| {
-        entry.inspect_err(|fault| {
-            eprintln!("{fault}");
-            unread = unread.saturating_add(1);
-        })
-        .ok()
+        entry
+            .inspect_err(|fault| {
+                eprintln!("{fault}");
+                unread = unread.saturating_add(1);
+            })
+            .ok()
     });
     let store = SqliteStore::open(&options.store)?;
     let keywright = Keywright::builder(store).keyring_file(&options.keyring).open().await?;

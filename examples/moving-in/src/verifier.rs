@@ -17,9 +17,9 @@ pub struct Hashes;
 
 impl CodeVerifier for Hashes {
     fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
-        Box::pin(async move {
-            tokio::task::spawn_blocking(move || job.run(matches)).await.map_err(|_| VerifierUnavailable)
-        })
+        Box::pin(
+            async move { tokio::task::spawn_blocking(move || job.run(matches)).await.map_err(|_| VerifierUnavailable) },
+        )
     }
 }
 

@@ -6,8 +6,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::user::ImportedUser;
 use crate::recovery::code::Preset;
-use crate::recovery::imported::{Digest, ImportedCodes, ImportedForm, ImportedSet, Kind, Source, Spelling, Stored};
+use crate::recovery::imported::{ImportedCodes, ImportedSet, Kind, Source, Stored};
 use crate::recovery::set::CodeSet;
+use crate::recovery::spelling::{Digest, ImportedForm, Spelling};
 use crate::recovery::state::restore;
 use crate::totp::device::ImportedDevice;
 use crate::totp::parameters::{Algorithm, Parameters, ParametersError};
@@ -279,12 +280,8 @@ fn read_recovery(line: &RecoveryLine) -> Result<ImportedCodes, LineError> {
     let time = |seconds| UnixSeconds::new(seconds).map_err(|_| LineError::Recovery);
     Ok(match line {
         RecoveryLine::Clear(codes) => ImportedCodes::in_clear(texts(codes)),
-        RecoveryLine::Sha256(line) => {
-            ImportedCodes::digests(Digest::Sha256, texts(&line.codes)).spelled(line.spelling)
-        }
-        RecoveryLine::Sha512(line) => {
-            ImportedCodes::digests(Digest::Sha512, texts(&line.codes)).spelled(line.spelling)
-        }
+        RecoveryLine::Sha256(line) => ImportedCodes::digests(Digest::Sha256, texts(&line.codes)).spelled(line.spelling),
+        RecoveryLine::Sha512(line) => ImportedCodes::digests(Digest::Sha512, texts(&line.codes)).spelled(line.spelling),
         RecoveryLine::Hashes(line) => ImportedCodes::hashes(texts(&line.codes)).spelled(line.spelling),
         RecoveryLine::Made(line) => {
             let (key, macs, made) = (line.key.key()?, line.hashes.bytes()?, time(line.made)?);

@@ -140,7 +140,8 @@ impl ImportReport {
         let counter = match outcome {
             ImportOutcome::Imported(factors) => {
                 self.devices = self.devices.saturating_add(factors.devices as u64);
-                self.devices_below_policy = self.devices_below_policy.saturating_add(factors.devices_below_policy as u64);
+                self.devices_below_policy =
+                    self.devices_below_policy.saturating_add(factors.devices_below_policy as u64);
                 self.recovery_codes = self.recovery_codes.saturating_add(factors.recovery_codes as u64);
                 &mut self.imported
             }

@@ -57,7 +57,9 @@ impl TwoFactorSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read.
     pub fn try_import_in(&self, draft: &mut Draft<'_>, user: &ImportedUser) -> Result<ImportOutcome, StepError> {
-        if draft.exists() && let Some(outcome) = settled(draft)? {
+        if draft.exists()
+            && let Some(outcome) = settled(draft)?
+        {
             return Ok(outcome);
         }
         Ok(match self.plan(draft, user)? {

@@ -1,8 +1,8 @@
 //! Guesses at recovery codes of which another system kept slow hashes. The server compares them, in
 //! between two commits: the first lets the guess ledger admit the guess, the second grants.
 
-use keywright_core::{Attempt, Client, Purpose, SecretString};
 use keywright_core::ledger::PendingGuess;
+use keywright_core::{Attempt, Client, Purpose, SecretString};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{BoxFuture, Draft, StepError, Tentative};
 use zeroize::Zeroizing;
@@ -114,12 +114,7 @@ impl TwoFactorSteps {
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is begun.
-    pub fn begin_hashed_in(
-        &self,
-        draft: &mut Draft<'_>,
-        code: &str,
-        client: Client,
-    ) -> Result<HashedStart, StepError> {
+    pub fn begin_hashed_in(&self, draft: &mut Draft<'_>, code: &str, client: Client) -> Result<HashedStart, StepError> {
         let Some(set) = hashed(draft)? else { return Ok(HashedStart::NotEnrolled) };
         let Some(code) = set.form.parse(code) else { return Ok(HashedStart::Malformed) };
         let attempt = attempt(draft, client)?;

@@ -1,17 +1,15 @@
 //! Recovery codes that another system made: in clear, as SHA-2 digests, or as slow hashes. They
 //! have their own record, which also remembers that the account was imported.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use keywright_core::{Entropy, GuessOdds, LedgerPolicy, SecretBytes, SecretKind, SecretString, Strength, UnixSeconds};
-use keywright_core::typed;
 use keywright_store::{Record, Slot, StepError, secret_field};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::MAX_CODES;
+use super::code::Preset;
 use super::set::{CodeSet, MAC, find, keyed_hash};
+use super::spelling::{Alphabet, Digest, ImportedForm, Spelling, case_of};
 use super::state::{RECOVERY, read_macs, write_macs};
 
 /// What was imported for the account.
@@ -22,9 +20,6 @@ pub const MAX_HASHES: usize = 16;
 
 /// The lengths of codes that can be imported, in characters without blanks and hyphens.
 const LENGTHS: std::ops::RangeInclusive<usize> = 6..=64;
-
-/// The maximum length of typed input, in bytes.
-const MAX_INPUT: usize = 256;
 
 /// The maximum length of a slow hash as text, in bytes. An Argon2 hash has about 100.
 const MAX_HASH_TEXT: usize = 256;
@@ -41,54 +36,6 @@ pub(crate) struct Imported {
 
 impl Record for Imported {
     const SCHEMA: u16 = 1;
-}
-
-/// How the other system wrote a code before it hashed it. Typed text is brought into this form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Spelling {
-    case: LetterCase,
-    /// The number of characters between two hyphens, or 0 without hyphens.
-    group: u8,
-}
-
-/// The case of the letters of a code.
-// Variants are stored by position, so a new one must be appended at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum LetterCase {
-    /// Case matters.
-    #[default]
-    Mixed,
-    /// All letters are lower case; a code may be typed in either.
-    Lower,
-    /// All letters are upper case; a code may be typed in either.
-    Upper,
-}
-
-impl Spelling {
-    /// Returns the spelling of codes without hyphens whose letters are in this case.
-    #[must_use]
-    pub const fn new(case: LetterCase) -> Self {
-        Self { case, group: 0 }
-    }
-
-    /// Sets that the code was hashed with a hyphen after every `characters` characters, as in
-    /// `abcde-fghij`. It does not matter where a user types hyphens.
-    #[must_use]
-    pub const fn grouped(mut self, characters: u8) -> Self {
-        self.group = characters;
-        self
-    }
-}
-
-/// A fast digest of recovery codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Digest {
-    /// SHA-256.
-    Sha256,
-    /// SHA-512.
-    Sha512,
 }
 
 /// Recovery codes of another system, to be imported with their user.
@@ -200,45 +147,20 @@ pub(crate) enum Kind {
     Hashes,
 }
 
-/// The form of the codes of an imported set, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ImportedForm {
-    pub(crate) spelling: Spelling,
-    pub(crate) shortest: u8,
-    pub(crate) longest: u8,
-    pub(crate) digits: bool,
+/// The form of the codes that work for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodeForm {
+    Preset(Preset),
+    Imported(ImportedForm),
 }
 
-impl ImportedForm {
+impl CodeForm {
     /// Whether a text has this form.
     pub(crate) fn is_form_of(&self, typed: &str) -> bool {
-        self.parse(typed).is_some()
-    }
-
-    /// Returns what somebody typed as the other system wrote it, or `None` if it cannot be a code.
-    pub(crate) fn parse(&self, typed: &str) -> Option<Zeroizing<Vec<u8>>> {
-        if typed.len() > MAX_INPUT {
-            return None;
+        match self {
+            Self::Preset(preset) => preset.is_form_of(typed),
+            Self::Imported(form) => form.is_form_of(typed),
         }
-        let longest = usize::from(self.longest);
-        let mut text = Zeroizing::new(Vec::with_capacity(longest.saturating_mul(2)));
-        let mut count = 0_usize;
-        for typed in typed::characters(typed) {
-            let byte = u8::try_from(typed).ok().filter(u8::is_ascii_graphic)?;
-            if count == longest || (self.digits && !byte.is_ascii_digit()) {
-                return None;
-            }
-            if count != 0 && count.checked_rem(self.spelling.group.into()) == Some(0) {
-                text.push(b'-');
-            }
-            text.push(match self.spelling.case {
-                LetterCase::Mixed => byte,
-                LetterCase::Lower => byte.to_ascii_lowercase(),
-                LetterCase::Upper => byte.to_ascii_uppercase(),
-            });
-            count = count.saturating_add(1);
-        }
-        (count >= usize::from(self.shortest)).then_some(text)
     }
 }
 
@@ -479,55 +401,6 @@ fn read_hashes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SecretString>, 
     Ok(Vec::<String>::deserialize(from)?.into_iter().map(SecretString::new).collect())
 }
 
-/// Which characters the codes of a set have.
-#[derive(Default)]
-struct Alphabet {
-    digit: bool,
-    hex: bool,
-    lower: bool,
-    upper: bool,
-    other: bool,
-}
-
-impl Alphabet {
-    fn extend(&mut self, text: &[u8]) {
-        for byte in text {
-            match byte {
-                b'0'..=b'9' => self.digit = true,
-                b'a'..=b'f' | b'A'..=b'F' => self.hex = true,
-                b'a'..=b'z' | b'A'..=b'Z' => {}
-                _ => self.other = true,
-            }
-            self.lower |= byte.is_ascii_lowercase() && *byte > b'f';
-            self.upper |= byte.is_ascii_uppercase() && *byte > b'F';
-        }
-    }
-
-    const fn is_digits(&self) -> bool {
-        !(self.hex || self.lower || self.upper || self.other)
-    }
-
-    /// Returns how many symbols the other system draws from, at least. A set of few codes does not
-    /// show all of them, so only classes are told apart.
-    const fn size(&self) -> u64 {
-        match (self.lower || self.upper || self.other, self.hex) {
-            (true, _) => 26,
-            (false, true) => 16,
-            (false, false) => 10,
-        }
-    }
-}
-
-/// Returns the one case of all letters, if there is one.
-fn case_of(list: &[SecretString]) -> LetterCase {
-    let any = |is: fn(&u8) -> bool| list.iter().any(|code| code.expose().bytes().any(|byte| is(&byte)));
-    match (any(u8::is_ascii_lowercase), any(u8::is_ascii_uppercase)) {
-        (true, false) => LetterCase::Lower,
-        (false, true) => LetterCase::Upper,
-        _ => LetterCase::Mixed,
-    }
-}
-
 fn count(list: &[SecretString], most: usize) -> Result<(), CodesFault> {
     if list.is_empty() || list.len() > most { Err(CodesFault::Count(list.len())) } else { Ok(()) }
 }
@@ -538,27 +411,4 @@ fn bound(length: usize) -> u8 {
 
 fn is_hash(text: &str) -> bool {
     (1..=MAX_HASH_TEXT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-impl Digest {
-    fn of(self, text: &[u8]) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(match self {
-            Self::Sha256 => Sha256::digest(text).to_vec(),
-            Self::Sha512 => Sha512::digest(text).to_vec(),
-        })
-    }
-
-    /// Reads a digest in hex, of either case, or in base64, with or without padding.
-    fn read(self, text: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let length = match self {
-            Self::Sha256 => 32,
-            Self::Sha512 => 64,
-        };
-        let bytes = if text.len() == length * 2 {
-            hex::decode(text).ok()?
-        } else {
-            STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok()?
-        };
-        Some(Zeroizing::new(bytes)).filter(|bytes| bytes.len() == length)
-    }
 }

@@ -4,9 +4,9 @@ use keywright_core::{AccountId, Attempt, Client, Event, Purpose, Refusal, Sessio
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
-use super::code::{Canonical, Liveness, Preset};
+use super::code::{Canonical, Liveness};
 use super::error::ImportError;
-use super::imported::{IMPORTED, Imported, ImportedForm, ImportedSet, Looked};
+use super::imported::{CodeForm, IMPORTED, Imported, ImportedSet, Looked};
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
@@ -130,7 +130,13 @@ impl TwoFactorSteps {
         let mut recovery = Recovery::read(draft)?;
         let generation = recovery.generation;
         let Some(live) = &mut recovery.live else {
-            return verify_imported(draft, account, Attempt::new(ImportedSet::secret(), generation, client), code, purpose);
+            return verify_imported(
+                draft,
+                account,
+                Attempt::new(ImportedSet::secret(), generation, client),
+                code,
+                purpose,
+            );
         };
         let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
@@ -190,23 +196,6 @@ impl LiveCodes {
     /// Returns the number of codes that still work.
     pub(crate) const fn remaining(&self) -> u8 {
         self.remaining
-    }
-}
-
-/// The form of the codes that work for an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CodeForm {
-    Preset(Preset),
-    Imported(ImportedForm),
-}
-
-impl CodeForm {
-    /// Whether a text has this form.
-    pub(crate) fn is_form_of(&self, typed: &str) -> bool {
-        match self {
-            Self::Preset(preset) => preset.is_form_of(typed),
-            Self::Imported(form) => form.is_form_of(typed),
-        }
     }
 }
 

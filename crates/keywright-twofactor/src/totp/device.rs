@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
-use crate::recovery::step::CodeForm;
+use crate::recovery::imported::CodeForm;
 use crate::uri::{KeyUri, UriError};
 
 /// The identifier of a device within its account: 64 random bits. It is not secret.

@@ -63,7 +63,8 @@ impl TwoFactorSteps {
                 }
                 draft.event(event.with("purpose", purpose.as_str()));
                 let drift = matches.by.and_then(|(_, drift)| drift);
-                let below_policy = matches.by.and_then(|(id, _)| factors.device(id)).is_some_and(|one| one.is_below(&self.policy));
+                let below_policy =
+                    matches.by.and_then(|(id, _)| factors.device(id)).is_some_and(|one| one.is_below(&self.policy));
                 let proven = Proven { drift, below_policy, ..Proven::new(account, Method::Totp, purpose.clone()) };
                 VerifyOutcome::Granted(draft.tentative(proven))
             }

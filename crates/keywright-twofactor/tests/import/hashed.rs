@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use argon2::password_hash::CustomizedPasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
 use keywright_core::{AccountId, SessionId};
 use keywright_twofactor::import::{ImportFault, ImportOutcome, ImportedUser};
 use keywright_twofactor::recovery::{CodesFault, ImportedCodes, LetterCase, Spelling};

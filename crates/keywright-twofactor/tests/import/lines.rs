@@ -28,7 +28,8 @@ async fn another_store_takes_over_what_was_exported() {
     let user = ImportedUser::new().device(device(SEED)).device(device(&[9; 20]).with_parameters(long)).email(true);
     let _ = old.import(&account, &user).await;
     let steps = old.service.steps();
-    let codes = old.of(account.clone()).run(|draft| steps.make_recovery_in(draft, Liveness::Now, UNKNOWN)).await.unwrap();
+    let codes =
+        old.of(account.clone()).run(|draft| steps.make_recovery_in(draft, Liveness::Now, UNKNOWN)).await.unwrap();
     let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
     assert_eq!(old.totp(&account, &code(SEED, START)).await, Verdict::Granted);
     assert_eq!(old.recover(&account, &codes[0]).await, Verdict::Granted);
@@ -107,8 +108,10 @@ fn a_line_that_is_none_is_not_quoted() {
         line(1, &device("PLANTED!")),
         line(1, &device("PLANTED")),
         line(1, &format!(r#"{{"name": "phone", "secrets": "{secret}"}}"#)),
-        format!(r#"{{"version": 1, "account": "a", "recovery": {{"made": {{"preset": "Default", "key": "{secret}",
-            "hashes": "", "used": 0, "made": 0, "digests": false}}}}}}"#),
+        format!(
+            r#"{{"version": 1, "account": "a", "recovery": {{"made": {{"preset": "Default", "key": "{secret}",
+            "hashes": "", "used": 0, "made": 0, "digests": false}}}}}}"#
+        ),
     ] {
         let error: LineError = ImportedUser::from_line(&broken).unwrap_err();
         let shown = format!("{error} {error:?}");

@@ -61,7 +61,11 @@ async fn an_import_that_stopped_is_run_again() {
         let (nth, inner) = (counter.fetch_add(1, Ordering::Relaxed), inner.clone());
         async move {
             use keywright_store::RecordStore;
-            if nth < 100 { inner.commit(batch).await } else { Err(keywright_store::CommitError::Rejected("full".into())) }
+            if nth < 100 {
+                inner.commit(batch).await
+            } else {
+                Err(keywright_store::CommitError::Rejected("full".into()))
+            }
         }
     });
     let stopped = Import::new(service.clone()).run(users(), |_, _| {}).await.unwrap_err();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use keywright::sqlite::{BackupError, OpenError};
 use keywright::store::Partition;
 use keywright::twofactor::TwoFactorError;
+use keywright::twofactor::import::{ImportStopped, LineError};
 use keywright::{HousekeepingError, KeyringFileError, KeysError, StartError};
 
 /// Why a command failed.
@@ -15,6 +16,14 @@ pub(crate) enum Failed {
     Sweep(#[source] HousekeepingError),
     #[error("the second factors cannot be changed")]
     Factors(#[source] TwoFactorError),
+    #[error("secrets are not written in clear without --secrets-in-clear")]
+    NotInClear,
+    #[error("the file {} cannot be read or written", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("line {number} of the file is not a user")]
+    Line { number: usize, source: LineError },
+    #[error("the import has stopped; run it again")]
+    Import(#[source] Box<ImportStopped>),
     #[error("there is an account `{name}` already")]
     AccountExists { name: String },
     #[error("`{name}` is not a name of 1 to 190 bytes without colon or control character")]
