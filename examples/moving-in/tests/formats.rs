@@ -35,7 +35,7 @@ impl World {
 
     async fn shows(&self, account: &str, secret: &[u8]) -> bool {
         let app = totp_rs::Builder::new().with_secret(secret).build_noncompliant();
-        self.logs_in(account, app.generate(SystemClock.now().unwrap().get()).as_ref()).await
+        self.logs_in(account, &app.generate(SystemClock.now().unwrap().get()).to_string()).await
     }
 }
 
