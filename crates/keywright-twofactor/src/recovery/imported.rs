@@ -412,3 +412,88 @@ fn bound(length: usize) -> u8 {
 fn is_hash(text: &str) -> bool {
     (1..=MAX_HASH_TEXT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keywright_core::LocalRng;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn set(codes: &ImportedCodes) -> ImportedSet {
+        let rng = LocalRng::new(ChaCha20Rng::seed_from_u64(1));
+        ImportedSet::make(&rng, codes, &LedgerPolicy::default(), UnixSeconds::EPOCH).unwrap().unwrap()
+    }
+
+    fn decoded(set: ImportedSet) -> Option<ImportedSet> {
+        let record = Imported { at: UnixSeconds::EPOCH, codes: Some(set) };
+        let bytes = postcard::to_allocvec(&record).unwrap();
+        Imported::decode(1, &bytes).ok()?.codes
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        for codes in [
+            ImportedCodes::in_clear(["zqk47pna", "b3xm9wte"]),
+            ImportedCodes::digests(Digest::Sha256, ["0".repeat(64)]),
+            ImportedCodes::hashes(["$2a$04$one", "$2a$04$two"]),
+        ] {
+            let read = decoded(set(&codes)).unwrap();
+            assert_eq!((read.kind, read.remaining()), (set(&codes).kind, set(&codes).remaining()));
+        }
+        let mut hashed = set(&ImportedCodes::hashes(["$2a$04$one", "$2a$04$two"]));
+        assert!(hashed.spend_hash("$2a$04$two", b"a code").unwrap());
+        assert!(!hashed.spend_hash("$2a$04$two", b"a code").unwrap(), "once");
+        let read = decoded(hashed).unwrap();
+        assert_eq!((read.remaining(), read.hashes.len()), (1, 1));
+        assert!(matches!(read.look(b"a code").unwrap(), Looked::Used));
+    }
+
+    #[test]
+    fn what_cannot_have_been_written_is_refused() {
+        let clear = || set(&ImportedCodes::in_clear(["zqk47pna", "b3xm9wte"]));
+        let hashes = || set(&ImportedCodes::hashes(["$2a$04$one"]));
+        let form = |shortest, longest| ImportedForm { shortest, longest, ..clear().form };
+        for (nth, broken) in [
+            ImportedSet { used: 4, ..clear() },
+            ImportedSet { macs: Zeroizing::new(vec![0; 33]), ..clear() },
+            ImportedSet { macs: Zeroizing::default(), ..clear() },
+            ImportedSet { macs: Zeroizing::new(vec![0; 33 * MAC]), ..clear() },
+            ImportedSet { hashes: hashes().hashes, ..clear() },
+            ImportedSet { form: form(9, 8), ..clear() },
+            ImportedSet { form: form(5, 8), ..clear() },
+            ImportedSet { form: form(8, 65), ..clear() },
+            ImportedSet { macs: Zeroizing::new(vec![0; MAC]), ..hashes() },
+            ImportedSet { hashes: vec![SecretString::new("x".repeat(257))], ..hashes() },
+            ImportedSet { hashes: vec![SecretString::new("a b".into())], ..hashes() },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(decoded(broken).is_none(), "{nth}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Imported::decode(1, &body);
+        }
+
+        /// Where hyphens are typed makes no difference.
+        #[test]
+        fn spelling_does_not_depend_on_hyphens(code in "[a-z0-9]{6,64}", group in 0_u8..8) {
+            let form = |group| ImportedForm {
+                spelling: Spelling::new(crate::recovery::spelling::LetterCase::Upper).grouped(group),
+                shortest: 6,
+                longest: 64,
+                digits: false,
+            };
+            let written = form(group).parse(&code).unwrap();
+            let text = std::str::from_utf8(&written).unwrap();
+            prop_assert_eq!(form(group).parse(text).unwrap(), written.clone());
+            prop_assert_eq!(form(0).parse(text).unwrap().as_slice(), code.to_ascii_uppercase().as_bytes());
+        }
+    }
+}

@@ -114,7 +114,9 @@ impl TwoFactorSteps {
     ///
     /// A wait is reported before the code is compared. Two answers are given at any time, without
     /// writing anything: [`VerifyOutcome::Malformed`] for a text that does not have the form of the
-    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set.
+    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set. So is
+    /// one whose codes were imported as slow hashes, which a step must not compute: see
+    /// [`begin_hashed_in`](Self::begin_hashed_in). The service's methods do both.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
