@@ -159,11 +159,11 @@ impl Digest {
 
     /// Reads a digest in hex, of either case, or in base64, with or without padding.
     pub(crate) fn read(self, text: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let length = match self {
-            Self::Sha256 => 32,
-            Self::Sha512 => 64,
+        let (length, hex_length) = match self {
+            Self::Sha256 => (32, 64),
+            Self::Sha512 => (64, 128),
         };
-        let bytes = if text.len() == length * 2 {
+        let bytes = if text.len() == hex_length {
             hex::decode(text).ok()?
         } else {
             STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok()?

@@ -3,7 +3,9 @@
 use keywright_testing::at;
 use keywright_twofactor::import::{ImportFault, ImportOutcome, ImportedUser};
 use keywright_twofactor::recovery::{CodesFault, ImportedCodes, Liveness};
-use keywright_twofactor::{Algorithm, DeviceFault, ImportedDevice, Parameters, TotpSecret, VerifyOutcome};
+use keywright_twofactor::{
+    Algorithm, DeviceFault, DeviceImport, ImportedDevice, Parameters, TotpSecret, VerifyOutcome,
+};
 
 use crate::support::{LOG_IN, SEED, START, UNKNOWN, Verdict, World, code, device, id};
 
@@ -80,7 +82,8 @@ async fn an_import_that_is_run_again_brings_nothing_back() {
     assert_eq!(world.import(&later, &user()).await, ImportOutcome::AlreadyImported);
     // One who has enrolled here and was never imported.
     let (enrolled, steps) = (world.account.clone(), world.service.steps());
-    world.run(|draft| steps.import_device_in(draft, &device(SEED))).await.unwrap();
+    let added = world.run(|draft| steps.import_device_in(draft, &device(SEED))).await.unwrap();
+    assert!(matches!(added, DeviceImport::Imported(_)));
     assert_eq!(world.import(&enrolled, &user()).await, ImportOutcome::HasFactors);
     // One who was erased.
     world.driver.erase_account(&later).await.unwrap();

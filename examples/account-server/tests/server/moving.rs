@@ -30,7 +30,7 @@ fn what_is_exported_is_imported_elsewhere() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(old.path("out.jsonl").metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
-    assert!(old.run(&["events", "user-1"]).contains("an operator exported the second factors"));
+    assert!(old.run(&["events", "user-1"]).contains("factors_exported"));
 
     let new = new_folder();
     new.start(&[]).stop();
