@@ -19,7 +19,7 @@ impl World {
     async fn of(entries: Vec<Entry>) -> Self {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
         let keywright = Keywright::builder(MemoryStore::new()).keyring(keyring).open().await.unwrap();
-        let two_factor = keywright.two_factor().unwrap().with_code_verifier(Arc::new(Hashes));
+        let two_factor = keywright.two_factor().with_code_verifier(Arc::new(Hashes));
         let unread = entries.iter().filter_map(|entry| entry.as_ref().err().map(ToString::to_string)).collect();
         let users = entries.into_iter().filter_map(Result::ok);
         let report = Import::new(two_factor.clone()).run(users, |_, _| {}).await.unwrap();
@@ -29,7 +29,7 @@ impl World {
     /// Whether a code is accepted, once.
     async fn logs_in(&self, account: &str, typed: &str) -> bool {
         let (account, log_in) = (AccountId::new(account).unwrap(), Purpose::new("log-in"));
-        let outcome = self.two_factor.verify_code(&account, typed, &log_in, Client::unknown()).await.unwrap();
+        let outcome = self.two_factor.verify(&account, typed, &log_in, Client::unknown()).await.unwrap();
         matches!(outcome, VerifyOutcome::Granted(_))
     }
 

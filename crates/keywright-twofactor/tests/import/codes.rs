@@ -45,10 +45,10 @@ async fn codes_in_clear_work_once_however_they_are_typed() {
     let enrolled = world.service.enrolled(&digits).await.unwrap();
     assert!(enrolled.is_form_of_recovery("1234 5678") && !enrolled.is_form_of_recovery("123456"));
     // One field for both kinds.
-    let field = |typed: &'static str| world.service.verify_code(&digits, typed, &LOG_IN, UNKNOWN);
+    let field = |typed: &'static str| world.service.verify(&digits, typed, &LOG_IN, UNKNOWN);
     assert_eq!(Verdict::of(&field("12345678").await.unwrap()), Verdict::Granted);
     let shown = code(SEED, world.now());
-    let verdict = world.service.verify_code(&digits, &shown, &LOG_IN, UNKNOWN).await.unwrap();
+    let verdict = world.service.verify(&digits, &shown, &LOG_IN, UNKNOWN).await.unwrap();
     assert_eq!(Verdict::of(&verdict), Verdict::Granted);
     assert!(START < world.now());
 }

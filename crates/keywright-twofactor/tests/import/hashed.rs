@@ -50,7 +50,7 @@ async fn a_hashed_code_works_once_and_costs_no_more_hashes_than_there_are() {
 async fn one_field_and_step_up_take_them_too() {
     let world = World::new().await;
     let account = imported(&world).await;
-    let verdict = world.service.verify_code(&account, CODES[1], &LOG_IN, client(1)).await.unwrap();
+    let verdict = world.service.verify(&account, CODES[1], &LOG_IN, client(1)).await.unwrap();
     assert_eq!(Verdict::of(&verdict), Verdict::Granted);
     let session = SessionId::new("session");
     let step_up = world.service.step_up_recovery(&account, &CHANGE_FACTORS, session, CODES[2], client(1)).await;

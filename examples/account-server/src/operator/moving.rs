@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use keywright::store::Partition;
-use keywright::twofactor::TwoFactor;
 use keywright::twofactor::import::{ExportConsent, Import, ImportOutcome, ImportedUser};
 use keywright::{AccountId, Keywright};
 
@@ -31,7 +30,7 @@ pub(super) async fn export(keywright: &Keywright, path: &Path, confirmed: bool) 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = BufWriter::new(options.open(path).map_err(failed)?);
-    let factors = factors(keywright)?;
+    let factors = keywright.two_factor();
     let (mut after, mut count, progress) = (None, 0_u64, Progress::new("accounts"));
     loop {
         let page = keywright.store().partitions(after, PARTITIONS).await.map_err(Failure::Scan)?;
@@ -69,7 +68,7 @@ pub(super) async fn import(keywright: &Keywright, path: &Path, dry_run: bool) ->
             refused.push(format!("{account}: {fault}"));
         }
     };
-    let import = Import::new(factors(keywright)?).dry_run(dry_run);
+    let import = Import::new(keywright.two_factor()).dry_run(dry_run);
     let report = import.run(users, each).await.map_err(|stopped| Failed::Import(Box::new(stopped)))?;
     drop(progress);
     for line in refused {
@@ -80,8 +79,4 @@ pub(super) async fn import(keywright: &Keywright, path: &Path, dry_run: bool) ->
         "imported: {}, before: {}, with factors of their own: {}, not accepted: {}{trial}",
         report.imported, report.already_imported, report.with_factors, report.not_taken
     ))
-}
-
-fn factors(keywright: &Keywright) -> Result<TwoFactor, Failure> {
-    keywright.two_factor().map_err(|error| Failure::Accounts(error.into()))
 }

@@ -29,6 +29,7 @@ mod ready;
 #[cfg(unix)]
 mod restart;
 mod rocketchat;
+mod signin;
 mod smtp;
 mod stop;
 mod tls;
