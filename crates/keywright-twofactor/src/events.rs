@@ -82,6 +82,8 @@ pub static STEP_UP_GRANTED: EventKind =
 /// Every kind of event that this crate emits.
 pub static EVENT_KINDS: &[&EventKind] = &[
     &FACTOR_PENDING,
+    &FACTORS_IMPORTED,
+    &FACTORS_EXPORTED,
     &FACTOR_ADDED,
     &FACTOR_REPLACED,
     &FACTOR_REMOVED,
