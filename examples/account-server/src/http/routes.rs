@@ -13,7 +13,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use keywright::core::random_bytes;
 use keywright::nextcloud::RefusedBy;
-use keywright::{SystemEntropy, librepass, nextcloud, rocketchat};
+use keywright::{SystemEntropy, librepass, nextcloud, rocketchat, selfservice};
 use tracing::Instrument;
 
 use crate::housekeeping::Housekeeper;
@@ -23,9 +23,9 @@ use crate::http::refusal::with_reason;
 use crate::http::{links, unlock};
 use crate::readiness::Readiness;
 use crate::running::Running;
+use crate::signin;
 use crate::store_watch::StoreWatch;
 
-const PAGE: &str = include_str!("page.html");
 /// The header that names a request in answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What turned a request for the state of the server away.
@@ -41,7 +41,6 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
     let asked = watch.clone();
     let readiness = Readiness::new(housekeeper.keywright.clone(), watch.clone());
     let mut router = Router::new()
-        .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async move || health(&asked)))
         .route("/ready", get(async move || ready(readiness.check().await)))
@@ -65,6 +64,11 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
+    // These are at the root.
+    for endpoint in selfservice::Endpoint::ALL {
+        router = router.route_service(&format!("/{}", endpoint.path()), housekeeper.sign_in.pages.clone());
+    }
+    let router = router.merge(signin::routes::routes(&housekeeper.sign_in));
     let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
     let router = finishing(entry.bodies(router), watch, &housekeeper.running);
     let router = entry.around(router);

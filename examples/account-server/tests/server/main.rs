@@ -28,6 +28,7 @@ mod ready;
 #[cfg(unix)]
 mod restart;
 mod rocketchat;
+mod signin;
 mod smtp;
 mod stop;
 mod tls;
