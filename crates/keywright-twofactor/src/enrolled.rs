@@ -1,7 +1,7 @@
 //! What an account has enrolled, as callers see it.
 
 use crate::attested::factor::AttestedInfo;
-use crate::recovery::code::Preset;
+use crate::recovery::imported::CodeForm;
 use crate::totp::code::TypedCode;
 use crate::totp::device::DeviceInfo;
 
@@ -16,7 +16,7 @@ pub struct Enrolled {
     /// The number of unused recovery codes in the live set, or `None` if there is no set.
     pub recovery: Option<u8>,
     /// The form of the live set's codes.
-    pub(crate) recovery_form: Option<Preset>,
+    pub(crate) recovery_form: Option<CodeForm>,
     /// Whether mailed codes are required.
     pub email: bool,
     /// The factors that the host checks itself, oldest first.
@@ -41,6 +41,14 @@ impl Enrolled {
     /// Whether a text has the form of a code of the live set of recovery codes.
     #[must_use]
     pub fn is_form_of_recovery(&self, typed: &str) -> bool {
-        self.recovery_form.is_some_and(|preset| preset.is_form_of(typed))
+        self.recovery_form.is_some_and(|form| form.is_form_of(typed))
+    }
+
+    /// Whether the owner should enrol a device again, or make new recovery codes: a secret has fewer
+    /// bits than the policy requires, or the recovery codes were made by another system.
+    #[must_use]
+    pub fn advises_renewal(&self) -> bool {
+        self.devices.iter().any(|device| device.below_policy)
+            || matches!(self.recovery_form, Some(CodeForm::Imported(_)))
     }
 }

@@ -13,6 +13,7 @@ use crate::events;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
+use crate::recovery::imported::IMPORTED;
 use crate::recovery::state::RECOVERY_CODES;
 use crate::state::{self, FACTORS, Factors};
 use crate::step_up::proof::{Attested, Demand, StepUp};
@@ -21,13 +22,14 @@ use crate::totp::active::{Device, MatchContext};
 
 /// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
-pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), ATTESTED.name()];
+pub const SLOTS: &[SlotName] =
+    &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name(), ATTESTED.name()];
 
 /// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 
 /// The slots that are read to check a recovery code.
-pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
+pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The operations of this crate as pure steps over a draft, under a policy.
 /// [`TwoFactor`](crate::TwoFactor) runs them on a store.
@@ -94,10 +96,10 @@ impl TwoFactorSteps {
             None => false,
         };
         Ok(Enrolled {
-            devices: factors.devices.iter().map(|device: &Device| device.info(&context)).collect(),
+            devices: factors.devices.iter().map(|device: &Device| device.info(&context, &self.policy)).collect(),
             pending,
-            recovery: live.as_ref().map(recovery::CodeSet::remaining),
-            recovery_form: live.as_ref().map(recovery::CodeSet::preset),
+            recovery: live.as_ref().map(|live| live.remaining()),
+            recovery_form: live.map(|live| live.form),
             email: factors.email,
             attested: AttestedFactors::read(draft)?.infos(),
         })

@@ -63,6 +63,10 @@ pub struct DeviceInfo {
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.
     pub refused_until: Option<UnixSeconds>,
+    /// Whether the secret has fewer bits than the policy's
+    /// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits), because it was imported
+    /// with its user. Its codes are accepted; ask the owner to enrol the device again.
+    pub below_policy: bool,
 }
 
 /// A device whose secret was not drawn by this crate: another system or the client made it.
@@ -102,6 +106,24 @@ impl ImportedDevice {
     pub const fn with_last_step(mut self, step: u64) -> Self {
         self.next = step.saturating_add(1);
         self
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the parameters, or `None` for those of the policy.
+    #[must_use]
+    pub const fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
+    }
+
+    /// Returns the last step whose code was used elsewhere, or `None` if none was.
+    #[must_use]
+    pub const fn last_step(&self) -> Option<u64> {
+        self.next.checked_sub(1)
     }
 
     /// Returns the secret.
