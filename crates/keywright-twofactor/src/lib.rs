@@ -95,7 +95,7 @@
 //! |---|---|---|
 //! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a step-up in another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
 //! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
-//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
+//! | [`RECOVERY`], Rocket.Chat's 46 bits, and imported codes of any length | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
 //!
 //! The tests in `tests/twofactor/ways_in.rs` exercise each of these ways. An owner who presents no
 //! credential and uses the same network as the attacker counts as the same client.
@@ -111,12 +111,19 @@
 //!   Their caller must have checked an authorization in the same draft, or act for the operator.
 //!   The imports do not check it either, because they are meant for accounts that are migrated from
 //!   another system. Notify the owner of every change.
+//! - [`import`] moves users of another system in, with what they have, and out again.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
 //!   removing a set of recovery codes clears the count of guesses at those. A client that was known
 //!   stays known. The client that makes the change becomes known by its credential and, if the
 //!   change ends other logins, also by its network. Therefore pass a
 //!   [`Client`](keywright_core::Client) that has both.
 //! - Removing the last device removes the recovery codes in the same commit.
+//! - A host can bring second factors of its own, such as passkeys ([`AttestedMethod`]). It checks
+//!   them with a library of its choice; this crate keeps what is enrolled, issues the challenges,
+//!   ranks the methods in the rules, and accepts each checked answer once. Their enrolment takes a
+//!   [`FactorChange`] like that of a device, and moves the same epochs. The clients of the wire
+//!   protocols cannot present them: an account without a time-based device signs in there with the
+//!   password or token alone, unless the host refuses it.
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.
 //! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of
@@ -137,12 +144,16 @@
 //! before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2, which no app supports.
 //!
 //! # Features
+//! - `json`: imported and exported users as lines of JSON.
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attested;
+mod enrolled;
 mod error;
 pub mod events;
+pub mod import;
 mod migration;
 mod outcome;
 pub mod policy;
@@ -159,6 +170,11 @@ mod uri;
 
 use keywright_store::SlotKind;
 
+pub use attested::{
+    ASSERTION_SECONDS, Assertion, AssertionChallenge, AttestedEnrolment, AttestedInfo, AttestedMethod,
+    MAX_ATTESTED_DATA, MAX_ATTESTED_FACTORS, MAX_ATTESTED_METHODS, MAX_CHALLENGE_BYTES, MIN_CHALLENGE_BYTES, Strength,
+};
+pub use enrolled::Enrolled;
 pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
 pub use outcome::{
@@ -177,10 +193,17 @@ pub use step_up::{
 #[cfg(feature = "qr")]
 pub use totp::EnrolmentQrError;
 pub use totp::{
-    Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,
-    PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
+    Algorithm, DeviceId, DeviceIdError, DeviceInfo, ImportedDevice, Parameters, ParametersError, PendingDevice,
+    SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
 };
 pub use uri::{KeyUri, UriError};
 
 /// The kinds of slots that this crate declares, to be passed to the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] = &[state::FACTORS.kind(), recovery::RECOVERY_CODES.kind(), step_up::STEP_UPS.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    state::FACTORS.kind(),
+    recovery::RECOVERY_CODES.kind(),
+    attested::state::ATTESTED.kind(),
+    attested::challenge::CHALLENGES.kind(),
+    recovery::imported::IMPORTED.kind(),
+    step_up::STEP_UPS.kind(),
+];

@@ -4,6 +4,7 @@
 use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
+use crate::attested::method::AttestedMethod;
 use crate::recovery::set::RecoveryCodes;
 use crate::totp::device::DeviceId;
 
@@ -76,10 +77,12 @@ pub struct Proven {
     pub(crate) purpose: Purpose,
     /// The number of steps by which a time-based code was off.
     pub(crate) drift: Option<i8>,
+    /// Whether the device's secret is shorter than the policy requires.
+    pub(crate) below_policy: bool,
 }
 
 /// A second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Method {
     /// A time-based code of an enrolled device.
@@ -92,11 +95,28 @@ pub enum Method {
     /// A mailed code. It shows that the user can read the mailbox, and never counts as a second
     /// factor (NIST SP 800-63B-4 § 3.1.3.1).
     Mailed,
+    /// A method that the host checks itself, such as a passkey.
+    Attested(AttestedMethod),
+}
+
+impl Method {
+    /// Returns the method's name: `totp`, `recovery`, `password`, `mailed`, or that of an attested
+    /// method. It is for messages between a server and its own client.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Recovery => "recovery",
+            Self::Password => "password",
+            Self::Mailed => "mailed",
+            Self::Attested(method) => method.name(),
+        }
+    }
 }
 
 impl Proven {
     pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
-        Self { account, method, purpose, drift: None }
+        Self { account, method, purpose, drift: None, below_policy: false }
     }
 
     /// Returns the account.
@@ -124,6 +144,13 @@ impl Proven {
     #[must_use]
     pub const fn drift(&self) -> Option<i8> {
         self.drift
+    }
+
+    /// Whether the owner should enrol the device again: the code is of a device that was imported
+    /// with a secret shorter than the policy requires.
+    #[must_use]
+    pub const fn advises_renewal(&self) -> bool {
+        self.below_policy
     }
 }
 

@@ -1,15 +1,14 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
-use crate::activity::Activity;
 use crate::housekeeping::Housekeeping;
-use crate::operator::Operator;
 use crate::pace::Pace;
 use keywright_store::Store;
 
@@ -19,6 +18,7 @@ pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
     store_id: StoreId,
+    keyring_file: Option<PathBuf>,
     pace: Arc<Mutex<Pace>>,
     #[cfg(feature = "twofactor")]
     two_factor: keywright_twofactor::TwoFactor,
@@ -32,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) store_id: StoreId,
     /// The store's present horizon.
     pub(crate) horizon: Option<UnixSeconds>,
+    /// The file in which the keyring is, if it is in one.
+    pub(crate) keyring_file: Option<PathBuf>,
     #[cfg(feature = "twofactor")]
     pub(crate) two_factor: keywright_twofactor::TwoFactor,
     pub(crate) event_kinds: Arc<[&'static EventKind]>,
@@ -43,11 +45,17 @@ impl Keywright {
             driver: opened.driver,
             store: opened.store,
             store_id: opened.store_id,
+            keyring_file: opened.keyring_file,
             pace: Arc::new(Mutex::new(Pace::new(Instant::now(), opened.horizon))),
             #[cfg(feature = "twofactor")]
             two_factor: opened.two_factor,
             event_kinds: opened.event_kinds,
         }
+    }
+
+    /// Returns the file in which the keyring is, if it is in one that this process may change.
+    pub(crate) fn keyring_path(&self) -> Option<&Path> {
+        self.keyring_file.as_deref()
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of
@@ -219,36 +227,9 @@ impl Keywright {
         self.driver.recent_events(account, limit).await
     }
 
-    /// Returns what an operator does to one account.
-    #[must_use]
-    pub fn operator(&self) -> Operator {
-        Operator::new(self.clone())
-    }
-
-    /// Returns the newest events of an account, changes and denials, newest first and verified, at
-    /// most `limit`, in words that can be shown to the owner.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
-    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
-    /// # let account = AccountId::new("user-1")?;
-    /// # keywright.ensure_account(&account).await?;
-    /// for activity in keywright.activity(&account, 20).await? {
-    ///     println!("{}: {}", activity.at(), activity.text()); // 1766000000: the account was created
-    /// }
-    /// # assert_eq!(keywright.activity(&account, 20).await?[0].text(), "the account was created");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Returns the errors of [`events`](Self::events).
-    pub async fn activity(&self, account: &AccountId, limit: u32) -> Result<Vec<Activity>, TransactError> {
-        let events = self.driver.recent_events(account, limit).await?;
-        let names = self.device_names(account, &events).await?;
-        Ok(events.into_iter().map(|event| Activity::new(event, &self.event_kinds, &names)).collect())
+    /// Returns the kinds of events whose texts are known.
+    pub(crate) const fn event_kinds(&self) -> &Arc<[&'static EventKind]> {
+        &self.event_kinds
     }
 
     /// Returns the maintenance of the store.

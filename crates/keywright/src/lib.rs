@@ -117,6 +117,7 @@
 //! - [`Keywright`] and [`Builder`] open a store, create the services, and read what happened to an
 //!   account ([`Activity`]). [`Operator`] unlocks accounts that wrong guesses have locked, and helps
 //!   owners who have lost their second factors.
+//! - [`Keys`] rotates and retires the keys of a store.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
@@ -139,12 +140,15 @@
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
 //! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `json` | imported and exported users as lines of JSON; enables `twofactor` | |
 //! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
 //! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
-//! | `tower` | these protocols and pages as `tower::Service` | |
+//! | `tower` | these protocols and pages as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
+//! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
+//! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -160,12 +164,16 @@ mod check;
 mod error;
 mod housekeeping;
 mod key_note;
+mod key_sources;
+mod keys;
 mod keywright;
 mod kinds;
 mod no_vault;
 mod operator;
 mod pace;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -186,6 +194,8 @@ pub use keywright_rocketchat as rocketchat;
 pub use keywright_selfservice as selfservice;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
+#[cfg(feature = "tower")]
+pub use keywright_tower as tower;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
@@ -196,6 +206,7 @@ pub use error::StartError;
 pub use housekeeping::{
     Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keys::{Keys, KeysError, Reseal, SETTLED};
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,

@@ -5,10 +5,8 @@ use std::fmt;
 use keywright_core::{SecretString, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
-use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
-use crate::recovery::code::Preset;
 use crate::uri::{KeyUri, UriError};
 
 /// The identifier of a device within its account: 64 random bits. It is not secret.
@@ -65,44 +63,10 @@ pub struct DeviceInfo {
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.
     pub refused_until: Option<UnixSeconds>,
-}
-
-/// What an account has enrolled.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Enrolled {
-    /// The active TOTP devices, oldest first.
-    pub devices: Vec<DeviceInfo>,
-    /// Whether the enrolment of a device is pending.
-    pub pending: bool,
-    /// The number of unused recovery codes in the live set, or `None` if there is no set.
-    pub recovery: Option<u8>,
-    /// The form of the live set's codes.
-    pub(crate) recovery_form: Option<Preset>,
-    /// Whether mailed codes are required.
-    pub email: bool,
-}
-
-impl Enrolled {
-    /// Whether the account has a device, so that a time-based code can be requested.
-    #[must_use]
-    pub const fn has_totp(&self) -> bool {
-        !self.devices.is_empty()
-    }
-
-    /// Whether a text has the form of an active device's code: as many ASCII digits as one of the
-    /// devices shows, apart from blanks and hyphens.
-    #[must_use]
-    pub fn is_form_of_totp(&self, typed: &str) -> bool {
-        TypedCode::parse(typed)
-            .is_some_and(|typed| self.devices.iter().any(|device| device.parameters.digits() == typed.digits()))
-    }
-
-    /// Whether a text has the form of a code of the live set of recovery codes.
-    #[must_use]
-    pub fn is_form_of_recovery(&self, typed: &str) -> bool {
-        self.recovery_form.is_some_and(|preset| preset.is_form_of(typed))
-    }
+    /// Whether the secret has fewer bits than the policy's
+    /// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits), because it was imported
+    /// with its user. Its codes are accepted; ask the owner to enrol the device again.
+    pub below_policy: bool,
 }
 
 /// A device whose secret was not drawn by this crate: another system or the client made it.
@@ -142,6 +106,24 @@ impl ImportedDevice {
     pub const fn with_last_step(mut self, step: u64) -> Self {
         self.next = step.saturating_add(1);
         self
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the parameters, or `None` for those of the policy.
+    #[must_use]
+    pub const fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
+    }
+
+    /// Returns the last step whose code was used elsewhere, or `None` if none was.
+    #[must_use]
+    pub const fn last_step(&self) -> Option<u64> {
+        self.next.checked_sub(1)
     }
 
     /// Returns the secret.

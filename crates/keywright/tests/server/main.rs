@@ -4,6 +4,7 @@
 
 mod activity;
 mod horizon;
+mod keys;
 mod pairs;
 
 use std::collections::{HashMap, HashSet};
