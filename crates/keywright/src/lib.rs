@@ -114,8 +114,9 @@
 //! ```
 //!
 //! # Map
-//! - [`Keywright`] and [`Builder`] open a store, create the services, read security events, and
-//!   unlock accounts that wrong guesses have locked.
+//! - [`Keywright`] and [`Builder`] open a store, create the services, and read what happened to an
+//!   account ([`Activity`]). [`Operator`] unlocks accounts that wrong guesses have locked, and helps
+//!   owners who have lost their second factors.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
@@ -153,12 +154,14 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod activity;
 mod builder;
 mod check;
 mod error;
 mod housekeeping;
 mod key_note;
 mod keywright;
+mod kinds;
 mod no_vault;
 mod operator;
 mod pace;
@@ -186,6 +189,7 @@ pub use keywright_sqlite as sqlite;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
+pub use activity::Activity;
 pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
@@ -203,6 +207,6 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use operator::SESSIONS_ENDED_BY_OPERATOR;
+pub use operator::{Operator, SESSIONS_ENDED_BY_OPERATOR};
 pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

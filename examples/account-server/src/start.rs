@@ -42,6 +42,7 @@ use crate::http::{routes, serve, tls};
 use crate::keyring::{self, KeyringPlace};
 use crate::limits::fixed_window::FixedWindows;
 use crate::limits::per_user::PerUserLimits;
+use crate::limits::refusals::Refusals;
 use crate::limits::slow_work::SlowWork;
 use crate::limits::token_bucket::TokenBuckets;
 use crate::mail::{Mailer, Relay};
@@ -117,7 +118,9 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         public_https: public_url.is_https(),
     });
     let bodies = Bodies::new(network.body_grace());
-    let entry = Entry { proxies, refuse_plain_http, bodies, origins: network.cors_origin.clone() };
+    let refusals = Arc::new(Refusals::new(options.rate_limits == Switch::On));
+    let origins = network.cors_origin.clone();
+    let entry = Entry { proxies, refuse_plain_http, bodies, refusals, origins };
     let connections = connections(options);
     let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. No other process can reach a store in memory.
