@@ -16,6 +16,14 @@ pub static FACTOR_REPLACED: EventKind =
 /// A device was removed. Field: `device`.
 pub static FACTOR_REMOVED: EventKind =
     EventKind::change("factor_removed", Severity::Notice, "an authenticator was removed");
+/// An account was imported from another system. Fields: `devices` and `recovery`, how many of them
+/// came along.
+pub static FACTORS_IMPORTED: EventKind =
+    EventKind::change("factors_imported", Severity::Info, "the second factors were taken over from another system");
+/// An operator exported the second factors of an account, with their secrets in clear. Fields:
+/// `devices` and `recovery`, how many of them were exported.
+pub static FACTORS_EXPORTED: EventKind =
+    EventKind::change("factors_exported", Severity::Notice, "an operator exported the second factors");
 /// Mailed codes were switched on: they are required from now on.
 pub static EMAIL_FACTOR_ON: EventKind =
     EventKind::change("email_factor_on", Severity::Notice, "mailed codes were switched on");
@@ -74,6 +82,8 @@ pub static STEP_UP_GRANTED: EventKind =
 /// Every kind of event that this crate emits.
 pub static EVENT_KINDS: &[&EventKind] = &[
     &FACTOR_PENDING,
+    &FACTORS_IMPORTED,
+    &FACTORS_EXPORTED,
     &FACTOR_ADDED,
     &FACTOR_REPLACED,
     &FACTOR_REMOVED,

@@ -95,7 +95,7 @@
 //! |---|---|---|
 //! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a step-up in another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
 //! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
-//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
+//! | [`RECOVERY`], Rocket.Chat's 46 bits, and imported codes of any length | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
 //!
 //! The tests in `tests/twofactor/ways_in.rs` exercise each of these ways. An owner who presents no
 //! credential and uses the same network as the attacker counts as the same client.
@@ -111,6 +111,7 @@
 //!   Their caller must have checked an authorization in the same draft, or act for the operator.
 //!   The imports do not check it either, because they are meant for accounts that are migrated from
 //!   another system. Notify the owner of every change.
+//! - [`import`] moves users of another system in, with what they have, and out again.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
 //!   removing a set of recovery codes clears the count of guesses at those. A client that was known
 //!   stays known. The client that makes the change becomes known by its credential and, if the
@@ -137,12 +138,14 @@
 //! before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2, which no app supports.
 //!
 //! # Features
+//! - `json`: imported and exported users as lines of JSON.
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
 pub mod events;
+pub mod import;
 mod migration;
 mod outcome;
 pub mod policy;
@@ -183,4 +186,9 @@ pub use totp::{
 pub use uri::{KeyUri, UriError};
 
 /// The kinds of slots that this crate declares, to be passed to the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] = &[state::FACTORS.kind(), recovery::RECOVERY_CODES.kind(), step_up::STEP_UPS.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    state::FACTORS.kind(),
+    recovery::RECOVERY_CODES.kind(),
+    recovery::imported::IMPORTED.kind(),
+    step_up::STEP_UPS.kind(),
+];

@@ -76,6 +76,8 @@ pub struct Proven {
     pub(crate) purpose: Purpose,
     /// The number of steps by which a time-based code was off.
     pub(crate) drift: Option<i8>,
+    /// Whether the device's secret is shorter than the policy requires.
+    pub(crate) below_policy: bool,
 }
 
 /// A second factor.
@@ -96,7 +98,7 @@ pub enum Method {
 
 impl Proven {
     pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
-        Self { account, method, purpose, drift: None }
+        Self { account, method, purpose, drift: None, below_policy: false }
     }
 
     /// Returns the account.
@@ -124,6 +126,13 @@ impl Proven {
     #[must_use]
     pub const fn drift(&self) -> Option<i8> {
         self.drift
+    }
+
+    /// Whether the owner should enrol the device again: the code is of a device that was imported
+    /// with a secret shorter than the policy requires.
+    #[must_use]
+    pub const fn advises_renewal(&self) -> bool {
+        self.below_policy
     }
 }
 

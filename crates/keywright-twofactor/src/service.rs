@@ -1,5 +1,7 @@
 //! The async service, which runs the steps on a store.
 
+use std::sync::Arc;
+
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
@@ -8,6 +10,7 @@ use crate::outcome::{DeviceImport, EnrolOutcome, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
+use crate::recovery::hashed::{CodeVerifier, is_left_to_verifier};
 use crate::recovery::set::RecoveryCodes;
 use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
@@ -29,8 +32,9 @@ mod enrolment;
 /// [`enrolled`](Self::enrolled).
 #[derive(Clone)]
 pub struct TwoFactor {
-    driver: Driver,
-    steps: TwoFactorSteps,
+    pub(crate) driver: Driver,
+    pub(crate) steps: TwoFactorSteps,
+    pub(crate) verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 /// Construction and queries.
@@ -42,7 +46,14 @@ impl TwoFactor {
     /// codes with the policy's `window`, `devices` and `digits`.
     pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
         let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
-        Ok(Self { driver, steps })
+        Ok(Self { driver, steps, verifier: None })
+    }
+
+    /// Sets what compares recovery codes that were imported as slow hashes.
+    #[must_use]
+    pub fn with_code_verifier(mut self, verifier: Arc<dyn CodeVerifier>) -> Self {
+        self.verifier = Some(verifier);
+        self
     }
 
     /// Returns the steps, to be composed with others in one draft.
@@ -232,14 +243,17 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 
     /// Checks a code of either kind, time-based or recovery, for a form with one field. A correct
@@ -256,14 +270,17 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 }
 
@@ -318,7 +335,14 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
+        let mut hashed = false;
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.step_up_recovery_in(draft, action, session, code, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
+            Ok(verdict)
+        };
+        let verdict = self.run(account, &slots, step).await?;
+        self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].

@@ -234,6 +234,11 @@ impl Factors {
         Ok(())
     }
 
+    /// Whether the account has no factor, and none pending.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.pending.is_none() && !self.email
+    }
+
     /// Draws the id of a new device, which must not be in use.
     pub(crate) fn new_id(&self, draft: &Draft<'_>) -> Result<DeviceId, StepError> {
         let id = DeviceId::from_bytes(draft.random()?);
@@ -300,7 +305,7 @@ pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<At
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Once;
+    use crate::policy::{Once, TwoFactorPolicy};
     use crate::session::session_digest;
     use crate::totp::parameters::Algorithm;
     use proptest::prelude::*;
@@ -480,7 +485,7 @@ mod tests {
                 let context = MatchContext::test(Once::Purpose, "login", START);
                 let matches = factors.compare(&typed, &context);
                 let _ = (factors.ran_ahead(&matches, &context), factors.seconds_off(&typed, &context, 600));
-                let _: Vec<_> = factors.devices.iter().map(|device| device.info(&context)).collect();
+                let _: Vec<_> = factors.devices.iter().map(|device| device.info(&context, &TwoFactorPolicy::default())).collect();
                 factors.advance(&matches, &context);
                 let again = postcard::to_allocvec(&factors).unwrap();
                 prop_assert!(Factors::decode(1, &again).is_ok());

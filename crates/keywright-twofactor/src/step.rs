@@ -11,6 +11,7 @@ use crate::events;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
+use crate::recovery::imported::IMPORTED;
 use crate::recovery::state::RECOVERY_CODES;
 use crate::state::{self, FACTORS, Factors};
 use crate::step_up::proof::{Attested, Demand, StepUp};
@@ -20,13 +21,13 @@ use crate::totp::device::Enrolled;
 
 /// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
-pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name()];
+pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 
 /// The slots that are read to check a recovery code.
-pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
+pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The operations of this crate as pure steps over a draft, under a policy.
 /// [`TwoFactor`](crate::TwoFactor) runs them on a store.
@@ -93,10 +94,10 @@ impl TwoFactorSteps {
             None => false,
         };
         Ok(Enrolled {
-            devices: factors.devices.iter().map(|device: &Device| device.info(&context)).collect(),
+            devices: factors.devices.iter().map(|device: &Device| device.info(&context, &self.policy)).collect(),
             pending,
-            recovery: live.as_ref().map(recovery::CodeSet::remaining),
-            recovery_form: live.as_ref().map(recovery::CodeSet::preset),
+            recovery: live.as_ref().map(|live| live.remaining()),
+            recovery_form: live.map(|live| live.form),
             email: factors.email,
         })
     }
@@ -289,7 +290,7 @@ impl TwoFactorSteps {
         self.step_ups.attest_in(draft, action, session, attested)
     }
 
-    fn step_up_by(
+    pub(crate) fn step_up_by(
         &self,
         draft: &mut Draft<'_>,
         action: &ActionName,

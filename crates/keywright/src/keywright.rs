@@ -1,6 +1,7 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
     store_id: StoreId,
+    keyring_file: Option<PathBuf>,
     pace: Arc<Mutex<Pace>>,
     #[cfg(feature = "twofactor")]
     two_factor: keywright_twofactor::TwoFactor,
@@ -32,6 +34,8 @@ pub(crate) struct Opened {
     pub(crate) store_id: StoreId,
     /// The store's present horizon.
     pub(crate) horizon: Option<UnixSeconds>,
+    /// The file in which the keyring is, if it is in one.
+    pub(crate) keyring_file: Option<PathBuf>,
     #[cfg(feature = "twofactor")]
     pub(crate) two_factor: keywright_twofactor::TwoFactor,
     pub(crate) event_kinds: Arc<[&'static EventKind]>,
@@ -43,11 +47,17 @@ impl Keywright {
             driver: opened.driver,
             store: opened.store,
             store_id: opened.store_id,
+            keyring_file: opened.keyring_file,
             pace: Arc::new(Mutex::new(Pace::new(Instant::now(), opened.horizon))),
             #[cfg(feature = "twofactor")]
             two_factor: opened.two_factor,
             event_kinds: opened.event_kinds,
         }
+    }
+
+    /// Returns the file in which the keyring is, if it is in one that this process may change.
+    pub(crate) fn keyring_path(&self) -> Option<&Path> {
+        self.keyring_file.as_deref()
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of

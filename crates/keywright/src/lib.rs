@@ -117,6 +117,7 @@
 //! - [`Keywright`] and [`Builder`] open a store, create the services, and read what happened to an
 //!   account ([`Activity`]). [`Operator`] unlocks accounts that wrong guesses have locked, and helps
 //!   owners who have lost their second factors.
+//! - [`Keys`] rotates and retires the keys of a store.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
@@ -139,6 +140,7 @@
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
 //! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `json` | imported and exported users as lines of JSON; enables `twofactor` | |
 //! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
@@ -160,6 +162,8 @@ mod check;
 mod error;
 mod housekeeping;
 mod key_note;
+mod key_sources;
+mod keys;
 mod keywright;
 mod kinds;
 mod no_vault;
@@ -196,6 +200,7 @@ pub use error::StartError;
 pub use housekeeping::{
     Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keys::{Keys, KeysError, Reseal, SETTLED};
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,

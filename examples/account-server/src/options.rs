@@ -216,6 +216,26 @@ pub(crate) enum AccountCommand {
         /// As for `unlock`.
         account: String,
     },
+    /// Writes the second factors of all accounts to a new file with mode 0600, one line of JSON each.
+    /// The file holds their secrets **in clear**.
+    Export {
+        /// The file, which must not exist.
+        file: PathBuf,
+
+        /// Confirms that the secrets are written in clear.
+        #[arg(long)]
+        secrets_in_clear: bool,
+    },
+    /// Takes over second factors from a file that `export` has written, for accounts without any.
+    /// Can be stopped and run again.
+    Import {
+        /// The file.
+        file: PathBuf,
+
+        /// Checks every line and writes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Erases an account. Only its security log is kept, for as long as events are.
     Erase {
         /// As for `unlock`.

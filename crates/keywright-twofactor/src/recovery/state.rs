@@ -160,13 +160,17 @@ impl TryFrom<SetIn> for CodeSet {
     type Error = OutOfBounds;
     fn try_from(stored: SetIn) -> Result<Self, OutOfBounds> {
         let SetIn { preset, key, macs, used, made, digests } = stored;
-        let set = Self { preset, key, macs, used, made, digests };
-        let whole = set.macs.len().checked_rem(MAC) == Some(0);
-        let beyond = set.used.checked_shr(set.count()).unwrap_or(0);
-        let bounded = (1..=MAX_CODES).contains(&(set.macs.len() / MAC)) && whole && beyond == 0;
-        let kind = !set.digests || set.preset == Preset::RocketChat;
-        if bounded && kind { Ok(set) } else { Err(OutOfBounds) }
+        restore(Self { preset, key, macs, used, made, digests }).ok_or(OutOfBounds)
     }
+}
+
+/// Returns a set that was stored or exported, if this crate can have made it.
+pub(crate) fn restore(set: CodeSet) -> Option<CodeSet> {
+    let whole = set.macs.len().checked_rem(MAC) == Some(0);
+    let beyond = set.used.checked_shr(set.count()).unwrap_or(0);
+    let bounded = (1..=MAX_CODES).contains(&(set.macs.len() / MAC)) && whole && beyond == 0;
+    let kind = !set.digests || set.preset == Preset::RocketChat;
+    (bounded && kind).then_some(set)
 }
 
 impl TryFrom<RecoveryIn> for Recovery {
@@ -188,11 +192,11 @@ impl<'de> Deserialize<'de> for Recovery {
     }
 }
 
-fn write_macs<S: Serializer>(macs: &[u8], to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn write_macs<S: Serializer>(macs: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.serialize_bytes(macs)
 }
 
-fn read_macs<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+pub(crate) fn read_macs<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
     struct Macs;
     impl Visitor<'_> for Macs {
         type Value = Zeroizing<Vec<u8>>;

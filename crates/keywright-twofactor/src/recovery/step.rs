@@ -1,11 +1,12 @@
 //! The transitions of recovery codes.
 
-use keywright_core::{Attempt, Client, Event, Purpose, Refusal, SessionId};
+use keywright_core::{AccountId, Attempt, Client, Event, Purpose, Refusal, SessionId, UnixSeconds};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::code::{Canonical, Liveness};
 use super::error::ImportError;
+use super::imported::{CodeForm, IMPORTED, Imported, ImportedSet, Looked};
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
@@ -118,7 +119,9 @@ impl TwoFactorSteps {
     ///
     /// A wait is reported before the code is compared. Two answers are given at any time, without
     /// writing anything: [`VerifyOutcome::Malformed`] for a text that does not have the form of the
-    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set.
+    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set. So is
+    /// one whose codes were imported as slow hashes, which a step must not compute: see
+    /// [`begin_hashed_in`](Self::begin_hashed_in). The service's methods do both.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
@@ -133,7 +136,15 @@ impl TwoFactorSteps {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
         let mut recovery = Recovery::read(draft)?;
         let generation = recovery.generation;
-        let Some(live) = &mut recovery.live else { return Ok(VerifyOutcome::NotEnrolled) };
+        let Some(live) = &mut recovery.live else {
+            return verify_imported(
+                draft,
+                account,
+                Attempt::new(ImportedSet::secret(), generation, client),
+                code,
+                purpose,
+            );
+        };
         let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
         let outcome = guess::check_single_use(draft, &Attempt::new(secret, generation, client), |_| {
@@ -152,17 +163,7 @@ impl TwoFactorSteps {
         live.spend(spend);
         let (remaining, made) = (live.remaining(), live.made);
         recovery.put(draft)?;
-        draft.event(
-            Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose.as_str()),
-        );
-        if remaining == 0 {
-            draft.event(&events::RECOVERY_CODES_EXHAUSTED);
-        } else if remaining <= LOW {
-            draft.event(Event::new(&events::RECOVERY_CODES_LOW).with("remaining", remaining));
-        }
-        if made < draft.keyring().fence() {
-            draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
-        }
+        report_use(draft, remaining, made, purpose);
         Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
     }
 
@@ -192,26 +193,108 @@ impl TwoFactorSteps {
     }
 }
 
-/// Returns the live set, if there is one.
-pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<CodeSet>, StepError> {
-    Ok(Recovery::read(draft)?.live)
+/// The codes that work for an account: a set that was made here, or one that was imported.
+pub(crate) struct LiveCodes {
+    remaining: u8,
+    pub(crate) form: CodeForm,
 }
 
-/// Returns a client's attempt at the live set, or `None` if there is no live set.
+impl LiveCodes {
+    /// Returns the number of codes that still work.
+    pub(crate) const fn remaining(&self) -> u8 {
+        self.remaining
+    }
+}
+
+/// Returns the codes that work, if there are any.
+pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<LiveCodes>, StepError> {
+    if let Some(set) = Recovery::read(draft)?.live {
+        return Ok(Some(LiveCodes { remaining: set.remaining(), form: CodeForm::Preset(set.preset()) }));
+    }
+    let codes = draft.read(IMPORTED)?.and_then(|imported| imported.codes);
+    Ok(codes.map(|set| LiveCodes { remaining: set.remaining(), form: CodeForm::Imported(set.form) }))
+}
+
+/// Checks a code of an imported set that needs no slow hash.
+fn verify_imported(
+    draft: &mut Draft<'_>,
+    account: AccountId,
+    attempt: Attempt,
+    code: &str,
+    purpose: &Purpose,
+) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
+    let imported = draft.read(IMPORTED)?;
+    let Some((at, mut set)) = imported.and_then(|Imported { at, codes }| Some((at, codes?))) else {
+        return Ok(VerifyOutcome::NotEnrolled);
+    };
+    if set.is_hashed() {
+        // A step must not do slow work: `begin_hashed_in` and `settle_hashed_in` check these.
+        return Ok(VerifyOutcome::NotEnrolled);
+    }
+    let Some(typed) = set.form.parse(code) else { return Ok(VerifyOutcome::Malformed) };
+    let outcome = guess::check_single_use(draft, &attempt, |_| {
+        Ok(match set.look(&typed)? {
+            Looked::Unused(found) => Comparison::Right(found),
+            Looked::Used => Comparison::Replayed(Spent),
+            Looked::Wrong => Comparison::Wrong,
+        })
+    })?;
+    match outcome {
+        AttemptOutcome::Right(found) => set.spend(found),
+        AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
+        AttemptOutcome::Replayed(Spent) => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
+        AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
+    }
+    let (remaining, made) = (set.remaining(), set.made);
+    draft.put(IMPORTED, &Imported { at, codes: Some(set) })?;
+    report_use(draft, remaining, made, purpose);
+    Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
+}
+
+/// Emits the events of the use of a code.
+pub(crate) fn report_use(draft: &mut Draft<'_>, remaining: u8, made: UnixSeconds, purpose: &Purpose) {
+    draft.event(Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose.as_str()));
+    if remaining == 0 {
+        draft.event(&events::RECOVERY_CODES_EXHAUSTED);
+    } else if remaining <= LOW {
+        draft.event(Event::new(&events::RECOVERY_CODES_LOW).with("remaining", remaining));
+    }
+    if made < draft.keyring().fence() {
+        draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
+    }
+}
+
+/// Returns a client's attempt at the codes that work, or `None` if there are none.
 pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
     let recovery = Recovery::read(draft)?;
-    let secret = recovery.live.map(|live| RECOVERY.with_strength(live.preset().strength()));
+    let secret = match recovery.live {
+        Some(live) => Some(RECOVERY.with_strength(live.preset().strength())),
+        None => draft.read(IMPORTED)?.and_then(|imported| imported.codes).map(|_| ImportedSet::secret()),
+    };
     Ok(secret.map(|secret| Attempt::new(secret, recovery.generation, client)))
+}
+
+/// Drops the imported codes. That the account was imported stays recorded. Returns whether there
+/// were any.
+fn drop_imported(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    match draft.read(IMPORTED)? {
+        Some(Imported { at, codes: Some(_) }) => {
+            draft.put(IMPORTED, &Imported { at, codes: None })?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Removes the live set and the pending one, and clears the guesses at them.
 pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Client) -> Result<bool, StepError> {
     let mut recovery = Recovery::read(draft)?;
     let (live, pending) = (recovery.live.take(), recovery.pending.take());
-    if live.is_none() && pending.is_none() {
+    let imported = drop_imported(draft)?;
+    if live.is_none() && pending.is_none() && !imported {
         return Ok(false);
     }
-    if live.is_some() {
+    if live.is_some() || imported {
         recovery.renew(draft, &changed_by(policy, client))?;
     }
     recovery.put(draft)?;
@@ -230,6 +313,7 @@ fn go_live(
     client: Client,
 ) -> Result<(), StepError> {
     recovery.renew(draft, &changed_by(policy, client))?;
+    drop_imported(draft)?;
     recovery.live = Some(set);
     recovery.pending = None;
     recovery.put(draft)?;

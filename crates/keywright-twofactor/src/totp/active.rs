@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::code::{Fingerprint, Found, TotpVerifier, TypedCode, Window, fingerprint};
-use super::device::{DeviceId, DeviceInfo};
+use super::device::{DeviceId, DeviceInfo, ImportedDevice};
 use super::parameters::Parameters;
 use super::secret::{TotpSecret, stored};
 use crate::policy::{Once, TwoFactorPolicy};
@@ -108,13 +108,30 @@ impl Device {
         Self { id, name, secret, parameters, added, next, purposes: Vec::new() }
     }
 
-    pub(crate) fn info(&self, context: &MatchContext) -> DeviceInfo {
+    pub(crate) fn info(&self, context: &MatchContext, policy: &TwoFactorPolicy) -> DeviceInfo {
         DeviceInfo {
             id: self.id,
             name: self.name.clone(),
             added: self.added,
             parameters: self.parameters,
             refused_until: self.refused_until(context),
+            below_policy: self.is_below(policy),
+        }
+    }
+
+    /// Whether the secret is shorter than the policy requires.
+    pub(crate) fn is_below(&self, policy: &TwoFactorPolicy) -> bool {
+        !policy.takes(&self.secret)
+    }
+
+    /// Returns the device as another store imports it: with the last step that any purpose has
+    /// spent.
+    pub(crate) fn export(&self) -> ImportedDevice {
+        ImportedDevice {
+            name: self.name.clone(),
+            secret: self.secret.duplicate(),
+            parameters: Some(self.parameters),
+            next: self.last_next(),
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
-use crate::recovery::code::Preset;
+use crate::recovery::imported::CodeForm;
 use crate::uri::{KeyUri, UriError};
 
 /// The identifier of a device within its account: 64 random bits. It is not secret.
@@ -65,6 +65,10 @@ pub struct DeviceInfo {
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.
     pub refused_until: Option<UnixSeconds>,
+    /// Whether the secret has fewer bits than the policy's
+    /// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits), because it was imported
+    /// with its user. Its codes are accepted; ask the owner to enrol the device again.
+    pub below_policy: bool,
 }
 
 /// What an account has enrolled.
@@ -78,7 +82,7 @@ pub struct Enrolled {
     /// The number of unused recovery codes in the live set, or `None` if there is no set.
     pub recovery: Option<u8>,
     /// The form of the live set's codes.
-    pub(crate) recovery_form: Option<Preset>,
+    pub(crate) recovery_form: Option<CodeForm>,
     /// Whether mailed codes are required.
     pub email: bool,
 }
@@ -101,7 +105,15 @@ impl Enrolled {
     /// Whether a text has the form of a code of the live set of recovery codes.
     #[must_use]
     pub fn is_form_of_recovery(&self, typed: &str) -> bool {
-        self.recovery_form.is_some_and(|preset| preset.is_form_of(typed))
+        self.recovery_form.is_some_and(|form| form.is_form_of(typed))
+    }
+
+    /// Whether the owner should enrol a device again, or make new recovery codes: a secret has fewer
+    /// bits than the policy requires, or the recovery codes were made by another system.
+    #[must_use]
+    pub fn advises_renewal(&self) -> bool {
+        self.devices.iter().any(|device| device.below_policy)
+            || matches!(self.recovery_form, Some(CodeForm::Imported(_)))
     }
 }
 
@@ -142,6 +154,24 @@ impl ImportedDevice {
     pub const fn with_last_step(mut self, step: u64) -> Self {
         self.next = step.saturating_add(1);
         self
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the parameters, or `None` for those of the policy.
+    #[must_use]
+    pub const fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
+    }
+
+    /// Returns the last step whose code was used elsewhere, or `None` if none was.
+    #[must_use]
+    pub const fn last_step(&self) -> Option<u64> {
+        self.next.checked_sub(1)
     }
 
     /// Returns the secret.

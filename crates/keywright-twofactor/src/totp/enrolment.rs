@@ -286,10 +286,22 @@ impl TwoFactorSteps {
 
     /// Returns why the policy does not accept a device, regardless of what else the account has.
     fn fault(&self, draft: &Draft<'_>, device: &ImportedDevice, parameters: &Parameters) -> Option<DeviceFault> {
+        if is_name(&device.name) && !self.policy.takes(&device.secret) {
+            return Some(DeviceFault::ShortSecret);
+        }
+        self.fault_of_any(draft, device, parameters)
+    }
+
+    /// Like [`fault`](Self::fault), but for a device whose secret may be shorter than the policy
+    /// requires, because its owner uses it already.
+    pub(crate) fn fault_of_any(
+        &self,
+        draft: &Draft<'_>,
+        device: &ImportedDevice,
+        parameters: &Parameters,
+    ) -> Option<DeviceFault> {
         if !is_name(&device.name) {
             Some(DeviceFault::Name)
-        } else if !self.policy.takes(&device.secret) {
-            Some(DeviceFault::ShortSecret)
         } else if self.policy.guards(parameters, draft.ledger_policy()).is_err() {
             Some(DeviceFault::Guessable)
         } else {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use keywright::challenge::{Proof, Verification};
 use keywright::core::{ActionName, Purpose, SessionId};
 use keywright::store::{EVENTS_KEPT, MAX_CHANGES, MAX_DENIALS, Partition, SlotKind, StageId};
+use keywright::twofactor::import::{ImportOutcome, ImportedUser};
 use keywright::twofactor::{CHANGE_FACTORS, EnrolmentStart};
 use keywright::{Client, EventChain, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
@@ -347,7 +348,11 @@ fn all_of_it_keeps_to_its_ceilings(counted: &BTreeMap<String, usize>, rows: &Row
 async fn every_table_keeps_to_its_ceiling_for_a_year() {
     let (world, kinds) = (World::new(), kinds());
     let mut diary = Diary::default();
-    world.server().await.settle(&diary.user()).await;
+    let first = world.server().await;
+    first.settle(&diary.user()).await;
+    // Alice comes from another system.
+    let moved = first.two_factor.import_user(&account(ALICE), &ImportedUser::new()).await.unwrap();
+    assert!(matches!(moved, ImportOutcome::Imported(_)));
     let mut seen = BTreeSet::new();
     for day in 0..YEAR {
         world.clock.set(UnixSeconds::new(START + (day + 1) * DAY).unwrap());

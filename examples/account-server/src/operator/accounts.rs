@@ -14,6 +14,7 @@ use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
 use crate::operator::failure::Failed;
 use crate::operator::find::find;
+use crate::operator::moving;
 use crate::operator::progress::Progress;
 use crate::options::AccountCommand;
 use crate::output;
@@ -60,6 +61,8 @@ pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Resu
             accounts.end_logins(&id).await?;
             Ok(format!("{account}: all sessions, tokens and app passwords have ended"))
         }
+        AccountCommand::Export { file, secrets_in_clear } => moving::export(keywright, file, *secrets_in_clear).await,
+        AccountCommand::Import { file, dry_run } => moving::import(keywright, file, *dry_run).await,
         AccountCommand::Erase { account, yes } => erase(keywright, &accounts, account, *yes).await,
     }
 }
