@@ -92,6 +92,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("doctests", |counts| {
         process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
     })?;
+    report.step("passkeys", |counts| passkeys(root, counts))?;
     report.step("model", |_| cargo(root, &["run", "--quiet", "--release", "--package", "keywright-model"]))?;
     report.step("dependencies", |_| supply::check(root))?;
     report.step("fuzz build", |_| fuzz_build(root))?;
@@ -128,6 +129,13 @@ fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
         command.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
     process::stream(&mut command, counts)
+}
+
+/// Runs the tests of the passkey example, which is a workspace of its own.
+fn passkeys(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let mut command = tools::cargo(root);
+    command.args(["test", "--manifest-path", "examples/passkey/Cargo.toml"]);
+    process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("passkey")), counts)
 }
 
 /// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain, and is run by

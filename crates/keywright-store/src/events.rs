@@ -2,7 +2,7 @@
 
 use keywright_core::EventKind;
 
-use crate::draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED};
+use crate::draft::root::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED};
 use crate::guess::{CLIENT_ADMITTED, GUESS_DENIED, GUESSES_PAUSED, GUESSES_SHUT, GUESSES_UNLOCKED};
 
 /// Every kind of event that this crate emits.

@@ -31,6 +31,20 @@ pub static EMAIL_FACTOR_ON: EventKind =
 pub static EMAIL_FACTOR_OFF: EventKind =
     EventKind::change("email_factor_off", Severity::Notice, "mailed codes were switched off");
 
+/// An attested factor was added. Fields: `device`, `method`.
+pub static ATTESTED_ADDED: EventKind =
+    EventKind::change("attested_factor_added", Severity::Notice, "a second factor was added");
+/// An attested factor was removed. Fields: `device`, `method`.
+pub static ATTESTED_REMOVED: EventKind =
+    EventKind::change("attested_factor_removed", Severity::Notice, "a second factor was removed");
+/// An answer of an attested factor was accepted. Fields: `device`, `purpose`.
+pub static ASSERTION_ACCEPTED: EventKind =
+    EventKind::change("assertion_accepted", Severity::Info, "an answer of a second factor was accepted");
+/// An answer of an attested factor was denied: it came again, or too late, or its challenge was
+/// issued to another session or for another purpose. Fields: `device`, `purpose`.
+pub static ASSERTION_DENIED: EventKind =
+    EventKind::denial("assertion_denied", "an answer of a second factor came again, too late, or from elsewhere");
+
 /// A time-based code was accepted. Fields: `device`, `purpose`.
 pub static TOTP_ACCEPTED: EventKind =
     EventKind::change("totp_accepted", Severity::Info, "a code of an authenticator was accepted");
@@ -83,6 +97,10 @@ pub static STEP_UP_GRANTED: EventKind =
 pub static EVENT_KINDS: &[&EventKind] = &[
     &FACTOR_PENDING,
     &FACTORS_IMPORTED,
+    &ATTESTED_ADDED,
+    &ATTESTED_REMOVED,
+    &ASSERTION_ACCEPTED,
+    &ASSERTION_DENIED,
     &FACTORS_EXPORTED,
     &FACTOR_ADDED,
     &FACTOR_REPLACED,

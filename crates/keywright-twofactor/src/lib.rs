@@ -118,6 +118,12 @@
 //!   change ends other logins, also by its network. Therefore pass a
 //!   [`Client`](keywright_core::Client) that has both.
 //! - Removing the last device removes the recovery codes in the same commit.
+//! - A host can bring second factors of its own, such as passkeys ([`AttestedMethod`]). It checks
+//!   them with a library of its choice; this crate keeps what is enrolled, issues the challenges,
+//!   ranks the methods in the rules, and accepts each checked answer once. Their enrolment takes a
+//!   [`FactorChange`] like that of a device, and moves the same epochs. The clients of the wire
+//!   protocols cannot present them: an account without a time-based device signs in there with the
+//!   password or token alone, unless the host refuses it.
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.
 //! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of
@@ -143,6 +149,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attested;
+mod enrolled;
 mod error;
 pub mod events;
 pub mod import;
@@ -162,6 +170,11 @@ mod uri;
 
 use keywright_store::SlotKind;
 
+pub use attested::{
+    ASSERTION_SECONDS, Assertion, AssertionChallenge, AttestedEnrolment, AttestedInfo, AttestedMethod,
+    MAX_ATTESTED_DATA, MAX_ATTESTED_FACTORS, MAX_ATTESTED_METHODS, MAX_CHALLENGE_BYTES, MIN_CHALLENGE_BYTES, Strength,
+};
+pub use enrolled::Enrolled;
 pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
 pub use outcome::{
@@ -180,8 +193,8 @@ pub use step_up::{
 #[cfg(feature = "qr")]
 pub use totp::EnrolmentQrError;
 pub use totp::{
-    Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,
-    PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
+    Algorithm, DeviceId, DeviceIdError, DeviceInfo, ImportedDevice, Parameters, ParametersError, PendingDevice,
+    SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
 };
 pub use uri::{KeyUri, UriError};
 
@@ -189,6 +202,8 @@ pub use uri::{KeyUri, UriError};
 pub const SLOT_KINDS: &[SlotKind] = &[
     state::FACTORS.kind(),
     recovery::RECOVERY_CODES.kind(),
+    attested::state::ATTESTED.kind(),
+    attested::challenge::CHALLENGES.kind(),
     recovery::imported::IMPORTED.kind(),
     step_up::STEP_UPS.kind(),
 ];

@@ -4,6 +4,7 @@
 use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
+use crate::attested::method::AttestedMethod;
 use crate::recovery::set::RecoveryCodes;
 use crate::totp::device::DeviceId;
 
@@ -81,7 +82,7 @@ pub struct Proven {
 }
 
 /// A second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Method {
     /// A time-based code of an enrolled device.
@@ -94,6 +95,23 @@ pub enum Method {
     /// A mailed code. It shows that the user can read the mailbox, and never counts as a second
     /// factor (NIST SP 800-63B-4 § 3.1.3.1).
     Mailed,
+    /// A method that the host checks itself, such as a passkey.
+    Attested(AttestedMethod),
+}
+
+impl Method {
+    /// Returns the method's name: `totp`, `recovery`, `password`, `mailed`, or that of an attested
+    /// method. It is for messages between a server and its own client.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Recovery => "recovery",
+            Self::Password => "password",
+            Self::Mailed => "mailed",
+            Self::Attested(method) => method.name(),
+        }
+    }
 }
 
 impl Proven {

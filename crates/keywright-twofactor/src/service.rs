@@ -5,6 +5,7 @@ use std::sync::Arc;
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
+use crate::enrolled::Enrolled;
 use crate::error::TwoFactorError;
 use crate::outcome::{DeviceImport, EnrolOutcome, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
@@ -16,7 +17,7 @@ use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
-use crate::totp::device::{DeviceId, Enrolled, ImportedDevice};
+use crate::totp::device::{DeviceId, ImportedDevice};
 
 mod enrolment;
 
@@ -113,7 +114,7 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<EnrolOutcome, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
     /// Adds an active device whose secret was made by another system. It is for migrating accounts,
@@ -130,24 +131,24 @@ impl TwoFactor {
         self.run(account, SLOTS, |draft| self.steps.import_device_in(draft, device)).await
     }
 
-    /// Removes a device. See [`TwoFactorSteps::remove_device_in`].
+    /// Removes a device or an attested factor. See [`TwoFactorSteps::remove_device_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), |draft| self.steps.remove_device_in(draft, device, client)).await
+        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_device_in(draft, device, client)).await
     }
 
-    /// Removes all devices and the recovery codes. See [`TwoFactorSteps::remove_all_in`].
+    /// Removes all devices, attested factors and recovery codes. See [`TwoFactorSteps::remove_all_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_all(&self, proof: StepUp, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), |draft| self.steps.remove_all_in(draft, client)).await
+        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_all_in(draft, client)).await
     }
 
     /// Switches mailed codes on or off.
@@ -157,7 +158,7 @@ impl TwoFactor {
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn set_email(&self, change: impl Into<FactorChange> + Send, on: bool) -> Result<bool, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.set_email_in(draft, on)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.set_email_in(draft, on)).await
     }
 
     /// Makes a set of recovery codes, which is to be shown once. See
@@ -174,7 +175,7 @@ impl TwoFactor {
         liveness: Liveness,
         client: Client,
     ) -> Result<RecoveryCodes, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.make_recovery_in(draft, liveness, client)).await
     }
 
     /// Records that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
@@ -345,6 +346,24 @@ impl TwoFactor {
         self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
     }
 
+    /// Steps up with a code of either kind, for a form with one field. See
+    /// [`TwoFactorSteps::step_up_code_in`].
+    ///
+    /// # Errors
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
+    pub async fn step_up_code(
+        &self,
+        account: &AccountId,
+        action: &ActionName,
+        session: SessionId,
+        code: &str,
+        client: Client,
+    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session);
+        self.run(account, &slots, |draft| self.steps.step_up_code_in(draft, action, session, code, client)).await
+    }
+
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
     ///
     /// # Errors
@@ -413,10 +432,11 @@ impl TwoFactor {
     pub(crate) async fn authorized<T: Release + Send>(
         &self,
         change: &FactorChange,
+        slots: &[SlotName],
         mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| if change.is_valid_in(draft)? { step(draft).map(Some) } else { Ok(None) };
-        self.run(change.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
+        self.run(change.account(), slots, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
     async fn import(

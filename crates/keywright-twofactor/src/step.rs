@@ -7,6 +7,8 @@
 use keywright_core::{ActionName, Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy, Purpose, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
+use crate::attested::state::{ATTESTED, AttestedFactors};
+use crate::enrolled::Enrolled;
 use crate::events;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
@@ -17,11 +19,11 @@ use crate::state::{self, FACTORS, Factors};
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
 use crate::totp::active::{Device, MatchContext};
-use crate::totp::device::Enrolled;
 
 /// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
-pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
+pub const SLOTS: &[SlotName] =
+    &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name(), ATTESTED.name()];
 
 /// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
@@ -99,6 +101,7 @@ impl TwoFactorSteps {
             recovery: live.as_ref().map(|live| live.remaining()),
             recovery_form: live.map(|live| live.form),
             email: factors.email,
+            attested: AttestedFactors::read(draft)?.infos(),
         })
     }
 
@@ -272,6 +275,32 @@ impl TwoFactorSteps {
             return Ok(VerifyOutcome::NotEnrolled);
         }
         let verdict = self.verify_recovery_in(draft, code, &action.clone().into(), client)?;
+        self.step_up_by(draft, action, session, verdict)
+    }
+
+    /// Steps up with a code of either kind, for a form with one field, like
+    /// [`verify_code_in`](Self::verify_code_in). A kind that does not authorize the action is not
+    /// checked.
+    ///
+    /// # Errors
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged,
+    /// spent or authorized.
+    pub fn step_up_code_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &ActionName,
+        session: SessionId,
+        code: &str,
+        client: Client,
+    ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
+        let recovery = self.step_ups.permits_in(draft, action, Method::Recovery)?;
+        if !self.step_ups.permits_in(draft, action, Method::Totp)? {
+            return self.step_up_recovery_in(draft, action, session, code, client);
+        }
+        if !recovery {
+            return self.step_up_totp_in(draft, action, session, code, client);
+        }
+        let verdict = self.verify_code_in(draft, code, &action.clone().into(), client)?;
         self.step_up_by(draft, action, session, verdict)
     }
 

@@ -84,6 +84,32 @@ impl Activity {
 }
 
 impl Keywright {
+    /// Returns the newest events of an account, changes and denials, newest first and verified, at
+    /// most `limit`, in words that can be shown to the owner.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+    /// # let account = AccountId::new("user-1")?;
+    /// # keywright.ensure_account(&account).await?;
+    /// for activity in keywright.activity(&account, 20).await? {
+    ///     println!("{}: {}", activity.at(), activity.text());
+    /// }
+    /// # assert_eq!(keywright.activity(&account, 20).await?[0].text(), "the account's security records were made");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`events`](Self::events).
+    pub async fn activity(&self, account: &AccountId, limit: u32) -> Result<Vec<Activity>, TransactError> {
+        let events = self.driver().recent_events(account, limit).await?;
+        let names = self.device_names(account, &events).await?;
+        Ok(events.into_iter().map(|event| Activity::new(event, self.event_kinds(), &names)).collect())
+    }
+
     /// Returns the names of the devices that these events may name.
     #[cfg_attr(not(feature = "twofactor"), expect(clippy::unused_async, reason = "there are no devices to look up"))]
     pub(crate) async fn device_names(

@@ -8,9 +8,7 @@ use std::time::Instant;
 use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
-use crate::activity::Activity;
 use crate::housekeeping::Housekeeping;
-use crate::operator::Operator;
 use crate::pace::Pace;
 use keywright_store::Store;
 
@@ -230,36 +228,9 @@ impl Keywright {
         self.driver.recent_events(account, limit).await
     }
 
-    /// Returns what an operator does to one account.
-    #[must_use]
-    pub fn operator(&self) -> Operator {
-        Operator::new(self.clone())
-    }
-
-    /// Returns the newest events of an account, changes and denials, newest first and verified, at
-    /// most `limit`, in words that can be shown to the owner.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
-    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
-    /// # let account = AccountId::new("user-1")?;
-    /// # keywright.ensure_account(&account).await?;
-    /// for activity in keywright.activity(&account, 20).await? {
-    ///     println!("{}: {}", activity.at(), activity.text()); // 1766000000: the account was created
-    /// }
-    /// # assert_eq!(keywright.activity(&account, 20).await?[0].text(), "the account was created");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Returns the errors of [`events`](Self::events).
-    pub async fn activity(&self, account: &AccountId, limit: u32) -> Result<Vec<Activity>, TransactError> {
-        let events = self.driver.recent_events(account, limit).await?;
-        let names = self.device_names(account, &events).await?;
-        Ok(events.into_iter().map(|event| Activity::new(event, &self.event_kinds, &names)).collect())
+    /// Returns the kinds of events whose texts are known.
+    pub(crate) const fn event_kinds(&self) -> &Arc<[&'static EventKind]> {
+        &self.event_kinds
     }
 
     /// Returns the maintenance of the store.

@@ -146,7 +146,9 @@
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
 //! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
-//! | `tower` | these protocols and pages as `tower::Service` | |
+//! | `tower` | these protocols and pages as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
+//! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
+//! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -170,6 +172,8 @@ mod no_vault;
 mod operator;
 mod pace;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -190,6 +194,8 @@ pub use keywright_rocketchat as rocketchat;
 pub use keywright_selfservice as selfservice;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
+#[cfg(feature = "tower")]
+pub use keywright_tower as tower;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 

@@ -35,6 +35,14 @@ pub struct Operator {
     keywright: Keywright,
 }
 
+impl Keywright {
+    /// Returns what an operator does to one account.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator::new(self.clone())
+    }
+}
+
 impl Operator {
     pub(crate) const fn new(keywright: Keywright) -> Self {
         Self { keywright }

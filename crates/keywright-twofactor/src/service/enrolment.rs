@@ -49,7 +49,8 @@ impl TwoFactor {
         replaces: Option<DeviceId>,
     ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         let change = change.into();
-        self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
+        self.authorized(&change, SLOTS, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces))
+            .await
     }
 
     /// Checks the code that a new device displays. If it is correct, the device is active. If the

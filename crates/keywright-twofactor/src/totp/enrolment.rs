@@ -8,6 +8,7 @@ use super::code::{TotpVerifier, TypedCode};
 use super::device::{DeviceId, ImportedDevice, PendingDevice};
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
+use crate::attested::state::{AttestedFactor, AttestedFactors};
 use crate::events;
 use crate::outcome::{ClockOffset, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart};
 use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
@@ -230,23 +231,23 @@ impl TwoFactorSteps {
         Ok(EnrolOutcome::Active(id))
     }
 
-    /// Removes a device. Removing the last one also removes the recovery codes. Returns whether the
-    /// device existed.
+    /// Removes a device or an attested factor. Removing the last one also removes the recovery codes.
+    /// Returns whether the device existed.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId, client: Client) -> Result<bool, StepError> {
         let mut factors = Factors::read(draft)?;
         if !factors.remove(device) {
-            return Ok(false);
+            return self.remove_attested(draft, &factors, device, client);
         }
         emit(draft, &events::FACTOR_REMOVED, device);
         self.finish_removal(draft, factors, client)?;
         Ok(true)
     }
 
-    /// Removes all devices, any pending enrolment, and the recovery codes. The switch of mailed
-    /// codes stays as it is. Returns whether there was anything to remove.
+    /// Removes all devices and attested factors, any pending enrolment, and the recovery codes. The
+    /// switch of mailed codes stays as it is. Returns whether there was anything to remove.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
@@ -258,13 +259,38 @@ impl TwoFactorSteps {
             factors.remove(*id);
             emit(draft, &events::FACTOR_REMOVED, *id);
         }
+        let attested = std::mem::take(&mut AttestedFactors::read(draft)?.factors);
+        if !attested.is_empty() {
+            attested.iter().for_each(|factor| emit_attested_removal(draft, factor));
+            AttestedFactors::default().put(draft)?;
+            move_epochs(draft, &self.policy)?;
+        }
         if ids.is_empty() {
             if pending {
                 factors.put(draft)?;
             }
-            return Ok(recovery::step::remove(draft, &self.policy, client)? || pending);
+            return Ok(recovery::step::remove(draft, &self.policy, client)? || pending || !attested.is_empty());
         }
         self.finish_removal(draft, factors, client)?;
+        Ok(true)
+    }
+
+    /// Removes an attested factor, beside these devices.
+    fn remove_attested(
+        &self,
+        draft: &mut Draft<'_>,
+        factors: &Factors,
+        device: DeviceId,
+        client: Client,
+    ) -> Result<bool, StepError> {
+        let mut attested = AttestedFactors::read(draft)?;
+        let Some(gone) = attested.remove(device) else { return Ok(false) };
+        emit_attested_removal(draft, &gone);
+        attested.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        if attested.is_empty() && factors.devices.is_empty() {
+            recovery::step::remove(draft, &self.policy, client)?;
+        }
         Ok(true)
     }
 
@@ -278,7 +304,7 @@ impl TwoFactorSteps {
         }
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        if last {
+        if last && AttestedFactors::read(draft)?.is_empty() {
             recovery::step::remove(draft, &self.policy, client)?;
         }
         Ok(())
@@ -332,6 +358,11 @@ fn compare(
         Some(seconds) => Comparison::ClockOff(ClockOffset { seconds }),
         None => Comparison::Wrong,
     }
+}
+
+fn emit_attested_removal(draft: &mut Draft<'_>, gone: &AttestedFactor) {
+    let event = Event::new(&events::ATTESTED_REMOVED).with("device", gone.id.to_string().as_str());
+    draft.event(event.with("method", gone.method.as_str()));
 }
 
 fn emit(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {

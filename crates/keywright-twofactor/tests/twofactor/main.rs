@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
 mod ahead;
+mod attested;
 mod change;
 mod clock;
 mod damage;
