@@ -146,6 +146,7 @@
 mod error;
 pub mod events;
 mod migration;
+mod origin;
 mod outcome;
 pub mod policy;
 #[cfg(feature = "qr")]
@@ -163,6 +164,7 @@ use keywright_store::SlotKind;
 
 pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
+pub use origin::{Origin, RequiredFactors};
 pub use outcome::{
     ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Method, Proven,
     VerifyOutcome,

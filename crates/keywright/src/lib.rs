@@ -160,6 +160,7 @@ mod keywright;
 mod no_vault;
 mod operator;
 mod pace;
+mod scan;
 mod slots;
 
 pub use keywright_core as core;

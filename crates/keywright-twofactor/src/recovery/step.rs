@@ -9,6 +9,7 @@ use super::error::ImportError;
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
+use crate::origin::Origin;
 use crate::outcome::{Denial, Method, Proven, VerifyOutcome};
 use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
@@ -38,7 +39,7 @@ impl TwoFactorSteps {
         let (set, codes) = CodeSet::make(draft.entropy(), self.policy.recovery, draft.now())?;
         draft.event(&events::RECOVERY_CODES_MADE);
         match liveness {
-            Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
+            Liveness::Now => self.go_live(draft, recovery, set, client)?,
             Liveness::OnAcknowledgement { session } => {
                 let session = session_digest(SESSION_LABEL, session);
                 let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
@@ -71,7 +72,7 @@ impl TwoFactorSteps {
         if !pending.is_live(draft)? {
             return Ok(false);
         }
-        go_live(draft, &self.policy, recovery, pending.set, client)?;
+        self.go_live(draft, recovery, pending.set, client)?;
         Ok(true)
     }
 
@@ -85,7 +86,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Imports codes in the form in which Rocket.Chat stores them, lower-case hex SHA-256 each.
@@ -98,7 +99,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Removes the live set and the pending one. Returns whether there was either.
@@ -187,9 +188,10 @@ impl TwoFactorSteps {
     }
 }
 
-/// Returns the live set, if there is one.
-pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<CodeSet>, StepError> {
-    Ok(Recovery::read(draft)?.live)
+/// Returns the live set, if there is one, and through what it was made.
+pub(crate) fn live(draft: &mut Draft<'_>) -> Result<(Option<CodeSet>, Origin), StepError> {
+    let recovery = Recovery::read(draft)?;
+    Ok((recovery.live, recovery.origin))
 }
 
 /// Returns a client's attempt at the live set, or `None` if there is no live set.
@@ -215,20 +217,26 @@ pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Cl
     Ok(true)
 }
 
-/// Replaces all the recovery codes of the account with this set. The guesses counted so far were at
-/// other codes: a limit that outlived them would lock out the owner of the new ones.
-fn go_live(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    mut recovery: Recovery,
-    set: CodeSet,
-    client: Client,
-) -> Result<(), StepError> {
-    recovery.renew(draft, &changed_by(policy, client))?;
-    recovery.live = Some(set);
-    recovery.pending = None;
-    recovery.put(draft)?;
-    move_epochs(draft, policy)?;
-    draft.event(&events::RECOVERY_CODES_LIVE);
-    Ok(())
+impl TwoFactorSteps {
+    /// Replaces all the recovery codes of the account with this set. The guesses counted so far
+    /// were at other codes: a limit that outlived them would lock out the owner of the new ones.
+    fn go_live(
+        &self,
+        draft: &mut Draft<'_>,
+        mut recovery: Recovery,
+        set: CodeSet,
+        client: Client,
+    ) -> Result<(), StepError> {
+        recovery.renew(draft, &changed_by(&self.policy, client))?;
+        recovery.origin = match recovery.live {
+            Some(_) => recovery.origin.replaced_by(&self.origin),
+            None => self.origin.clone(),
+        };
+        recovery.live = Some(set);
+        recovery.pending = None;
+        recovery.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        draft.event(&events::RECOVERY_CODES_LIVE);
+        Ok(())
+    }
 }

@@ -76,7 +76,7 @@ impl FactorChange {
             return Ok(false);
         }
         let factors = Factors::read(draft)?;
-        let codes = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
+        let codes = recovery::step::live(draft)?.0.is_some_and(|live| live.remaining() > 0);
         let strong = codes || !factors.devices.is_empty();
         Ok(match self {
             Self::FirstFactor { .. } => !strong && !factors.email,

@@ -158,7 +158,7 @@ impl StepUps {
 /// counts as enrolled.
 fn admissible(draft: &mut Draft<'_>, rule: &Rule, in_hand: Option<Method>) -> Result<Vec<Method>, StepError> {
     let factors = Factors::read(draft)?;
-    let recovery = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
+    let recovery = recovery::step::live(draft)?.0.is_some_and(|live| live.remaining() > 0);
     let enrolled = |method| match method {
         Method::Totp => !factors.devices.is_empty(),
         Method::Recovery => recovery,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
+use crate::origin::{Origin, RequiredFactors};
 use crate::recovery::code::Preset;
 use crate::uri::{KeyUri, UriError};
 
@@ -61,6 +62,8 @@ pub struct DeviceInfo {
     pub added: UnixSeconds,
     /// The parameters with which the device computes its codes.
     pub parameters: Parameters,
+    /// Through what the device was enrolled.
+    pub origin: Origin,
     /// Until when all of the device's codes are refused, because the last used one belongs to a
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.
@@ -79,11 +82,36 @@ pub struct Enrolled {
     pub recovery: Option<u8>,
     /// The form of the live set's codes.
     pub(crate) recovery_form: Option<Preset>,
+    /// Through what the live set was made.
+    pub(crate) recovery_origin: Origin,
     /// Whether mailed codes are required.
     pub email: bool,
+    /// Through what mailed codes were switched on.
+    pub(crate) email_origin: Origin,
 }
 
 impl Enrolled {
+    /// Returns what a protocol requires of this.
+    pub(crate) fn required(self, required: RequiredFactors, own: &Origin) -> Self {
+        if required == RequiredFactors::All || *own == Origin::LIBRARY {
+            return self;
+        }
+        let requires = |origin: &Origin| origin == own || *origin == Origin::LIBRARY;
+        // Recovery codes stand in for devices. They are a factor of their own only where there is
+        // no device.
+        let by_code = if self.devices.is_empty() {
+            requires(&self.recovery_origin)
+        } else {
+            self.devices.iter().any(|device| requires(&device.origin))
+        };
+        let email = self.email && requires(&self.email_origin);
+        if by_code {
+            Self { email, ..self }
+        } else {
+            Self { devices: Vec::new(), recovery: None, recovery_form: None, email, ..self }
+        }
+    }
+
     /// Whether the account has a device, so that a time-based code can be requested.
     #[must_use]
     pub const fn has_totp(&self) -> bool {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use keywright::core::SecretName;
+use keywright::rocketchat::RocketChat;
 use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
@@ -12,11 +13,13 @@ use crate::accounts::file::values::is_name;
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
+use crate::hosts::rocketchat::RocketChatHost;
 use crate::operator::failure::Failed;
 use crate::operator::find::find;
 use crate::operator::progress::Progress;
-use crate::options::AccountCommand;
+use crate::options::{AccountCommand, Options};
 use crate::output;
+use crate::start::rocketchat_of;
 
 /// How many partitions are listed at once.
 const PARTITIONS: u32 = 256;
@@ -28,7 +31,7 @@ const NEWEST: u32 = 5;
 ///
 /// # Errors
 /// A [`Failure`]. Nothing was changed, unless the message states that this is unknown.
-pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
+pub(super) async fn run(options: &Options, keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     match command {
         AccountCommand::List => list(keywright, &accounts).await,
@@ -60,6 +63,17 @@ pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Resu
             keywright.end_sessions(&id).await.map_err(Failure::Act)?;
             accounts.end_logins(&id).await?;
             Ok(format!("{account}: all sessions, tokens and app passwords have ended"))
+        }
+        AccountCommand::LoginCode { account } => {
+            let id = find(keywright, account).await?;
+            let rocketchat = rocketchat_of(options, keywright, accounts)?;
+            let code = rocketchat.create_login_code(&id).await.map_err(Failure::Act)?;
+            // Printed once, as it is asked for.
+            Ok(format!("{account}: a login code, once, within a minute\n{}", code.expose()))
+        }
+        AccountCommand::Challenge { account } => {
+            let id = find(keywright, account).await?;
+            challenge(&rocketchat_of(options, keywright, accounts)?, account, &id).await
         }
         AccountCommand::Erase { account, yes } => erase(keywright, &accounts, account, *yes).await,
     }
@@ -142,6 +156,22 @@ async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<
         Seeding::Made => Ok(format!("{name}, shown this once\napp password:   {app}\nlogin password: {login}")),
         Seeding::Kept => Err(Failed::AccountExists { name: name.to_owned() }.into()),
     }
+}
+
+/// Makes a challenge of a log-in whose password the operator vouches for.
+async fn challenge(
+    rocketchat: &RocketChat<RocketChatHost>,
+    name: &str,
+    account: &AccountId,
+) -> Result<String, Failure> {
+    let made = rocketchat.create_challenge(account).await.map_err(Failed::Challenge)?;
+    Ok(match made {
+        Some(made) => {
+            let until = output::moment(made.expires);
+            format!("{name}: a challenge, until {until}\n{}", made.id.expose())
+        }
+        None => format!("{name}: a log-in requires no second factor, so there is no challenge"),
+    })
 }
 
 /// The host's own records go last, because the account is found by them.

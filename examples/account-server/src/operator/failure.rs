@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use keywright::rocketchat::DueError;
 use keywright::sqlite::{BackupError, OpenError};
 use keywright::store::Partition;
 use keywright::twofactor::TwoFactorError;
@@ -15,6 +16,8 @@ pub(crate) enum Failed {
     Sweep(#[source] HousekeepingError),
     #[error("the second factors cannot be changed")]
     Factors(#[source] TwoFactorError),
+    #[error("there is no challenge for the account")]
+    Challenge(#[source] DueError),
     #[error("there is an account `{name}` already")]
     AccountExists { name: String },
     #[error("`{name}` is not a name of 1 to 190 bytes without colon or control character")]

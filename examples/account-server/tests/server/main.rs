@@ -8,6 +8,8 @@ mod program;
 
 mod accounts;
 #[cfg(unix)]
+mod admission;
+#[cfg(unix)]
 mod clock;
 mod commands;
 mod copies;
@@ -28,6 +30,7 @@ mod ready;
 #[cfg(unix)]
 mod restart;
 mod rocketchat;
+mod rocketchat_codes;
 mod smtp;
 mod stop;
 mod tls;
