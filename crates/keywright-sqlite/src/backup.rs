@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::store::SqliteStore;
 use crate::watch::{self, create_private};
-use crate::{connect, read, schema};
+use crate::{connect, log, read, schema};
 
 /// Why a copy was not made. Nothing is left at its path.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +142,7 @@ fn copy_pages(source: &Connection, target: &Path) -> Result<(), BackupError> {
     // The copied header requires a log. Without a log, the copy is a single file that can be read
     // even on a read-only medium.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    log::forget(&copy)?;
     copy.close().map_err(|(_, error)| error.into())
 }
 

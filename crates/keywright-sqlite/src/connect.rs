@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::{Fault, FaultKind, OpenError};
-use crate::{read, schema};
+use crate::{log, read, schema};
 
 /// How many prepared statements a connection keeps, which is more than this crate has.
 const STATEMENTS: usize = 64;
@@ -37,6 +37,7 @@ pub(crate) const READ_WRITE: OpenFlags =
 /// Opens the writer's connection. Creates the file if necessary, and migrates it to the newest
 /// version.
 pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Result<Connection, OpenError> {
+    log::check(path, settings.adopt)?;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
     distrust(&connection)?;
@@ -53,6 +54,7 @@ pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Resu
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     set_up_writer(&mut connection, settings)?;
     refuse_read_only(&connection)?;
+    log::note_at_start(&connection)?;
     // What a killed process left in the log becomes visible now, so it must be durable too. A
     // checkpoint synchronises the log before anything else.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;

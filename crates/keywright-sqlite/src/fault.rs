@@ -1,6 +1,7 @@
 //! Faults of the file, grouped by what an operator should do about them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use keywright_store::{CommitError, LoadError, Shortage};
@@ -205,6 +206,19 @@ pub enum OpenError {
     NoWriteAheadLog {
         /// The journal mode to which SQLite fell back.
         mode: String,
+    },
+    /// The write-ahead log beside the file belongs to another database, or to another state of this
+    /// one, such as the one before a backup was copied here. Applying it would mix the two. Nothing
+    /// was changed. Bring the file back that the log belongs to; or, if this is the right file, move
+    /// the log away, with which the commits in it are lost.
+    #[error(
+        "the write-ahead log {} is not this database's: bring the database back that it belongs to, or move the log \
+         and the file ending in -shm away, with which the newest commits are lost if they were this database's",
+        log.display()
+    )]
+    ForeignLog {
+        /// The log's path.
+        log: PathBuf,
     },
     /// SQLite could not open, read or set up the file.
     #[error(transparent)]

@@ -104,6 +104,7 @@ mod change;
 mod connect;
 mod fault;
 mod inbox;
+mod log;
 #[cfg(test)]
 mod lossy;
 mod port;

@@ -8,7 +8,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::raw::{Raw, Strays};
 use crate::rows::{ApplyError, at_most};
 use crate::schema::PARTITIONED;
-use crate::{read, vault};
+use crate::{log, read, vault};
 
 /// A partition's chain of events.
 pub(crate) type Chain = (Partition, EventChain);
@@ -42,6 +42,7 @@ pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<
             )?
             .execute([at_most(moved.get())])?;
     }
+    log::note(connection)?;
     Ok(moved.get())
 }
 

@@ -7,6 +7,7 @@ mod crash;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod foreign_log;
 mod forms;
 #[cfg(test)]
 mod full;

@@ -5,8 +5,8 @@ use keywright_core::{LedgerPolicy, Purpose, SessionId};
 use keywright_store::Draft;
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    DeviceId, DeviceImport, Enrolled, EnrolmentOutcome, EnrolmentStart, ImportedDevice, Origin, RequiredFactors,
-    TotpSecret, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
+    DeviceId, DeviceImport, EnrolOutcome, Enrolled, EnrolmentOutcome, EnrolmentStart, ImportedDevice, Origin,
+    RequiredFactors, TotpSecret, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
 };
 use tokio::task::JoinSet;
 
@@ -125,7 +125,8 @@ async fn a_replacement_is_required_where_the_old_factor_was() {
     import(&world, &files(), "phone", SEED).await;
     let (chat, typed) = (chat(), code(OTHER, START));
     let device = ImportedDevice::new("new", TotpSecret::from_slice(OTHER).unwrap());
-    world.run(|draft| chat.enrol_in(draft, &device, &typed, UNKNOWN)).await.unwrap();
+    let enrolled = world.run(|draft| chat.enrol_in(draft, &device, &typed, UNKNOWN)).await.unwrap();
+    assert!(matches!(enrolled, EnrolOutcome::Active(_)), "{enrolled:?}");
     assert!(required(&world, &files()).await.has_totp());
     let world = World::new().await;
     world.make_recovery(Liveness::Now).await.unwrap();

@@ -58,13 +58,15 @@ impl Accounts {
     pub(crate) async fn change_settings(
         &self,
         account: &AccountId,
-        new: impl Iterator<Item = (&str, &Value)> + Clone + Send,
+        new: &[(&str, &Value)],
     ) -> Result<Settings, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             // An account that was erased since the request was checked stays so.
-            draft.root()?;
+            if draft.root()?.erased {
+                return Err(StepError::NoAccount);
+            }
             let mut settings = UserSettings::read(draft)?;
-            for (name, value) in new.clone() {
+            for (name, value) in new {
                 settings.set(name, value);
             }
             draft.put(SETTINGS, &settings)?;

@@ -122,13 +122,14 @@ impl Host for NextcloudHost {
     }
 
     async fn set_settings(&self, account: &AccountId, settings: &Settings) -> Result<Option<Settings>, HostError> {
-        let stored = self.server.accounts.change_settings(account, settings.iter()).await;
+        let settings: Vec<_> = settings.iter().collect();
+        let stored = self.server.accounts.change_settings(account, &settings).await;
         stored.map(Some).map_err(HostError::new)
     }
 
     async fn reset_settings(&self, account: &AccountId, names: &[&str]) -> Result<Option<Settings>, HostError> {
-        let forgotten = names.iter().map(|name| (*name, &Value::Null));
-        let left = self.server.accounts.change_settings(account, forgotten).await;
+        let forgotten: Vec<_> = names.iter().map(|name| (*name, &Value::Null)).collect();
+        let left = self.server.accounts.change_settings(account, &forgotten).await;
         left.map(Some).map_err(HostError::new)
     }
 

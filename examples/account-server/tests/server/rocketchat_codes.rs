@@ -40,7 +40,7 @@ fn call(server: &Server, path: &str, headers: &str, body: &Value) -> Answer {
 /// Alice's code, a number of steps from now.
 fn totp(steps: u64) -> String {
     let then = SystemClock.now().unwrap().plus(steps.saturating_mul(30)).get();
-    totp_rs::Builder::new().with_secret(b"12345678901234567890").build_noncompliant().generate(then).to_string()
+    totp_rs::Builder::new().with_secret(&b"12345678901234567890"[..]).build_noncompliant().generate(then).to_string()
 }
 
 /// Acts with a code.
@@ -66,7 +66,9 @@ fn a_code_is_accepted_once_or_once_for_each_purpose() {
 /// A device that Rocket.Chat enrolled does not lock out applications of Nextcloud Passwords.
 #[test]
 fn a_device_is_asked_for_where_it_was_enrolled_or_everywhere() {
-    for (options, tokens) in [(&[][..], false), (&["--second-factors", "own"], false), (&["--second-factors", "all"], true)] {
+    for (options, tokens) in
+        [(&[][..], false), (&["--second-factors", "own"], false), (&["--second-factors", "all"], true)]
+    {
         let (_folder, server) = start(options);
         let mut alice = Client::new(&server, "alice", "alice-app-password-0123");
         assert_eq!(alice.set_challenge("a").status, 200);

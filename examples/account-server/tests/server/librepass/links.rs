@@ -118,11 +118,11 @@ fn an_address_is_free_again_after_an_erasure() {
     let server = scene.start(&[]);
     scene.register(&server, EMAIL, PASSWORD);
     assert!(scene.log_in(&server, EMAIL, PASSWORD).is_ok());
-    let claims = || {
+    let claims = || -> i64 {
         let database = Connection::open(scene.path("db")).unwrap();
         database.query_row("SELECT count(*) FROM keywright_records WHERE slot = 'claim'", (), |row| row.get(0)).unwrap()
     };
-    assert_eq!(claims(), 1_i64);
+    assert_eq!(claims(), 1);
     assert!(scene.run(&["accounts", "erase", EMAIL, "--yes"]).starts_with("user@example.org: erased"));
     assert_eq!(claims(), 0, "nothing of the account stays behind");
     assert_eq!(refusal(scene.log_in(&server, EMAIL, PASSWORD)), "LP-Invalid-Credentials");
