@@ -8,6 +8,7 @@ mod crash;
 mod files;
 #[cfg(test)]
 mod foreign_log;
+#[cfg(test)]
 mod forms;
 #[cfg(test)]
 mod full;
