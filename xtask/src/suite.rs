@@ -41,6 +41,20 @@ pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
+pub(crate) fn run_browser(root: &Path, server: Option<&Path>) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| {
+            tools::require_node()?;
+            tools::require_chromium().map(drop)
+        })
+        .and_then(|()| report.step("browser", |counts| client::run_browser(root, server, counts)));
+    report.finish();
+    outcome
+}
+
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
 pub(crate) fn run_generated(root: &Path, requests: u32, paths: Option<&str>) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = report
@@ -55,6 +69,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
         tools::require_node()?;
+        tools::require_chromium()?;
         tools::require_faketime()?;
         tools::require_python()?;
         tools::require_openssl()?;
@@ -85,7 +100,8 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("README", |_| readme::check(root))?;
     report.step("contract", |counts| contract::check(root, counts))?;
     report.step("schema", |counts| client::run_generated(root, client::schemathesis::REQUESTS, None, counts))?;
-    report.step("real client", |counts| client::run(root, None, None, counts))
+    report.step("real client", |counts| client::run(root, None, None, counts))?;
+    report.step("browser", |counts| client::run_browser(root, None, counts))
 }
 
 /// Checks what a user builds, separately: the reference server, and `keywright` with its features

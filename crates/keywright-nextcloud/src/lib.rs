@@ -269,7 +269,7 @@ mod unlock;
 use keywright_store::SlotKind;
 
 pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
-pub use keywright_wire::{DueError, HostError, Peer, queue};
+pub use keywright_wire::{DueError, HostError, Peer, RefusedBy, queue};
 pub use path::{APP_PATH, canonical_path};
 pub use policy::{
     APP_VERSION, BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy,

@@ -11,7 +11,7 @@ use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Generation};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError, guess};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{Decoys, DueError, Network, Peer, Protocol, Reply, frame};
+use keywright_wire::{Decoys, DueError, Network, Peer, Protocol, RefusedBy, Reply, frame};
 
 use crate::answer::{Failure, limited, with_session};
 use crate::body::Input;
@@ -200,7 +200,7 @@ async fn full_answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request
         return route.wrong_method(&cx.policy, bare(cx, &caller, ApiError::METHOD).await);
     }
     if let Admittance::Full { retry_after } = cx.host.admit(&caller.account, route.endpoint) {
-        return limited(retry_after);
+        return limited(retry_after, RefusedBy::REQUESTS_OF_ACCOUNT);
     }
     let input = Input::new(request, segment, (route.max_body)(&cx.policy));
     match endpoints::run(cx, route.endpoint, &caller, &input).await {

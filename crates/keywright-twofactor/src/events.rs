@@ -70,3 +70,24 @@ pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
 /// A session was authenticated again for an action. Field: `action`.
 pub static STEP_UP_GRANTED: EventKind =
     EventKind::change("step_up_granted", Severity::Info, "a session proved itself once more");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[
+    &FACTOR_PENDING,
+    &FACTOR_ADDED,
+    &FACTOR_REPLACED,
+    &FACTOR_REMOVED,
+    &EMAIL_FACTOR_ON,
+    &EMAIL_FACTOR_OFF,
+    &TOTP_ACCEPTED,
+    &TOTP_OUT_OF_WINDOW,
+    &TOTP_CLOCK_RAN_AHEAD,
+    &RECOVERY_CODES_MADE,
+    &RECOVERY_CODES_LIVE,
+    &RECOVERY_CODES_REMOVED,
+    &RECOVERY_CODE_USED,
+    &RECOVERY_CODES_LOW,
+    &RECOVERY_CODES_EXHAUSTED,
+    &RECOVERY_CODES_STALE,
+    &STEP_UP_GRANTED,
+];

@@ -16,7 +16,7 @@
 //! # use keywright_core::{AccountId, Clock, Keyring, SystemClock, SystemEntropy};
 //! # use keywright_store::{Driver, MemoryStore};
 //! use keywright_core::{Client, Purpose, SessionId};
-//! use keywright_twofactor::{EnrolmentStart, EnrolmentOutcome, FactorChange, TwoFactor, TwoFactorPolicy, VerifyOutcome};
+//! use keywright_twofactor::{Enrolment, EnrolmentStart, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! # let builder = Driver::builder(Arc::new(MemoryStore::new()), keyring);
@@ -33,25 +33,23 @@
 //! // Made from any bytes that identify the session in every request. Only their hash is kept.
 //! let session = SessionId::new("session-1");
 //! // The first factor requires that the password was checked a moment ago. Later changes require a `StepUp`.
-//! let change = FactorChange::first_factor(account.clone(), session);
-//! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
+//! let EnrolmentStart::Begun(pending) = two_factor.begin(&account, session, "phone").await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
 //! # let code = app.generate(now - 30).to_string();
-//! let (confirmed, codes) =
-//!     two_factor.confirm_enrolment_with_codes(&account, session, &code, client).await?;
-//! assert!(matches!(confirmed, EnrolmentOutcome::Active(_)) && codes.is_some());
+//! let confirmed = two_factor.confirm(&account, session, &code, client).await?;
+//! assert!(matches!(confirmed, Enrolment::Active { recovery_codes: Some(_), .. })); // shown once, too
 //!
 //! # let code = app.generate(now).to_string();
 //! let login = Purpose::new("login");
-//! match two_factor.verify_totp(&account, &code, &login, client).await? {
+//! match two_factor.verify(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
 //!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
 //! // The same code is not accepted again.
-//! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_)));
+//! assert!(matches!(two_factor.verify(&account, &code, &login, client).await?, VerifyOutcome::Denied(_)));
 //! # Ok(())
 //! # }
 //! ```
@@ -166,8 +164,8 @@ pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
 pub use origin::{Origin, RequiredFactors};
 pub use outcome::{
-    ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Method, Proven,
-    VerifyOutcome,
+    ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, Enrolment, EnrolmentOutcome, EnrolmentStart, Method,
+    Proven, VerifyOutcome,
 };
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;
@@ -178,6 +176,8 @@ pub use step_up::{
     ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyBuilder,
     StepUpPolicyError, StepUps,
 };
+#[cfg(feature = "qr")]
+pub use totp::EnrolmentQrError;
 pub use totp::{
     Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,
     PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,

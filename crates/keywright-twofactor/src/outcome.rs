@@ -4,6 +4,7 @@
 use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
+use crate::recovery::set::RecoveryCodes;
 use crate::totp::device::DeviceId;
 
 /// The outcome of checking a second factor.
@@ -184,6 +185,36 @@ pub enum EnrolmentOutcome {
     /// is void because a credential or factor changed.
     NonePending,
     /// The text is malformed.
+    Malformed,
+    /// Other devices were added in the meantime, and the account has no room for one more.
+    TooManyDevices,
+}
+
+/// The outcome of confirming the enrolment of a device with [`confirm`](crate::TwoFactor::confirm).
+/// A wrong code is never charged, because the person who enrols has seen the secret.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Enrolment {
+    /// The device is active, the one that it replaces is removed, and the step of this code is
+    /// spent. Its next code is accepted.
+    Active {
+        /// The new device.
+        device: DeviceId,
+        /// Recovery codes, if the account had none that is unused. They are active. Show them to the
+        /// owner now: they cannot be read again.
+        recovery_codes: Option<RecoveryCodes>,
+    },
+    /// The code is wrong. The enrolment stays pending, until the
+    /// [last of a few](crate::ENROLMENT_TRIES) wrong codes.
+    Wrong,
+    /// The code is correct for another time: the device's clock is off by this much, and its codes
+    /// would be refused at every log-in. The enrolment stays pending.
+    ClockOff(ClockOffset),
+    /// No enrolment is pending. It was never begun, was begun in another session, has expired, or
+    /// is void because a credential or factor changed.
+    NonePending,
+    /// The text is not a code.
     Malformed,
     /// Other devices were added in the meantime, and the account has no room for one more.
     TooManyDevices,

@@ -4,7 +4,7 @@ use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, 
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
 use crate::error::TwoFactorError;
-use crate::outcome::{DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Proven, VerifyOutcome};
+use crate::outcome::{DeviceImport, EnrolOutcome, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
@@ -13,7 +13,9 @@ use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
-use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
+use crate::totp::device::{DeviceId, Enrolled, ImportedDevice};
+
+mod enrolment;
 
 /// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of
 /// them does.
@@ -84,65 +86,8 @@ impl TwoFactor {
     }
 }
 
-/// Changes of factors.
+/// Changes of factors, apart from the enrolment of a device.
 impl TwoFactor {
-    /// Begins the enrolment of a device in the session of the authorization. See
-    /// [`TwoFactorSteps::begin_enrolment_in`].
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
-    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
-    /// is busy. In both cases there is nothing to show.
-    pub async fn begin_enrolment(
-        &self,
-        change: impl Into<FactorChange> + Send,
-        name: &str,
-        replaces: Option<DeviceId>,
-    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
-        let change = change.into();
-        self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
-    }
-
-    /// Checks the enrolment code. See [`TwoFactorSteps::confirm_enrolment_in`].
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
-    /// account is busy.
-    pub async fn confirm_enrolment(
-        &self,
-        account: &AccountId,
-        session: SessionId,
-        code: &str,
-        client: Client,
-    ) -> Result<EnrolmentOutcome, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
-    }
-
-    /// Checks the enrolment code of a first device. If it is correct, the same commit makes a set
-    /// of recovery codes, live immediately, which replaces any that the account has. Recovery codes
-    /// are returned if, and only if, the device is active now.
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
-    /// account is busy.
-    pub async fn confirm_enrolment_with_codes(
-        &self,
-        account: &AccountId,
-        session: SessionId,
-        code: &str,
-        client: Client,
-    ) -> Result<(EnrolmentOutcome, Option<RecoveryCodes>), TwoFactorError> {
-        let step = |draft: &mut Draft<'_>| {
-            let confirmed = self.steps.confirm_enrolment_in(draft, session, code, client)?;
-            let codes = match confirmed {
-                EnrolmentOutcome::Active(_) => Some(self.steps.make_recovery_in(draft, Liveness::Now, client)?),
-                _ => None,
-            };
-            Ok((confirmed, codes))
-        };
-        self.run(account, SLOTS, step).await
-    }
-
     /// Replaces all devices with one whose secret the client supplies. See
     /// [`TwoFactorSteps::enrol_in`].
     ///
@@ -205,8 +150,8 @@ impl TwoFactor {
     }
 
     /// Makes a set of recovery codes, which is to be shown once. See
-    /// [`TwoFactorSteps::make_recovery_in`]; for the codes of a first device see
-    /// [`confirm_enrolment_with_codes`](Self::confirm_enrolment_with_codes).
+    /// [`TwoFactorSteps::make_recovery_in`]; [`confirm`](Self::confirm) makes those of a first
+    /// device.
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
@@ -297,13 +242,14 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await
     }
 
-    /// Checks a code of either kind, for a form with one field. A correct recovery code also admits
-    /// the client to time-based codes. See [`TwoFactorSteps::verify_code_in`].
+    /// Checks a code of either kind, time-based or recovery, for a form with one field. A correct
+    /// recovery code also admits the client to time-based codes. See
+    /// [`TwoFactorSteps::verify_code_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
     /// account is busy; then nothing is granted.
-    pub async fn verify_code(
+    pub async fn verify(
         &self,
         account: &AccountId,
         code: &str,
@@ -440,7 +386,7 @@ impl TwoFactor {
 
 impl TwoFactor {
     /// Runs a change of factors, if its authorization is valid in the same draft.
-    async fn authorized<T: Release + Send>(
+    pub(crate) async fn authorized<T: Release + Send>(
         &self,
         change: &FactorChange,
         mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
@@ -461,7 +407,7 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await?.map_err(TwoFactorError::Import)
     }
 
-    async fn run<T: Release + Send>(
+    pub(crate) async fn run<T: Release + Send>(
         &self,
         account: &AccountId,
         slots: &[SlotName],

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keywright_core::{
-    Clock, Entropy, KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, StoreId, SystemClock,
-    SystemEntropy,
+    Clock, Entropy, EventKind, KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, StoreId,
+    SystemClock, SystemEntropy,
 };
 use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
 
 use crate::error::StartError;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
-use crate::keywright::Keywright;
+use crate::keywright::{Keywright, Opened};
+use crate::kinds::event_kinds;
 use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a
@@ -50,6 +51,9 @@ pub struct Builder {
     commit_limit: Option<(Arc<dyn Timer>, Duration)>,
     load_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
+    event_kinds: Vec<&'static EventKind>,
+    #[cfg(feature = "twofactor")]
+    two_factor_policy: keywright_twofactor::TwoFactorPolicy,
 }
 
 impl Keywright {
@@ -76,6 +80,9 @@ impl Builder {
             commit_limit: None,
             load_limit: None,
             slots: slot_kinds(),
+            event_kinds: event_kinds(),
+            #[cfg(feature = "twofactor")]
+            two_factor_policy: keywright_twofactor::TwoFactorPolicy::default(),
         }
     }
 
@@ -186,6 +193,22 @@ impl Builder {
         self
     }
 
+    /// Adds kinds of events that the application itself declares, so that
+    /// [`Keywright::activity`] has their sentences. Those of Keywright's own crates need not be
+    /// added.
+    pub fn event_kinds(mut self, kinds: &[&'static EventKind]) -> Self {
+        self.event_kinds.extend_from_slice(kinds);
+        self
+    }
+
+    /// Sets the policy of [`Keywright::two_factor`]. The default is
+    /// [`TwoFactorPolicy::default`](keywright_twofactor::TwoFactorPolicy).
+    #[cfg(feature = "twofactor")]
+    pub fn two_factor_policy(mut self, policy: keywright_twofactor::TwoFactorPolicy) -> Self {
+        self.two_factor_policy = policy;
+        self
+    }
+
     /// Opens the keyring, checks that it is the one with which this store was written, and records
     /// its newest key. This reads one small file without yielding to other tasks, so it is meant
     /// for a server's start.
@@ -231,6 +254,8 @@ impl Builder {
             builder = builder.load_limit(timer, limit);
         }
         let driver = builder.build()?;
+        #[cfg(feature = "twofactor")]
+        let two_factor = keywright_twofactor::TwoFactor::new(driver.clone(), self.two_factor_policy)?;
         let store_id = key_note::note(&driver, empty).await?;
         if let Some(path) = file.filter(|_| named.is_none()) {
             name_store(&path, store_id, &**driver.entropy())?;
@@ -240,7 +265,15 @@ impl Builder {
             // The horizon is in clear in the store, so it is trusted only up to the present.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store, store_id, horizon))
+        Ok(Keywright::new(Opened {
+            driver,
+            store: self.store,
+            store_id,
+            horizon,
+            #[cfg(feature = "twofactor")]
+            two_factor,
+            event_kinds: self.event_kinds.into(),
+        }))
     }
 }
 

@@ -4,11 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecurityEvent, StoreId, UnixSeconds};
+use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
 use keywright_store::names::Names;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
+use crate::activity::Activity;
 use crate::housekeeping::Housekeeping;
+use crate::operator::Operator;
 use crate::pace::Pace;
 use keywright_store::Store;
 
@@ -19,12 +21,34 @@ pub struct Keywright {
     store: Arc<dyn Store>,
     store_id: StoreId,
     pace: Arc<Mutex<Pace>>,
+    #[cfg(feature = "twofactor")]
+    two_factor: keywright_twofactor::TwoFactor,
+    event_kinds: Arc<[&'static EventKind]>,
+}
+
+/// What [`Builder::open`](crate::Builder::open) has opened.
+pub(crate) struct Opened {
+    pub(crate) driver: Driver,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store_id: StoreId,
+    /// The store's present horizon.
+    pub(crate) horizon: Option<UnixSeconds>,
+    #[cfg(feature = "twofactor")]
+    pub(crate) two_factor: keywright_twofactor::TwoFactor,
+    pub(crate) event_kinds: Arc<[&'static EventKind]>,
 }
 
 impl Keywright {
-    /// `horizon` is the store's present horizon.
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, store_id: StoreId, horizon: Option<UnixSeconds>) -> Self {
-        Self { driver, store, store_id, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
+    pub(crate) fn new(opened: Opened) -> Self {
+        Self {
+            driver: opened.driver,
+            store: opened.store,
+            store_id: opened.store_id,
+            pace: Arc::new(Mutex::new(Pace::new(Instant::now(), opened.horizon))),
+            #[cfg(feature = "twofactor")]
+            two_factor: opened.two_factor,
+            event_kinds: opened.event_kinds,
+        }
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of
@@ -92,19 +116,17 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns the two-factor service (time-based codes, recovery codes and step-up), with the
-    /// default policy.
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
-    /// ledger policy allows too many guesses at codes of six digits. With the default policy this
-    /// does not happen.
+    /// Returns the two-factor service: time-based codes, recovery codes, step-up and remembered
+    /// devices. Its policy is the one that was given to
+    /// [`Builder::two_factor_policy`](crate::Builder::two_factor_policy), or the default.
     #[cfg(feature = "twofactor")]
-    pub fn two_factor(&self) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
-        self.two_factor_with(keywright_twofactor::TwoFactorPolicy::default())
+    #[must_use]
+    pub fn two_factor(&self) -> keywright_twofactor::TwoFactor {
+        self.two_factor.clone()
     }
 
-    /// Returns the two-factor service with the server's own policy.
+    /// Returns a two-factor service with another policy than that of
+    /// [`two_factor`](Self::two_factor).
     ///
     /// # Errors
     /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
@@ -159,6 +181,21 @@ impl Keywright {
         keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
     }
 
+    /// Returns the pages and the JSON API on which the owner of an account manages its security, with
+    /// the host's methods behind them.
+    ///
+    /// # Errors
+    /// Returns [`SelfServicePolicyError`](keywright_selfservice::SelfServicePolicyError) if the
+    /// policy's codes are too easy to guess.
+    #[cfg(feature = "selfservice")]
+    pub fn selfservice<H: keywright_selfservice::Host>(
+        &self,
+        host: Arc<H>,
+        policy: keywright_selfservice::SelfServicePolicy,
+    ) -> Result<keywright_selfservice::SelfService<H>, keywright_selfservice::SelfServicePolicyError> {
+        keywright_selfservice::SelfService::new(self.driver.clone(), host, policy)
+    }
+
     /// Returns a page of an account's security log of one chain, newest first and verified. It
     /// begins at the newest event, or where an earlier page ended.
     ///
@@ -182,6 +219,38 @@ impl Keywright {
     /// Returns the errors of [`events`](Self::events).
     pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
         self.driver.recent_events(account, limit).await
+    }
+
+    /// Returns what an operator does to one account.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator::new(self.clone())
+    }
+
+    /// Returns the newest events of an account, changes and denials, newest first and verified, at
+    /// most `limit`, in words that can be shown to the owner.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+    /// # let account = AccountId::new("user-1")?;
+    /// # keywright.ensure_account(&account).await?;
+    /// for activity in keywright.activity(&account, 20).await? {
+    ///     println!("{}: {}", activity.at(), activity.text()); // 1766000000: the account was created
+    /// }
+    /// # assert_eq!(keywright.activity(&account, 20).await?[0].text(), "the account was created");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of [`events`](Self::events).
+    pub async fn activity(&self, account: &AccountId, limit: u32) -> Result<Vec<Activity>, TransactError> {
+        let events = self.driver.recent_events(account, limit).await?;
+        let names = self.device_names(account, &events).await?;
+        Ok(events.into_iter().map(|event| Activity::new(event, &self.event_kinds, &names)).collect())
     }
 
     /// Returns the maintenance of the store.

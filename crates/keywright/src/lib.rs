@@ -114,14 +114,16 @@
 //! ```
 //!
 //! # Map
-//! - [`Keywright`] and [`Builder`] open a store, create the services, read security events, and
-//!   unlock accounts that wrong guesses have locked.
+//! - [`Keywright`] and [`Builder`] open a store, create the services, and read what happened to an
+//!   account ([`Activity`]). [`Operator`] unlocks accounts that wrong guesses have locked, and helps
+//!   owners who have lost their second factors.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
 //!   codes.
 //! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
+//! - `selfservice` has the pages on which the owner of an account manages its security.
 //! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
 //!   to implement for a backend of your own.
 //! - [`mod@core`] contains time, randomness, secrets, the keyring, and the guess ledger, which
@@ -141,7 +143,8 @@
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
-//! | `tower` | these protocols as `tower::Service` | |
+//! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
+//! | `tower` | these protocols and pages as `tower::Service` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -151,12 +154,14 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod activity;
 mod builder;
 mod check;
 mod error;
 mod housekeeping;
 mod key_note;
 mod keywright;
+mod kinds;
 mod no_vault;
 mod operator;
 mod pace;
@@ -178,11 +183,14 @@ pub use keywright_nextcloud as nextcloud;
 pub use keywright_rekey as rekey;
 #[cfg(feature = "rocketchat")]
 pub use keywright_rocketchat as rocketchat;
+#[cfg(feature = "selfservice")]
+pub use keywright_selfservice as selfservice;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
+pub use activity::Activity;
 pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
@@ -200,6 +208,6 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use operator::SESSIONS_ENDED_BY_OPERATOR;
+pub use operator::{Operator, SESSIONS_ENDED_BY_OPERATOR};
 pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

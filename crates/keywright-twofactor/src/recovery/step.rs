@@ -50,6 +50,11 @@ impl TwoFactorSteps {
         Ok(draft.tentative(codes))
     }
 
+    /// Whether the account has a recovery code that is not used yet.
+    pub(crate) fn has_recovery_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        Ok(live(draft)?.is_some_and(|live| live.remaining() > 0))
+    }
+
     /// Records that the owner has kept the codes: the pending set becomes live, and the previous
     /// one is void. Returns false, and the previous set stays live, if no set that this session was
     /// shown is pending, or if the pending set is void or older than the policy's

@@ -195,6 +195,23 @@ impl PendingDevice {
         self.secret.to_base32()
     }
 
+    /// Returns the secret in base32, in groups of four symbols, for owners who type it into an app
+    /// that cannot scan a QR code.
+    #[must_use]
+    pub fn key_text(&self) -> SecretString {
+        let base32 = self.secret.to_base32();
+        let symbols = base32.expose();
+        // Long enough from the start, so that no part is left in a buffer that was outgrown.
+        let mut text = String::with_capacity(symbols.len().saturating_mul(2));
+        for (at, symbol) in symbols.chars().enumerate() {
+            if at != 0 && at.is_multiple_of(4) {
+                text.push(' ');
+            }
+            text.push(symbol);
+        }
+        SecretString::new(text)
+    }
+
     /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
@@ -216,9 +233,41 @@ impl PendingDevice {
         KeyUri::new(Some(issuer), account, self.secret.duplicate(), self.parameters).map(|uri| uri.to_text())
     }
 
+    /// Returns the otpauth URI as a QR code in SVG, to be shown once. It must not be cached or
+    /// logged. The labels are those of [`uri`](Self::uri).
+    ///
+    /// # Errors
+    /// Returns [`EnrolmentQrError`] if a label is empty, or the URI is too long for a QR code.
+    #[cfg(feature = "qr")]
+    pub fn qr_svg(&self, issuer: &str, account: &str) -> Result<SecretString, EnrolmentQrError> {
+        Ok(crate::qr::svg(self.uri(issuer, account)?.expose())?)
+    }
+
+    /// Returns the otpauth URI as a QR code in PNG, like [`qr_svg`](Self::qr_svg).
+    ///
+    /// # Errors
+    /// Returns [`EnrolmentQrError`] if a label is empty, or the URI is too long for a QR code.
+    #[cfg(feature = "qr")]
+    pub fn qr_png(&self, issuer: &str, account: &str) -> Result<keywright_core::SecretVec, EnrolmentQrError> {
+        Ok(crate::qr::png(self.uri(issuer, account)?.expose())?)
+    }
+
     /// Returns the first time at which the enrolment can no longer be confirmed.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
     }
+}
+
+/// The reason why an enrolment has no QR code.
+#[cfg(feature = "qr")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrolmentQrError {
+    /// A label cannot be part of an otpauth URI.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// The URI is too long.
+    #[error(transparent)]
+    Qr(#[from] crate::qr::QrError),
 }

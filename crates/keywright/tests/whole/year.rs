@@ -137,7 +137,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     }
     let session = format!("session of day {day}");
     let change = server.step_up(DORA, &CHANGE_FACTORS, session.as_bytes()).await;
-    let begun = server.two_factor.begin_enrolment(change, "tablet", None).await.unwrap();
+    let begun = server.two_factor.begin_with(change, "tablet", None).await.unwrap();
     assert!(matches!(begun, EnrolmentStart::Begun(_)), "day {day}: {begun:?}");
     // A code opens one thing; the next comes with the next time step.
     server.clock.advance(60);

@@ -89,6 +89,14 @@ impl Accounts {
         Ok(self.passwords.check(requester, password, stored).await?)
     }
 
+    /// Whether a guess at a login password may be checked now.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if it may not.
+    pub(crate) fn admit_guess(&self, requester: &Requester) -> Result<(), AccountsError> {
+        Ok(self.passwords.admit(requester)?)
+    }
+
     /// Returns the account of an app password and the password's id, which is its index value in
     /// hex digits.
     ///

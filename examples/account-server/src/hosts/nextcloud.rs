@@ -53,6 +53,10 @@ impl Host for NextcloudHost {
         self.server.accounts.check_password(account, password, requester).await.map_err(AccountsError::into_host_error)
     }
 
+    fn admit_guess(&self, requester: &Requester) -> Result<(), HostError> {
+        self.server.accounts.admit_guess(requester).map_err(AccountsError::into_host_error)
+    }
+
     /// The notice becomes due before the app password has ended, so that no crash in between loses
     /// it.
     async fn end_app_token(&self, account: &AccountId, token: &AppTokenId) -> Result<(), HostError> {

@@ -9,7 +9,7 @@ use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
 use crate::accounts::directory::Accounts;
-use crate::accounts::file::values::is_name;
+use crate::accounts::file::values::{is_email, is_name};
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
@@ -42,7 +42,7 @@ pub(super) async fn run(options: &Options, keywright: &Keywright, command: &Acco
         }
         AccountCommand::Unlock { account } => {
             let id = find(keywright, account).await?;
-            let lifted = keywright.unlock(&id).await.map_err(Failure::Act)?;
+            let lifted = keywright.operator().unlock(&id).await.map_err(Failure::Act)?;
             let names: Vec<&str> = lifted.iter().map(SecretName::as_str).collect();
             Ok(if names.is_empty() {
                 format!("{account}: no wait or limit was in force")
@@ -52,15 +52,14 @@ pub(super) async fn run(options: &Options, keywright: &Keywright, command: &Acco
         }
         AccountCommand::ResetTwoFactor { account } => {
             let id = find(keywright, account).await?;
-            let factors = keywright.two_factor().map_err(|error| Failure::Accounts(error.into()))?;
-            Ok(match factors.disable(&id).await.map_err(Failed::Factors)? {
+            Ok(match keywright.operator().reset_two_factor(&id).await.map_err(Failed::Factors)? {
                 true => format!("{account}: all second factors are removed"),
                 false => format!("{account}: there was no second factor"),
             })
         }
         AccountCommand::EndSessions { account } => {
             let id = find(keywright, account).await?;
-            keywright.end_sessions(&id).await.map_err(Failure::Act)?;
+            keywright.operator().end_sessions(&id).await.map_err(Failure::Act)?;
             accounts.end_logins(&id).await?;
             Ok(format!("{account}: all sessions, tokens and app passwords have ended"))
         }
@@ -118,8 +117,7 @@ async fn show(keywright: &Keywright, accounts: &Accounts, account: &AccountId) -
     if let Some(email) = accounts.profile(account).await?.and_then(|profile| profile.email) {
         let _written = write!(text, "\ne-mail address: {email}");
     }
-    let factors = keywright.two_factor().map_err(|error| Failure::Accounts(error.into()))?;
-    let enrolled = factors.enrolled(account).await.map_err(Failed::Factors)?;
+    let enrolled = keywright.two_factor().enrolled(account).await.map_err(Failed::Factors)?;
     let recovery = enrolled.recovery.map_or_else(|| "none".to_owned(), |left| format!("{left} left"));
     let mailed = if enrolled.email { "on" } else { "off" };
     let _written = write!(
@@ -138,6 +136,10 @@ async fn show(keywright: &Keywright, accounts: &Accounts, account: &AccountId) -
 async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<String, Failure> {
     if !is_name(name) {
         return Err(Failed::Name { name: name.to_owned() }.into());
+    }
+    // A script may pass on what a stranger typed, and mail is written to this address.
+    if !email.is_none_or(is_email) {
+        return Err(Failed::Email.into());
     }
     if accounts.find(name).await?.is_some() {
         return Err(Failed::AccountExists { name: name.to_owned() }.into());
@@ -181,7 +183,7 @@ async fn erase(keywright: &Keywright, accounts: &Accounts, name: &str, yes: bool
         return Err(Failed::NotConfirmed.into());
     }
     accounts.end_logins(&id).await?;
-    let erased = keywright.erase_account(&id).await.map_err(Failure::Act)?;
+    let erased = keywright.operator().erase_account(&id).await.map_err(Failure::Act)?;
     accounts.forget(&id).await?;
     Ok(match erased {
         Erasure::Erased => format!("{name}: erased; its log is kept until it is old enough"),

@@ -22,6 +22,8 @@ pub(crate) enum Failed {
     AccountExists { name: String },
     #[error("`{name}` is not a name of 1 to 190 bytes without colon or control character")]
     Name { name: String },
+    #[error("the value of --email is not an e-mail address")]
+    Email,
     #[error("nothing is erased without --yes")]
     NotConfirmed,
     #[error(

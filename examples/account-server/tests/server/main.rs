@@ -31,6 +31,7 @@ mod ready;
 mod restart;
 mod rocketchat;
 mod rocketchat_codes;
+mod signin;
 mod smtp;
 mod stop;
 mod tls;
