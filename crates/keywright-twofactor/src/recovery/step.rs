@@ -52,7 +52,7 @@ impl TwoFactorSteps {
 
     /// Whether the account has a recovery code that is not used yet.
     pub(crate) fn has_recovery_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-        Ok(live(draft)?.is_some_and(|live| live.remaining() > 0))
+        Ok(live(draft)?.0.is_some_and(|live| live.remaining() > 0))
     }
 
     /// Records that the owner has kept the codes: the pending set becomes live, and the previous
