@@ -56,7 +56,7 @@ pub(crate) async fn begin<H: Host>(
         Ok(change) => change,
         Err(refused) => return Ok(Begun::Refused(refused)),
     };
-    Ok(match cx.two_factor.begin_enrolment(change, name, replaces).await? {
+    Ok(match cx.two_factor.begin_with(change, name, replaces).await? {
         EnrolmentStart::Begun(pending) => Begun::Pending(pending),
         EnrolmentStart::TooManyDevices => Begun::TooMany,
         EnrolmentStart::UnknownDevice => Begun::Unknown,

@@ -164,7 +164,7 @@ impl SignIn {
         // The session gets a token of its own, which no page had before the code was right.
         let fresh = self.sessions.token().map_err(HostError::new)?;
         let client = password::client(driver, account, network(head), &fresh);
-        let verdict = self.two_factor.verify_code(account, typed, &Purpose::new(LOGIN), client).await;
+        let verdict = self.two_factor.verify(account, typed, &Purpose::new(LOGIN), client).await;
         Ok(match verdict.map_err(two_factor_error)? {
             VerifyOutcome::Granted(_) if self.sessions.waited(&token) => {
                 let step = |draft: &mut Draft<'_>| {
