@@ -54,7 +54,8 @@ impl Killed {
 
     /// The store is not opened, and no file is changed.
     fn is_refused(&self) {
-        let before = (fs::read(self.path()).ok(), fs::read(self.log()).unwrap());
+        // An absent file is created empty, with the owner's permissions, before anything is looked at.
+        let before = (fs::read(self.path()).unwrap_or_default(), fs::read(self.log()).unwrap());
         match SqliteStore::open(self.path()) {
             Err(error @ OpenError::ForeignLog { .. }) => {
                 let said = error.to_string();
@@ -62,7 +63,7 @@ impl Killed {
             }
             other => panic!("{other:?}"),
         }
-        assert!((fs::read(self.path()).ok(), fs::read(self.log()).unwrap()) == before);
+        assert!((fs::read(self.path()).unwrap(), fs::read(self.log()).unwrap()) == before);
     }
 
     fn accounts(&self) -> usize {
