@@ -30,7 +30,7 @@ pub(super) const ISSUED_TOKENS: Slot<IssuedTokens> = Slot::lasting("server-rocke
 pub(super) const ROCKETCHAT_KEYS: Slot<RocketChatKeys> = Slot::lasting("server-rocketchat-keys");
 
 /// What a user of Nextcloud Passwords has set, in the account's own partition.
-pub(super) const SETTINGS: Slot<UserSettings> = Slot::lasting("server-passwords-settings");
+pub(super) const SETTINGS: Slot<UserSettings> = Slot::lasting("server-user-settings");
 
 /// The kinds of slots that this server declares.
 pub(crate) const SLOT_KINDS: &[SlotKind] = &[
