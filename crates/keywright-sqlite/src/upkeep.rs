@@ -420,7 +420,8 @@ mod tests {
 
     fn plan(connection: &Connection, sql: &str) -> String {
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let lines = explain.query_map([1], |row| row.get::<_, String>(3)).unwrap();
+        let parameters = vec![1; explain.parameter_count()];
+        let lines = explain.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3)).unwrap();
         lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
     }
 
