@@ -171,6 +171,7 @@ mod kinds;
 mod no_vault;
 mod operator;
 mod pace;
+mod scan;
 mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;

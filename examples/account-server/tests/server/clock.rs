@@ -19,12 +19,22 @@ const DAY: i64 = 24 * HOUR;
 const TEN_YEARS: i64 = 3_652 * DAY;
 
 /// A program that runs the server with a shifted clock.
-struct Shifted {
+pub(crate) struct Shifted {
     place: TempDir,
 }
 
 impl Shifted {
     fn new() -> Self {
+        Self::by("FAKETIME=\"$(cat 'SHIFT')\"")
+    }
+
+    /// A program whose clock follows [`set`](Self::set) while it runs.
+    pub(crate) fn live() -> Self {
+        Self::by("unset FAKETIME; FAKETIME_TIMESTAMP_FILE='SHIFT' FAKETIME_NO_CACHE=1")
+    }
+
+    /// `setting` sets the variables that name the shift; `SHIFT` stands for the file.
+    fn by(setting: &str) -> Self {
         // `faketime` runs a program as its child, which would not get our signals. What it sets up
         // is set up here instead.
         let library = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo \"$LD_PRELOAD\""]).output();
@@ -33,9 +43,8 @@ impl Shifted {
         let place = tempfile::tempdir().unwrap();
         let (script, program) = (place.path().join("server"), env!("CARGO_BIN_EXE_account-server"));
         let text = format!(
-            "#!/bin/sh\nFAKETIME=\"$(cat '{}')\"\nLD_PRELOAD='{}'\nFAKETIME_DONT_FAKE_MONOTONIC=1\n\
-             export FAKETIME LD_PRELOAD FAKETIME_DONT_FAKE_MONOTONIC\nexec '{program}' \"$@\"\n",
-            place.path().join("shift").display(),
+            "#!/bin/sh\nset -a\n{}\nLD_PRELOAD='{}'\nFAKETIME_DONT_FAKE_MONOTONIC=1\nexec '{program}' \"$@\"\n",
+            setting.replace("SHIFT", &place.path().join("shift").display().to_string()),
             library.trim(),
         );
         std::fs::write(&script, text).unwrap();
@@ -45,12 +54,12 @@ impl Shifted {
         shifted
     }
 
-    fn program(&self) -> std::path::PathBuf {
+    pub(crate) fn program(&self) -> std::path::PathBuf {
         self.place.path().join("server")
     }
 
     /// By how many seconds the next program's clock is ahead.
-    fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         std::fs::write(self.place.path().join("shift"), format!("{seconds:+}s")).unwrap();
     }
 }
