@@ -4,11 +4,11 @@
 use std::sync::mpsc::Receiver;
 
 use keywright::librepass::{PublicKey, UserKeys};
+use keywright_testing::shifted::Shifted;
 use librepass_client::ArgonParameters;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, BASE, raw, text};
-use crate::clock::Shifted;
 use crate::program::{Folder, Server};
 use crate::smtp::{PATIENCE, mail_server};
 
@@ -40,7 +40,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let shifted = Shifted::live();
+        let shifted = Shifted::live(env!("CARGO_BIN_EXE_account-server"));
         let folder = Folder::new(shifted.program());
         folder.write("accounts.toml", ACCOUNTS);
         let (address, messages) = mail_server();
