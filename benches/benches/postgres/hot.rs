@@ -31,8 +31,8 @@ impl Record for Count {
 
 const COUNT: Slot<Count> = Slot::lasting("bench-count");
 
-fn hot() -> Result<Partition, Failure> {
-    Ok(Partition::account(&AccountId::new("hot")?))
+fn hot() -> Result<AccountId, Failure> {
+    Ok(AccountId::new("hot")?)
 }
 
 async fn open(url: &str, keyring: &Path) -> Result<Driver, Failure> {
@@ -61,8 +61,11 @@ async fn count_up(driver: &Driver, partition: &Partition) -> Result<Option<u64>,
 pub(crate) fn contend(url: &str, keyring: &str) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let driver = runtime.block_on(open(url, Path::new(keyring)))?;
-    let partition = hot()?;
-    runtime.block_on(count_up(&driver, &partition))?;
+    let account = hot()?;
+    let partition = Partition::account(&account);
+    runtime.block_on(driver.ensure_account(&account))?;
+    // The processes start one after the other, so nobody is faster.
+    runtime.block_on(count_up(&driver, &partition))?.ok_or("the account is busy")?;
     println!("ready");
     for line in std::io::stdin().lines() {
         let line = line?;
@@ -184,7 +187,7 @@ impl Contenders {
     /// Ends the processes, and compares what they were told with what the account has.
     pub(crate) fn end(mut self, runtime: &tokio::runtime::Runtime) -> Result<u64, Failure> {
         self.processes.clear();
-        let partition = hot()?;
+        let partition = Partition::account(&hot()?);
         let found = runtime.block_on(async {
             let driver = open(&self.url, &self.keyring).await?;
             let read = |draft: &mut Draft<'_>| Ok(draft.read(COUNT)?.map(|Count(count)| count));

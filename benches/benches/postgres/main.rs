@@ -112,7 +112,7 @@ fn report() -> Result<(), Failure> {
         together / alone
     );
 
-    let mut swaps = |site: &mut Site, place: &str, turns| {
+    let swaps = |site: &mut Site, place: &str, turns| {
         let [swap, rows, saved] = medians(turns, || {
             let taken = [site.swap()?, row_by_row(site, false)?, row_by_row(site, true)?];
             Ok(taken.map(|taken| taken.as_secs_f64() * 1e3))
