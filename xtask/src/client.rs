@@ -3,6 +3,7 @@
 //! The drivers are in `examples/account-server/tests/clients`, a folder for each client. Between the phases of a driver
 //! the server is stopped and started again on the same files.
 
+mod browser;
 mod drivers;
 mod nextcloud;
 mod nextcloud_python;
@@ -66,6 +67,16 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
 pub(crate) fn run_generated(root: &Path, requests: u32, paths: Option<&str>, counts: &mut Counts) -> Result<(), Error> {
     let (program, runs) = prepare(root, None)?;
     schemathesis::run(root, &runs, &program, (requests, paths), counts)
+}
+
+/// Uses the pages for owners in a browser.
+///
+/// # Errors
+/// An error if something cannot be built, installed or started, or if a step fails.
+pub(crate) fn run_browser(root: &Path, server: Option<&Path>, counts: &mut Counts) -> Result<(), Error> {
+    let (program, runs) = prepare(root, server)?;
+    let target = runs.parent().unwrap_or(&runs);
+    browser::run(root, target, &program, &tools::require_chromium()?, counts)
 }
 
 /// Returns the server's program, which is built unless it is given, and the folder for the runs.

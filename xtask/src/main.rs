@@ -53,6 +53,12 @@ enum Task {
         #[arg(long, value_name = "CLIENT", value_enum)]
         only: Option<Client>,
     },
+    /// Only the pages for owners, in a browser. Leaves screenshots in `target/screenshots`.
+    Browser {
+        /// Use this server program instead of building account-server.
+        #[arg(long, value_name = "PATH")]
+        server: Option<PathBuf>,
+    },
     /// Only the contract check: what the protocols serve against what the newest published packages
     /// call. A rename fails with the old and the new name.
     Contract,
@@ -103,6 +109,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => suite::run(&root),
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
+        Task::Browser { server } => suite::run_browser(&root, server.as_deref()),
         Task::Contract => suite::check_contract(&root),
         Task::Schema { requests, paths } => suite::run_generated(&root, requests, paths.as_deref()),
         Task::Proof { histories } => suite::prove(&root, histories),

@@ -41,6 +41,20 @@ pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
+pub(crate) fn run_browser(root: &Path, server: Option<&Path>) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| {
+            tools::require_node()?;
+            tools::require_chromium().map(drop)
+        })
+        .and_then(|()| report.step("browser", |counts| client::run_browser(root, server, counts)));
+    report.finish();
+    outcome
+}
+
+/// # Errors
+/// [`Error::Step`] with the first step that failed.
 pub(crate) fn run_generated(root: &Path, requests: u32, paths: Option<&str>) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = report
@@ -55,6 +69,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
         tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
         tools::require_node()?;
+        tools::require_chromium()?;
         tools::require_faketime()?;
         tools::require_python()?;
         tools::require_openssl()?;
@@ -77,6 +92,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("doctests", |counts| {
         process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
     })?;
+    report.step("passkeys", |counts| passkeys(root, counts))?;
     report.step("model", |_| cargo(root, &["run", "--quiet", "--release", "--package", "keywright-model"]))?;
     report.step("dependencies", |_| supply::check(root))?;
     report.step("fuzz build", |_| fuzz_build(root))?;
@@ -85,7 +101,8 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("README", |_| readme::check(root))?;
     report.step("contract", |counts| contract::check(root, counts))?;
     report.step("schema", |counts| client::run_generated(root, client::schemathesis::REQUESTS, None, counts))?;
-    report.step("real client", |counts| client::run(root, None, None, counts))
+    report.step("real client", |counts| client::run(root, None, None, counts))?;
+    report.step("browser", |counts| client::run_browser(root, None, counts))
 }
 
 /// Checks what a user builds, separately: the reference server, and `keywright` with its features
@@ -112,6 +129,13 @@ fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
         command.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
     process::stream(&mut command, counts)
+}
+
+/// Runs the tests of the passkey example, which is a workspace of its own.
+fn passkeys(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let mut command = tools::cargo(root);
+    command.args(["test", "--manifest-path", "examples/passkey/Cargo.toml"]);
+    process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("passkey")), counts)
 }
 
 /// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain, and is run by

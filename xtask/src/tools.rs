@@ -185,6 +185,27 @@ fn missing_for_postgres() -> Option<String> {
 }
 
 /// Installs packages where that is easy: on Debian as root, as on a fresh CI machine.
+/// Requires Chromium, in the same way, for the pages for owners. Returns its program.
+///
+/// # Errors
+/// [`Error::MissingTool`] with what to install.
+pub(crate) fn require_chromium() -> Result<PathBuf, Error> {
+    let find = || ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(program_path);
+    let missing = "Chromium is missing";
+    if find().is_none() {
+        install_on_debian(missing, &["chromium", "fonts-noto-core"]);
+    }
+    let advice = "The pages for owners are tested in it: install it (Debian: `apt-get install chromium`) and put it on \
+                  the PATH";
+    find().ok_or_else(|| Error::MissingTool(format!("{missing}. {advice}")))
+}
+
+/// Returns where a program is on the path.
+fn program_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 fn install_on_debian(missing: &str, packages: &[&str]) {
     if !Path::new("/etc/debian_version").exists() || !is_root() {
         return;

@@ -67,7 +67,10 @@ fn main() -> Result<(), Failure> {
     let took = runtime.block_on(run(&cluster.url("postgres"), commits))?;
     // The statistics of a session are complete once it has ended.
     drop(runtime);
-    println!("{commits} commits by {CLIENTS} clients in {took:.0} s: {:.0}/s", f64::from(u32::try_from(commits)?) / took);
+    println!(
+        "{commits} commits by {CLIENTS} clients in {took:.0} s: {:.0}/s",
+        f64::from(u32::try_from(commits)?) / took
+    );
     for table in ["roots", "records"] {
         let counts = cluster.sql(
             "postgres",

@@ -12,3 +12,6 @@ pub static CHALLENGE_REPLACED: EventKind = EventKind::change(
     Severity::Notice,
     "the password challenge was replaced, and all sessions ended",
 );
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[&CHALLENGE_SET, &CHALLENGE_REPLACED];

@@ -53,3 +53,7 @@ impl Reason {
         }
     }
 }
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] =
+    &[&CONFIRMATION_ASKED, &CONFIRMATION_GRANTED, &CONFIRMATION_DENIED, &CONFIRMATION_CANCELLED];

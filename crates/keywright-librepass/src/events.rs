@@ -25,3 +25,14 @@ pub static TOKEN_ISSUED: EventKind = EventKind::change("token_issued", Severity:
 /// A login token proved its second factor.
 pub static TOKEN_CONFIRMED: EventKind =
     EventKind::change("token_confirmed", Severity::Info, "a login token proved its second factor");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[
+    &ADDRESS_VERIFIED,
+    &REGISTRATION_SUPERSEDED,
+    &ADDRESS_CHANGE_ASKED,
+    &ADDRESS_CHANGED,
+    &CREDENTIAL_CHANGED,
+    &TOKEN_ISSUED,
+    &TOKEN_CONFIRMED,
+];

@@ -313,7 +313,7 @@ pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
-pub use keywright_wire::{DueError, HostError, Peer};
+pub use keywright_wire::{DueError, HostError, Peer, RefusedBy};
 pub use policy::{
     BASE_PATH, CONFIRM_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder,
     LibrePassPolicyError, MAILS_PER_DAY, MAX_BODY, MAX_COLLECTION_NAME, MAX_COLLECTIONS, MAX_HINT, MAX_VAULT_BODY,

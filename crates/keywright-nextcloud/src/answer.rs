@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 use keywright_challenge::Salts;
 use keywright_store::TransactError;
-use keywright_wire::{DueError, HostError, Reply};
+use keywright_wire::{DueError, HostError, RefusedBy, Reply};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -72,8 +72,8 @@ pub(crate) fn with_session(mut reply: Reply, id: &str) -> Reply {
 
 /// Returns the answer to a request over a limit, in the form of the framework around the app: 429
 /// and an empty list (protocol § 1.1).
-pub(crate) fn limited(retry_after: u64) -> Reply {
-    Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(retry_after)
+pub(crate) fn limited(retry_after: u64, refused_by: RefusedBy) -> Reply {
+    Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(retry_after).with_refused_by(refused_by)
 }
 
 /// Returns the answer to a refused login, in the framework's form.

@@ -6,7 +6,7 @@
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
 use keywright_core::Refusal;
-use keywright_wire::{DueError, Reply};
+use keywright_wire::{DueError, RefusedBy, Reply};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
 
@@ -17,11 +17,13 @@ pub(crate) struct ApiError {
     message: &'static str,
     /// The wait before a retry, in whole seconds.
     retry_after: Option<u64>,
+    /// For the host's log.
+    refused_by: Option<RefusedBy>,
 }
 
 impl ApiError {
     const fn new(status: StatusCode, message: &'static str) -> Self {
-        Self { status, message, retry_after: None }
+        Self { status, message, retry_after: None, refused_by: None }
     }
 
     pub(crate) const HTTPS_REQUIRED: Self = Self::new(StatusCode::BAD_REQUEST, "HTTPS required");
@@ -57,24 +59,34 @@ impl ApiError {
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, GENERIC);
     /// The store has no room. Nothing was changed.
     pub(crate) const NO_ROOM: Self = Self::new(StatusCode::INSUFFICIENT_STORAGE, GENERIC);
-    pub(crate) const BUSY: Self =
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, message: GENERIC, retry_after: Some(1) };
+    const BUSY: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, GENERIC);
 
     pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
+    const fn refused_by(mut self, refused_by: RefusedBy) -> Self {
+        self.refused_by = Some(refused_by);
+        self
+    }
+
+    /// Returns the answer to a client that finds no place among the account's sessions.
+    pub(crate) const fn no_session(retry_after: u64) -> Self {
+        Self::BUSY.retry_after(retry_after).refused_by(RefusedBy::SESSIONS)
+    }
+
     /// Returns the answer where nothing was decided: too many requests wait for the account or the
     /// host, or the store takes too long. Returns `None` for any other failure.
     pub(crate) fn busy(failure: &DueError) -> Option<Self> {
-        failure.retry_after().map(|seconds| Self::BUSY.retry_after(seconds))
+        let busy = Self::BUSY.retry_after(failure.retry_after()?);
+        Some(failure.refused_by().map_or(busy, |by| busy.refused_by(by)))
     }
 
     /// Returns the answer to a guess that is not checked.
     pub(crate) const fn refused(refusal: &Refusal) -> Self {
         let error = if refusal.is_locked() { Self::GUESSES_SHUT } else { Self::GUESSES_WAIT };
-        error.retry_after(refusal.retry_after())
+        error.retry_after(refusal.retry_after()).refused_by(RefusedBy::GUESSES)
     }
 
     /// Returns this answer, or the answer to a second refusal of the same request if that one lasts
@@ -85,7 +97,10 @@ impl ApiError {
 
     /// Returns the reply, without a session.
     pub(crate) fn reply(&self) -> Reply {
-        let reply = Reply::json(self.status, self.body());
+        let mut reply = Reply::json(self.status, self.body());
+        if let Some(refused_by) = self.refused_by {
+            reply = reply.with_refused_by(refused_by);
+        }
         match self.retry_after {
             Some(seconds) => reply.with_retry_after(seconds),
             None => reply,

@@ -11,3 +11,6 @@ pub static KEYCHAIN_SET: EventKind =
 /// An app token was ended because too many wrong proofs came with it.
 pub static APP_TOKEN_ENDED: EventKind =
     EventKind::change("app_token_ended", Severity::Notice, "an app token was ended after too many wrong proofs");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[&SESSION_OPENED, &KEYCHAIN_SET, &APP_TOKEN_ENDED];

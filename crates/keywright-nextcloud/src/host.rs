@@ -19,7 +19,8 @@ use crate::unlock::UnlockMail;
 ///
 /// The order of calls for one request: [`client_address`](Self::client_address);
 /// [`account`](Self::account) and [`app_token`](Self::app_token); if that found no token,
-/// [`check_password`](Self::check_password), once the guess ledger has admitted the guess;
+/// [`admit_guess`](Self::admit_guess), and [`check_password`](Self::check_password) once the guess
+/// ledger has admitted the guess;
 /// [`admit`](Self::admit); the endpoint; then whatever its commit made due
 /// ([`end_app_token`](Self::end_app_token), [`erase_data`](Self::erase_data),
 /// [`send_unlock_mail`](Self::send_unlock_mail)).
@@ -63,6 +64,23 @@ pub trait Host: Send + Sync + 'static {
         password: &SecretString,
         requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
+
+    /// Whether a guess at the login password may be checked now: called before anything is committed
+    /// for it, with the standing that the ledger would admit it with. A host whose
+    /// [`WorkQueue`](crate::queue::WorkQueue) is full, or that limits slow hashes, refuses here, so that
+    /// a request of a flood costs no more than a few reads. [`check_password`](Self::check_password)
+    /// is then called with a requester that [is admitted](crate::queue::Requester::is_admitted). Take
+    /// the same decision for an account and for a decoy, which stands for a name that does not exist.
+    ///
+    /// The default admits every guess. Not every call of `check_password` has one of this before it.
+    ///
+    /// # Errors
+    /// [`HostError::busy`] if it may not; the request is answered with 503 and `Retry-After`, and
+    /// nothing is charged. Any other error is answered with 500.
+    fn admit_guess(&self, requester: &Requester) -> Result<(), HostError> {
+        let _ = requester;
+        Ok(())
+    }
 
     /// Ends an app token for good, because too many wrong proofs came with it. Idempotent.
     ///

@@ -1,11 +1,11 @@
 //! Login: by an app token, or by the login password, which is counted before the host checks it.
 
 use http::HeaderMap;
-use keywright_core::{AccountId, ClientTag, PendingGuess, Refusal, SecretString};
+use keywright_core::{AccountId, Attempt, ClientTag, PendingGuess, Refusal, SecretString};
 use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Partition, StepError, TransactError, guess};
 use keywright_wire::queue::{Requester, withdraw_if_busy};
-use keywright_wire::{DueError, HostError, Network, Reply};
+use keywright_wire::{DueError, HostError, Network, RefusedBy, Reply};
 
 use crate::answer::{limited, unauthorized};
 use crate::client::{self, Origin, attempt};
@@ -31,7 +31,7 @@ impl Denial {
     pub(crate) fn reply(self) -> Reply {
         match self {
             Self::Unauthorized => unauthorized(),
-            Self::Wait { retry_after } => limited(retry_after),
+            Self::Wait { retry_after } => limited(retry_after, RefusedBy::GUESSES),
             Self::Failed(error) => error.reply(),
         }
     }
@@ -43,7 +43,7 @@ impl From<DueError> for Denial {
             return Self::Failed(busy);
         }
         tracing::error!(error = &failure as &dyn std::error::Error, "login failed");
-        Self::Failed(ApiError::FAILED)
+        Self::Failed(if failure.lacks_room() { ApiError::NO_ROOM } else { ApiError::FAILED })
     }
 }
 
@@ -105,6 +105,7 @@ async fn check_password<H: Host>(
     password: &SecretString,
 ) -> Result<PasswordVerdict, DueError> {
     let partition = account.map_or_else(|| cx.decoys.of_name(name), Partition::account);
+    let is_admitted = admitted(cx, account, &partition, peer).await?;
     let slots = [guess::LEDGER.name(), DUE.name()];
     let (guess, judging) = loop {
         let judging = cx.open_checks.announce(&partition);
@@ -121,12 +122,31 @@ async fn check_password<H: Host>(
             Err(refused) => return Ok(PasswordVerdict::Refused(refused.refusal)),
         }
     };
-    let requester = Requester::of_guess(partition, &guess);
+    let requester = Requester::of_guess(partition, &guess).with_admitted(is_admitted);
     let right = judged(cx, account, password, &requester, &guess).await? && account.is_some();
     let settle = |draft: &mut Draft<'_>| settle(draft, &guess, right);
     let right = cx.driver.transact(requester.partition(), &[guess::LEDGER.name()], settle).await?;
     drop(judging);
     Ok(if right { PasswordVerdict::Right } else { PasswordVerdict::Wrong })
+}
+
+/// Has the host admit a guess before anything is committed for it. What the ledger will refuse anyway
+/// is left to it, and not admitted.
+async fn admitted<H: Host>(
+    cx: &Context<H>,
+    account: Option<&AccountId>,
+    partition: &Partition,
+    peer: &Origin<'_>,
+) -> Result<bool, DueError> {
+    let look = |draft: &mut Draft<'_>| {
+        let attempt = attempt_of(draft, account, peer)?;
+        guess::peek_standing(draft, &attempt)
+    };
+    // The slots that the commit will load too.
+    let slots = [guess::LEDGER.name(), DUE.name()];
+    let Some(standing) = cx.driver.observe(partition, &slots, look).await? else { return Ok(false) };
+    cx.host.admit_guess(&Requester::new(partition.clone(), standing))?;
+    Ok(true)
 }
 
 /// Calls the host. If the host is too busy to check the guess, no verdict is recorded and the guess
@@ -168,14 +188,7 @@ pub(crate) fn begin(
     account: Option<&AccountId>,
     peer: &Origin<'_>,
 ) -> Result<(Begun, Option<DueTask>), StepError> {
-    let selector = match (account, peer.presented) {
-        (Some(account), Some(presented)) => {
-            let epoch = draft.root()?.credential_epoch;
-            presented.verified(draft, account, epoch)
-        }
-        _ => None,
-    };
-    let attempt = attempt(client::password_client(draft, peer.network, selector)?);
+    let attempt = attempt_of(draft, account, peer)?;
     let refusal = match guess::begin(draft, &attempt)? {
         Ok(pending) => return Ok((Ok(pending), None)),
         Err(refusal) => refusal,
@@ -184,6 +197,18 @@ pub(crate) fn begin(
     let (ledger, policy, now) = (draft.read(guess::LEDGER)?, draft.ledger_policy(), draft.now());
     let own = ledger.and_then(|ledger| ledger.own_place(policy, &attempt, now));
     Ok((Err(NotBegun { refusal, own }), mail))
+}
+
+/// Returns the attempt that a guess at the login password is.
+fn attempt_of(draft: &mut Draft<'_>, account: Option<&AccountId>, peer: &Origin<'_>) -> Result<Attempt, StepError> {
+    let selector = match (account, peer.presented) {
+        (Some(account), Some(presented)) => {
+            let epoch = draft.root()?.credential_epoch;
+            presented.verified(draft, account, epoch)
+        }
+        _ => None,
+    };
+    Ok(attempt(client::password_client(draft, peer.network, selector)?))
 }
 
 /// Records the host's verdict. Returns whether the guess was right. A guess whose verdict comes too

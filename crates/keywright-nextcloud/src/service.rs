@@ -11,7 +11,7 @@ use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Generation};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError, guess};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{Decoys, DueError, Network, Peer, Protocol, Reply, frame};
+use keywright_wire::{Decoys, DueError, Network, Peer, Protocol, RefusedBy, Reply, frame};
 
 use crate::answer::{Failure, limited, with_session};
 use crate::body::Input;
@@ -23,7 +23,7 @@ use crate::host::{Admittance, AppTokenId, Endpoint, Host};
 use crate::keychain;
 use crate::login;
 use crate::path::canonical_path;
-use crate::policy::NextcloudPolicy;
+use crate::policy::{NextcloudPolicy, ORIGIN};
 use crate::request::ROUTES;
 use crate::unlock::{self, GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 
@@ -41,7 +41,7 @@ impl<H: Host> Nextcloud<H> {
     pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, TwoFactorPolicyError> {
         let decoys = Decoys::new(driver.keyring());
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let (challenges, open_checks) = (ChallengeSteps::new(), Arc::default());
         let cx = Context { driver, host, policy, challenges, confirmations, factors, open_checks, decoys };
         Ok(Self { cx: Arc::new(cx) })
@@ -200,7 +200,7 @@ async fn full_answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request
         return route.wrong_method(&cx.policy, bare(cx, &caller, ApiError::METHOD).await);
     }
     if let Admittance::Full { retry_after } = cx.host.admit(&caller.account, route.endpoint) {
-        return limited(retry_after);
+        return limited(retry_after, RefusedBy::REQUESTS_OF_ACCOUNT);
     }
     let input = Input::new(request, segment, (route.max_body)(&cx.policy));
     match endpoints::run(cx, route.endpoint, &caller, &input).await {

@@ -23,3 +23,6 @@ pub static VAULT_DAMAGED: EventKind = EventKind::denial("vault_damaged", "the va
 /// `dropped`, the number of ciphers that did not open and were dropped.
 pub static VAULT_ACCEPTED: EventKind =
     EventKind::change("vault_accepted", Severity::Alert, "an operator accepted a damaged vault as it is");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[&VAULT_SWAPPED, &VAULT_HELD, &VAULT_DROPPED, &VAULT_DAMAGED, &VAULT_ACCEPTED];

@@ -54,7 +54,10 @@ pub(crate) fn codes(codes: &RecoveryCodes) -> Reply {
 /// Returns an error of the protocol. A wait has its own end, which every caller learns; a wait of
 /// the guess ledger leaves the number of remaining calls unchanged.
 pub(crate) fn refuse(error: &ApiError, quota: Option<Quota>) -> Reply {
-    let reply = counted(Reply::json(error.status, error.body()), quota);
+    let mut reply = counted(Reply::json(error.status, error.body()), quota);
+    if let Some(refused_by) = error.refused_by {
+        reply = reply.with_refused_by(refused_by);
+    }
     match error.wait {
         Some(wait) => reply.with(RESET, HeaderValue::from(wait.reset)).with_retry_after(wait.seconds),
         None => reply,

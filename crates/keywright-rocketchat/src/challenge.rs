@@ -9,7 +9,7 @@ use keywright_store::{
 };
 use keywright_twofactor::Method;
 use keywright_twofactor::events::STEP_UP_GRANTED;
-use keywright_wire::Network;
+use keywright_wire::{Network, RefusedBy};
 use zeroize::Zeroizing;
 
 use crate::act::Act;
@@ -197,7 +197,8 @@ impl<'a, H: Host> Request<'a, H> {
                 Sending::Mailed { mail, until }
             }
             SendOutcome::NotYet { retry_after } | SendOutcome::Exhausted { retry_after } => {
-                Sending::Refused(ApiError::too_many(Wait::from(draft.now(), retry_after)))
+                let wait = Wait::from(draft.now(), retry_after);
+                Sending::Refused(ApiError::over_limit(wait, RefusedBy::MAILS))
             }
         })
     }

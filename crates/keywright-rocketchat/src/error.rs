@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 use keywright_core::UnixSeconds;
+use keywright_wire::RefusedBy;
 use serde_json::{Value, json};
 
 use crate::iso;
@@ -14,6 +15,8 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     body: Value,
     pub(crate) wait: Option<Wait>,
+    /// For the host's log.
+    pub(crate) refused_by: Option<RefusedBy>,
 }
 
 /// How long a caller must wait.
@@ -89,7 +92,7 @@ const MUST_LOG_IN: &str = "You must be logged in to do this.";
 
 impl ApiError {
     fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body, wait: None }
+        Self { status, body, wait: None, refused_by: None }
     }
 
     /// Returns a 400 in its general form. An error without a reason consists of its code in
@@ -132,16 +135,20 @@ impl ApiError {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..Self::invalid_params("must NOT have a body of that size") }
     }
 
-    /// Returns the answer to a request over a limit or in a wait of the guess ledger. The two do
-    /// not differ.
+    /// Returns the answer to a request in a wait of the guess ledger.
     pub(crate) fn too_many(wait: Wait) -> Self {
+        Self::over_limit(wait, RefusedBy::GUESSES)
+    }
+
+    /// Returns the answer to a request over a limit. It does not differ from that of a wait.
+    pub(crate) fn over_limit(wait: Wait, refused_by: RefusedBy) -> Self {
         let error = format!(
             "Error, too many requests. Please slow down. You must wait {} seconds before trying this endpoint again. \
              [error-too-many-requests]",
             wait.seconds
         );
         let body = json!({"success": false, "error": error});
-        Self { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, body) }
+        Self { wait: Some(wait), refused_by: Some(refused_by), ..Self::new(StatusCode::TOO_MANY_REQUESTS, body) }
     }
 
     pub(crate) fn second_factor(complaint: Complaint, details: &Details) -> Self {
@@ -259,16 +266,16 @@ impl ApiError {
     }
 
     /// Returns the answer for a busy account: nothing was checked.
-    pub(crate) fn busy(now: UnixSeconds) -> Self {
+    pub(crate) fn busy(now: UnixSeconds, refused_by: Option<RefusedBy>) -> Self {
         let body = json!({"success": false, "error": "The account is busy, try again"});
-        Self { wait: Some(Wait::from(now, 1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+        Self { wait: Some(Wait::from(now, 1)), refused_by, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
     /// Returns the answer for a busy host, which has too many requests at a time: nothing was
     /// checked.
-    pub(crate) fn host_busy(now: UnixSeconds, seconds: u64) -> Self {
+    pub(crate) fn host_busy(now: UnixSeconds, seconds: u64, refused_by: Option<RefusedBy>) -> Self {
         let body = json!({"success": false, "error": "The server is busy, try again"});
-        Self { wait: Some(Wait::from(now, seconds)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+        Self { wait: Some(Wait::from(now, seconds)), refused_by, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
     pub(crate) fn body(&self) -> String {

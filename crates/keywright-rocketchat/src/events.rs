@@ -18,3 +18,7 @@ pub static CHALLENGE_MADE: EventKind =
     EventKind::change("login_challenge_made", Severity::Info, "a log-in waits for its second factor");
 /// The host made a login code.
 pub static LOGIN_CODE_MADE: EventKind = EventKind::change("login_code_made", Severity::Info, "a login code was made");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] =
+    &[&END_TO_END_KEYS_RESET, &LOGINS_ENDED, &OTHER_LOGINS_ENDED, &LOGGED_IN, &CHALLENGE_MADE, &LOGIN_CODE_MADE];

@@ -102,6 +102,23 @@ pub trait Host: Send + Sync + 'static {
         requester: &Requester,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
+    /// Whether a guess at the login password may be checked now: called before anything is committed
+    /// for it, with the standing that the ledger would admit it with. A host whose
+    /// [`WorkQueue`](crate::queue::WorkQueue) is full, or that limits slow hashes, refuses here, so that
+    /// a request of a flood costs no more than a few reads. [`check_password`](Self::check_password)
+    /// is then called with a requester that [is admitted](crate::queue::Requester::is_admitted). Take
+    /// the same decision for an account and for a decoy, which stands for a name that does not exist.
+    ///
+    /// The default admits every guess. Not every call of `check_password` has one of this before it.
+    ///
+    /// # Errors
+    /// [`HostError::busy`] if it may not; the request is answered with 503 and `Retry-After`, and
+    /// nothing is charged. Any other error is answered with 500.
+    fn admit_guess(&self, requester: &Requester) -> Result<(), HostError> {
+        let _ = requester;
+        Ok(())
+    }
+
     /// Sends a mail to **every** verified address of a user, in the user's language. This is not
     /// called for a user without a verified address. A mail that was queued durably counts as sent.
     /// Queue a mail with a code: a caller without a login may be waiting, and must not learn from

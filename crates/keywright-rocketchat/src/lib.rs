@@ -388,10 +388,10 @@ mod user;
 
 pub use challenge::LoginChallenge;
 pub use host::{Admittance, EndLogins, Endpoint, Host, Mail, MailError, Named, Permission, Quota, UnlockMail};
-pub use keywright_wire::{DueError, HostError, Peer, queue};
+pub use keywright_wire::{DueError, HostError, Peer, RefusedBy, queue};
 pub use policy::{
     BASE_PATH, CHALLENGE_SECONDS, CHALLENGE_TRIES, CREDIT_SECONDS, EMAIL_CODE_SECONDS, INFO_PATH, LEAST_MAX_BODY,
-    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, RocketChatPolicy, RocketChatPolicyBuilder,
+    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, ORIGIN, RocketChatPolicy, RocketChatPolicyBuilder,
     RocketChatPolicyError, TOTP_DIGITS, VERSION,
 };
 pub use service::RocketChat;

@@ -84,8 +84,9 @@ impl<H: Host> LogIn<'_, H> {
         let cx = self.cx;
         let user = cx.host.find_user(self.name.named()).await?;
         let partition = user.as_ref().map_or_else(|| self.decoy(), |user| Partition::account(&user.account));
+        let is_admitted = self.admitted(&partition).await?;
         let pending = self.begin(&partition, user.as_ref()).await?;
-        let requester = Requester::of_guess(partition, &pending);
+        let requester = Requester::of_guess(partition, &pending).with_admitted(is_admitted);
         let account = user.as_ref().map(|user| &user.account);
         let right = match cx.host.check_password(account, self.password.sent(), &requester).await {
             Ok(right) => right,
@@ -113,11 +114,29 @@ impl<H: Host> LogIn<'_, H> {
         }
     }
 
+    /// Has the host admit the guess before anything is committed for it. What the ledger will refuse
+    /// anyway is left to it, and not admitted.
+    async fn admitted(&self, partition: &Partition) -> Result<bool, Failure> {
+        let look = |draft: &mut Draft<'_>| {
+            let attempt = self.attempt(draft);
+            guess::peek_standing(draft, &attempt)
+        };
+        // The slots that the commit will load too.
+        let standing = self.cx.driver.observe(partition, &[LEDGER.name(), DUE.name()], look).await?;
+        let Some(standing) = standing else { return Ok(false) };
+        self.cx.host.admit_guess(&Requester::new(partition.clone(), standing))?;
+        Ok(true)
+    }
+
+    fn attempt(&self, draft: &Draft<'_>) -> Attempt {
+        Attempt::new(LOGIN_PASSWORD, Generation::HOST, Source::Network(self.network).client(draft))
+    }
+
     /// Begins the guess, in a commit of its own.
     async fn begin(&self, partition: &Partition, user: Option<&User>) -> Result<PendingGuess, Failure> {
         let slots = [LEDGER.name(), DUE.name()];
         let begun = self.cx.driver.transact(partition, &slots, |draft| {
-            let attempt = Attempt::new(LOGIN_PASSWORD, Generation::HOST, Source::Network(self.network).client(draft));
+            let attempt = self.attempt(draft);
             let refusal = match guess::begin(draft, &attempt)? {
                 Ok(pending) => return Ok(Begun::Guess(pending)),
                 Err(refusal) if refusal.is_unjudged() => return Ok(Begun::Busy),

@@ -12,7 +12,7 @@ use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Driver, Partition, StepError, TransactError};
 use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{Decoys, DueError, HostError, Network, Peer, Protocol, Reply, Route, frame};
+use keywright_wire::{Decoys, DueError, HostError, Network, Peer, Protocol, RefusedBy, Reply, Route, frame};
 
 use crate::answer::{Answered, Failure, counted, refuse};
 use crate::challenge::{self, LoginChallenge};
@@ -21,7 +21,7 @@ use crate::endpoints;
 use crate::error::{ApiError, Wait};
 use crate::host::{Admittance, Endpoint, Host, Named, Permission, Quota};
 use crate::login_code;
-use crate::policy::RocketChatPolicy;
+use crate::policy::{ORIGIN, RocketChatPolicy};
 use crate::request::{self, Call, Input};
 use crate::unlock::{GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 use crate::user::LoginTokenId;
@@ -44,7 +44,7 @@ impl<H: Host> RocketChat<H> {
     pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, TwoFactorPolicyError> {
         let index = driver.keyring().index("rocketchat");
         let decoys = Decoys::new(driver.keyring());
-        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
         Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index, decoys }) })
     }
@@ -217,8 +217,8 @@ async fn answer_call<H: Host, B: AsRef<[u8]>>(
     let error = match serve(cx, route, request, &mut quota).await {
         Ok(reply) => return counted(reply, quota),
         Err(Failure::Refused(error)) => error,
-        Err(Failure::Moved) => ApiError::busy(cx.now()),
-        Err(Failure::Due(failure)) if failure.is_busy() => ApiError::busy(cx.now()),
+        Err(Failure::Moved) => ApiError::busy(cx.now(), Some(RefusedBy::ACCOUNT_BUSY)),
+        Err(Failure::Due(failure)) if failure.is_busy() => ApiError::busy(cx.now(), failure.refused_by()),
         Err(Failure::Due(failure)) => failed(cx, route.endpoint, &failure),
     };
     refuse(&error, quota)
@@ -227,7 +227,7 @@ async fn answer_call<H: Host, B: AsRef<[u8]>>(
 /// Returns the answer to a fault of the store or the host.
 fn failed<H: Host>(cx: &Context<H>, endpoint: Endpoint, failure: &DueError) -> ApiError {
     if let Some(seconds) = failure.retry_after() {
-        return ApiError::host_busy(cx.now(), seconds);
+        return ApiError::host_busy(cx.now(), seconds, failure.refused_by());
     }
     // These errors contain no input and no secret; their sources are the messages of the store and
     // the host.
@@ -314,7 +314,8 @@ fn admit<H: Host>(
         }
         Admittance::Full { quota: full, retry_after } => {
             *quota = Some(Quota { remaining: 0, ..full });
-            Err(ApiError::too_many(Wait { seconds: retry_after.max(1), reset: full.reset }))
+            let wait = Wait { seconds: retry_after.max(1), reset: full.reset };
+            Err(ApiError::over_limit(wait, RefusedBy::REQUESTS_OF_PEER))
         }
     }
 }

@@ -35,8 +35,9 @@
 //!   what it reports as synchronised.
 //! - **A failing disk** is reported as an error, and never loses a grant. If a write fails before
 //!   `COMMIT`, everything is rolled back and the error is
-//!   [`Rejected`](keywright_store::CommitError::Rejected). If `COMMIT` itself fails, every batch of
-//!   the transaction that wrote something gets the error
+//!   [`Rejected`](keywright_store::CommitError::Rejected), and so it is if `COMMIT` finds no space
+//!   for the log. If `COMMIT` itself fails otherwise, every batch of the transaction that wrote
+//!   something gets the error
 //!   [`Unknown`](keywright_store::CommitError::Unknown); the driver then finds out by further reads
 //!   whether the batch was applied, or denies the request. The source of each error is a [`Fault`],
 //!   whose [`FaultKind`] reports whether the disk is full, locked, read-only or broken. A full disk

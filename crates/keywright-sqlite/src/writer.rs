@@ -50,9 +50,9 @@ enum Attempt {
     Committed(Vec<Result<u64, ApplyError>>),
     /// It could not begin, so nothing was checked.
     NotBegun(Fault),
-    /// SQLite failed inside a change, and everything was rolled back.
+    /// SQLite failed inside a change, or found no space for the commit, and everything was rolled back.
     RolledBack(Fault),
-    /// The error came from `COMMIT` itself, so the changes may have been written.
+    /// The error came from `COMMIT` itself, and was not a full disk, so the changes may have been written.
     Uncertain(Vec<Result<u64, ApplyError>>, Fault),
 }
 
@@ -159,7 +159,13 @@ fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
     }
     match commit(connection, changes) {
         Ok(()) => Attempt::Committed(verdicts),
-        Err(error) => Attempt::Uncertain(verdicts, error.into()),
+        Err(error) => match Fault::from(error) {
+            // The frame that makes a transaction count is the last that is written to the log, so with
+            // no space for all of them it does not count, not even after a crash. SQLite has rolled it
+            // back already, unless the next transaction does.
+            fault if fault.kind() == FaultKind::Full => Attempt::RolledBack(fault),
+            fault => Attempt::Uncertain(verdicts, fault),
+        },
     }
 }
 

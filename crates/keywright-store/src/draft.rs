@@ -22,7 +22,7 @@ use crate::vault::VaultWrite;
 pub(crate) mod finish;
 mod read;
 mod room;
-mod root;
+pub(crate) mod root;
 mod stage;
 mod tentative;
 

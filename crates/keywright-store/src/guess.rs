@@ -214,6 +214,20 @@ pub fn peek_refusal(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<R
     Ok(read(draft)?.peek(draft.ledger_policy(), attempt, draft.now()))
 }
 
+/// Returns the standing that a guess would be admitted with now, or `None` if it would be refused.
+/// This is a read that changes nothing: a host can turn a guess away by it before anything is
+/// committed.
+///
+/// # Errors
+/// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.
+pub fn peek_standing(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Standing>, StepError> {
+    let admission = read(draft)?.admit(draft.ledger_policy(), attempt, draft.now());
+    Ok(match admission {
+        Admission::Open(admitted) => Some(standing(&admitted)),
+        Admission::Refused(_) => None,
+    })
+}
+
 /// Returns the refusal that a guess would get now, so that a request can be refused before its
 /// guess is checked. Unlike [`peek_refusal`], this also corrects and stores a time that lies too
 /// far in the future because the clock went back, so that a wait ends when it was reported to end.

@@ -100,6 +100,7 @@ mod contents;
 mod draft;
 mod driver;
 pub mod due;
+mod events;
 pub mod guess;
 mod loaded;
 mod locks;
@@ -127,6 +128,7 @@ pub use driver::{
     AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, LOAD_SECONDS,
     MAX_RERUNS, MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
 };
+pub use events::EVENT_KINDS;
 pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};

@@ -13,9 +13,20 @@ pub struct Shifted {
 }
 
 impl Shifted {
-    /// Makes the program. Its clock is right until [`set`](Self::set).
+    /// Makes the program. The clock of its next run is right until [`set`](Self::set).
     #[must_use]
     pub fn new(program: impl AsRef<Path>) -> Self {
+        Self::by(program.as_ref(), "FAKETIME=\"$(cat 'SHIFT')\"")
+    }
+
+    /// Makes a program whose clock follows [`set`](Self::set) while it runs.
+    #[must_use]
+    pub fn live(program: impl AsRef<Path>) -> Self {
+        Self::by(program.as_ref(), "unset FAKETIME; FAKETIME_TIMESTAMP_FILE='SHIFT' FAKETIME_NO_CACHE=1")
+    }
+
+    /// `setting` sets the variables that name the shift; `SHIFT` stands for the file.
+    fn by(program: &Path, setting: &str) -> Self {
         // `faketime` runs a program as its child, which would not get our signals. What it sets up
         // is set up here instead.
         let library = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo \"$LD_PRELOAD\""]).output();
@@ -24,11 +35,16 @@ impl Shifted {
         let place = tempfile::tempdir().unwrap();
         let script = place.path().join("program");
         let text = format!(
-            "#!/bin/sh\nFAKETIME=\"$(cat '{}')\"\nLD_PRELOAD='{}'\nFAKETIME_DONT_FAKE_MONOTONIC=1\n\
-             export FAKETIME LD_PRELOAD FAKETIME_DONT_FAKE_MONOTONIC\nexec '{}' \"$@\"\n",
-            place.path().join("shift").display(),
+            "#!/bin/sh
+set -a
+{}
+LD_PRELOAD='{}'
+FAKETIME_DONT_FAKE_MONOTONIC=1
+exec '{}' \"$@\"
+",
+            setting.replace("SHIFT", &place.path().join("shift").display().to_string()),
             library.trim(),
-            program.as_ref().display(),
+            program.display(),
         );
         std::fs::write(&script, text).unwrap();
         #[cfg(unix)]
@@ -44,7 +60,8 @@ impl Shifted {
         self.place.path().join("program")
     }
 
-    /// Sets by how many seconds the clock of the next run is ahead.
+    /// Sets by how many seconds the clock is ahead, of the next run or, of a [`live`](Self::live)
+    /// program, from now on.
     pub fn set(&self, seconds: i64) {
         std::fs::write(self.place.path().join("shift"), format!("{seconds:+}s")).unwrap();
     }

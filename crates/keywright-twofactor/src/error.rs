@@ -4,6 +4,7 @@
 use keywright_store::{StepError, TransactError};
 
 use crate::recovery::error::ImportError;
+use crate::recovery::hashed::VerifierUnavailable;
 
 /// An error of the two-factor service: it could not decide, and granted nothing.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,14 @@ pub enum TwoFactorError {
     /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS) or [`ADMIT_CLIENT`](crate::ADMIT_CLIENT).
     #[error("the change requires a fresh proof of an enrolled factor")]
     NotProven,
+    /// The account's recovery codes were imported as slow hashes, and the service has no
+    /// [`CodeVerifier`](crate::recovery::CodeVerifier) that compares them. Nothing was checked.
+    #[error("hashed recovery codes cannot be checked: the service has no verifier for them")]
+    NoCodeVerifier,
+    /// The [`CodeVerifier`](crate::recovery::CodeVerifier) is busy. Nothing was checked or charged;
+    /// let the client try again.
+    #[error(transparent)]
+    VerifierUnavailable(#[from] VerifierUnavailable),
     /// The recovery codes cannot be imported. Nothing changed.
     #[error(transparent)]
     Import(ImportError),

@@ -16,12 +16,34 @@ pub static FACTOR_REPLACED: EventKind =
 /// A device was removed. Field: `device`.
 pub static FACTOR_REMOVED: EventKind =
     EventKind::change("factor_removed", Severity::Notice, "an authenticator was removed");
+/// An account was imported from another system. Fields: `devices` and `recovery`, how many of them
+/// came along.
+pub static FACTORS_IMPORTED: EventKind =
+    EventKind::change("factors_imported", Severity::Info, "the second factors were taken over from another system");
+/// An operator exported the second factors of an account, with their secrets in clear. Fields:
+/// `devices` and `recovery`, how many of them were exported.
+pub static FACTORS_EXPORTED: EventKind =
+    EventKind::change("factors_exported", Severity::Notice, "an operator exported the second factors");
 /// Mailed codes were switched on: they are required from now on.
 pub static EMAIL_FACTOR_ON: EventKind =
     EventKind::change("email_factor_on", Severity::Notice, "mailed codes were switched on");
 /// Mailed codes were switched off: they are no longer required.
 pub static EMAIL_FACTOR_OFF: EventKind =
     EventKind::change("email_factor_off", Severity::Notice, "mailed codes were switched off");
+
+/// An attested factor was added. Fields: `device`, `method`.
+pub static ATTESTED_ADDED: EventKind =
+    EventKind::change("attested_factor_added", Severity::Notice, "a second factor was added");
+/// An attested factor was removed. Fields: `device`, `method`.
+pub static ATTESTED_REMOVED: EventKind =
+    EventKind::change("attested_factor_removed", Severity::Notice, "a second factor was removed");
+/// An answer of an attested factor was accepted. Fields: `device`, `purpose`.
+pub static ASSERTION_ACCEPTED: EventKind =
+    EventKind::change("assertion_accepted", Severity::Info, "an answer of a second factor was accepted");
+/// An answer of an attested factor was denied: it came again, or too late, or its challenge was
+/// issued to another session or for another purpose. Fields: `device`, `purpose`.
+pub static ASSERTION_DENIED: EventKind =
+    EventKind::denial("assertion_denied", "an answer of a second factor came again, too late, or from elsewhere");
 
 /// A time-based code was accepted. Fields: `device`, `purpose`.
 pub static TOTP_ACCEPTED: EventKind =
@@ -70,3 +92,30 @@ pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
 /// A session was authenticated again for an action. Field: `action`.
 pub static STEP_UP_GRANTED: EventKind =
     EventKind::change("step_up_granted", Severity::Info, "a session proved itself once more");
+
+/// Every kind of event that this crate emits.
+pub static EVENT_KINDS: &[&EventKind] = &[
+    &FACTOR_PENDING,
+    &FACTORS_IMPORTED,
+    &ATTESTED_ADDED,
+    &ATTESTED_REMOVED,
+    &ASSERTION_ACCEPTED,
+    &ASSERTION_DENIED,
+    &FACTORS_EXPORTED,
+    &FACTOR_ADDED,
+    &FACTOR_REPLACED,
+    &FACTOR_REMOVED,
+    &EMAIL_FACTOR_ON,
+    &EMAIL_FACTOR_OFF,
+    &TOTP_ACCEPTED,
+    &TOTP_OUT_OF_WINDOW,
+    &TOTP_CLOCK_RAN_AHEAD,
+    &RECOVERY_CODES_MADE,
+    &RECOVERY_CODES_LIVE,
+    &RECOVERY_CODES_REMOVED,
+    &RECOVERY_CODE_USED,
+    &RECOVERY_CODES_LOW,
+    &RECOVERY_CODES_EXHAUSTED,
+    &RECOVERY_CODES_STALE,
+    &STEP_UP_GRANTED,
+];

@@ -16,7 +16,7 @@
 //! # use keywright_core::{AccountId, Clock, Keyring, SystemClock, SystemEntropy};
 //! # use keywright_store::{Driver, MemoryStore};
 //! use keywright_core::{Client, Purpose, SessionId};
-//! use keywright_twofactor::{EnrolmentStart, EnrolmentOutcome, FactorChange, TwoFactor, TwoFactorPolicy, VerifyOutcome};
+//! use keywright_twofactor::{Enrolment, EnrolmentStart, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! # let builder = Driver::builder(Arc::new(MemoryStore::new()), keyring);
@@ -33,25 +33,23 @@
 //! // Made from any bytes that identify the session in every request. Only their hash is kept.
 //! let session = SessionId::new("session-1");
 //! // The first factor requires that the password was checked a moment ago. Later changes require a `StepUp`.
-//! let change = FactorChange::first_factor(account.clone(), session);
-//! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
+//! let EnrolmentStart::Begun(pending) = two_factor.begin(&account, session, "phone").await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
 //! # let code = app.generate(now - 30).to_string();
-//! let (confirmed, codes) =
-//!     two_factor.confirm_enrolment_with_codes(&account, session, &code, client).await?;
-//! assert!(matches!(confirmed, EnrolmentOutcome::Active(_)) && codes.is_some());
+//! let confirmed = two_factor.confirm(&account, session, &code, client).await?;
+//! assert!(matches!(confirmed, Enrolment::Active { recovery_codes: Some(_), .. })); // shown once, too
 //!
 //! # let code = app.generate(now).to_string();
 //! let login = Purpose::new("login");
-//! match two_factor.verify_totp(&account, &code, &login, client).await? {
+//! match two_factor.verify(&account, &code, &login, client).await? {
 //!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
 //!     VerifyOutcome::Refused(wait) => println!("not checked; try again in {} s", wait.retry_after()),
 //!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
 //! // The same code is not accepted again.
-//! assert!(matches!(two_factor.verify_totp(&account, &code, &login, client).await?, VerifyOutcome::Denied(_)));
+//! assert!(matches!(two_factor.verify(&account, &code, &login, client).await?, VerifyOutcome::Denied(_)));
 //! # Ok(())
 //! # }
 //! ```
@@ -97,7 +95,7 @@
 //! |---|---|---|
 //! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a step-up in another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
 //! | [`RECOVERY`], 64 bits and more | nothing; a wait lasts at most an hour | every wait ends by itself |
-//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
+//! | [`RECOVERY`], Rocket.Chat's 46 bits, and imported codes of any length | fifty wrong codes from unknown clients | a known client; a step-up in another session; the operator |
 //!
 //! The tests in `tests/twofactor/ways_in.rs` exercise each of these ways. An owner who presents no
 //! credential and uses the same network as the attacker counts as the same client.
@@ -113,12 +111,19 @@
 //!   Their caller must have checked an authorization in the same draft, or act for the operator.
 //!   The imports do not check it either, because they are meant for accounts that are migrated from
 //!   another system. Notify the owner of every change.
+//! - [`import`] moves users of another system in, with what they have, and out again.
 //! - Removing the last device clears the ledger's count of guesses at time-based codes, and
 //!   removing a set of recovery codes clears the count of guesses at those. A client that was known
 //!   stays known. The client that makes the change becomes known by its credential and, if the
 //!   change ends other logins, also by its network. Therefore pass a
 //!   [`Client`](keywright_core::Client) that has both.
 //! - Removing the last device removes the recovery codes in the same commit.
+//! - A host can bring second factors of its own, such as passkeys ([`AttestedMethod`]). It checks
+//!   them with a library of its choice; this crate keeps what is enrolled, issues the challenges,
+//!   ranks the methods in the rules, and accepts each checked answer once. Their enrolment takes a
+//!   [`FactorChange`] like that of a device, and moves the same epochs. The clients of the wire
+//!   protocols cannot present them: an account without a time-based device signs in there with the
+//!   password or token alone, unless the host refuses it.
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.
 //! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of
@@ -139,13 +144,18 @@
 //! before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2, which no app supports.
 //!
 //! # Features
+//! - `json`: imported and exported users as lines of JSON.
 //! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attested;
+mod enrolled;
 mod error;
 pub mod events;
+pub mod import;
 mod migration;
+mod origin;
 mod outcome;
 pub mod policy;
 #[cfg(feature = "qr")]
@@ -161,11 +171,17 @@ mod uri;
 
 use keywright_store::SlotKind;
 
+pub use attested::{
+    ASSERTION_SECONDS, Assertion, AssertionChallenge, AttestedEnrolment, AttestedInfo, AttestedMethod,
+    MAX_ATTESTED_DATA, MAX_ATTESTED_FACTORS, MAX_ATTESTED_METHODS, MAX_CHALLENGE_BYTES, MIN_CHALLENGE_BYTES, Strength,
+};
+pub use enrolled::Enrolled;
 pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
+pub use origin::{Origin, RequiredFactors};
 pub use outcome::{
-    ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Method, Proven,
-    VerifyOutcome,
+    ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, Enrolment, EnrolmentOutcome, EnrolmentStart, Method,
+    Proven, VerifyOutcome,
 };
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;
@@ -176,11 +192,20 @@ pub use step_up::{
     ADMIT_CLIENT, Attested, CHANGE_FACTORS, Demand, FactorChange, Rule, StepUp, StepUpPolicy, StepUpPolicyBuilder,
     StepUpPolicyError, StepUps,
 };
+#[cfg(feature = "qr")]
+pub use totp::EnrolmentQrError;
 pub use totp::{
-    Algorithm, DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, Parameters, ParametersError,
-    PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
+    Algorithm, DeviceId, DeviceIdError, DeviceInfo, ImportedDevice, Parameters, ParametersError, PendingDevice,
+    SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
 };
 pub use uri::{KeyUri, UriError};
 
 /// The kinds of slots that this crate declares, to be passed to the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] = &[state::FACTORS.kind(), recovery::RECOVERY_CODES.kind(), step_up::STEP_UPS.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    state::FACTORS.kind(),
+    recovery::RECOVERY_CODES.kind(),
+    attested::state::ATTESTED.kind(),
+    attested::challenge::CHALLENGES.kind(),
+    recovery::imported::IMPORTED.kind(),
+    step_up::STEP_UPS.kind(),
+];

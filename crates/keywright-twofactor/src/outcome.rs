@@ -4,6 +4,8 @@
 use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
+use crate::attested::method::AttestedMethod;
+use crate::recovery::set::RecoveryCodes;
 use crate::totp::device::DeviceId;
 
 /// The outcome of checking a second factor.
@@ -75,10 +77,12 @@ pub struct Proven {
     pub(crate) purpose: Purpose,
     /// The number of steps by which a time-based code was off.
     pub(crate) drift: Option<i8>,
+    /// Whether the device's secret is shorter than the policy requires.
+    pub(crate) below_policy: bool,
 }
 
 /// A second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Method {
     /// A time-based code of an enrolled device.
@@ -91,11 +95,28 @@ pub enum Method {
     /// A mailed code. It shows that the user can read the mailbox, and never counts as a second
     /// factor (NIST SP 800-63B-4 § 3.1.3.1).
     Mailed,
+    /// A method that the host checks itself, such as a passkey.
+    Attested(AttestedMethod),
+}
+
+impl Method {
+    /// Returns the method's name: `totp`, `recovery`, `password`, `mailed`, or that of an attested
+    /// method. It is for messages between a server and its own client.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Recovery => "recovery",
+            Self::Password => "password",
+            Self::Mailed => "mailed",
+            Self::Attested(method) => method.name(),
+        }
+    }
 }
 
 impl Proven {
     pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
-        Self { account, method, purpose, drift: None }
+        Self { account, method, purpose, drift: None, below_policy: false }
     }
 
     /// Returns the account.
@@ -123,6 +144,13 @@ impl Proven {
     #[must_use]
     pub const fn drift(&self) -> Option<i8> {
         self.drift
+    }
+
+    /// Whether the owner should enrol the device again: the code is of a device that was imported
+    /// with a secret shorter than the policy requires.
+    #[must_use]
+    pub const fn advises_renewal(&self) -> bool {
+        self.below_policy
     }
 }
 
@@ -184,6 +212,36 @@ pub enum EnrolmentOutcome {
     /// is void because a credential or factor changed.
     NonePending,
     /// The text is malformed.
+    Malformed,
+    /// Other devices were added in the meantime, and the account has no room for one more.
+    TooManyDevices,
+}
+
+/// The outcome of confirming the enrolment of a device with [`confirm`](crate::TwoFactor::confirm).
+/// A wrong code is never charged, because the person who enrols has seen the secret.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Enrolment {
+    /// The device is active, the one that it replaces is removed, and the step of this code is
+    /// spent. Its next code is accepted.
+    Active {
+        /// The new device.
+        device: DeviceId,
+        /// Recovery codes, if the account had none that is unused. They are active. Show them to the
+        /// owner now: they cannot be read again.
+        recovery_codes: Option<RecoveryCodes>,
+    },
+    /// The code is wrong. The enrolment stays pending, until the
+    /// [last of a few](crate::ENROLMENT_TRIES) wrong codes.
+    Wrong,
+    /// The code is correct for another time: the device's clock is off by this much, and its codes
+    /// would be refused at every log-in. The enrolment stays pending.
+    ClockOff(ClockOffset),
+    /// No enrolment is pending. It was never begun, was begun in another session, has expired, or
+    /// is void because a credential or factor changed.
+    NonePending,
+    /// The text is not a code.
     Malformed,
     /// Other devices were added in the meantime, and the account has no room for one more.
     TooManyDevices,

@@ -1,19 +1,25 @@
 //! The async service, which runs the steps on a store.
 
+use std::sync::Arc;
+
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
+use crate::enrolled::Enrolled;
 use crate::error::TwoFactorError;
-use crate::outcome::{DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Proven, VerifyOutcome};
+use crate::outcome::{DeviceImport, EnrolOutcome, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
+use crate::recovery::hashed::{CodeVerifier, is_left_to_verifier};
 use crate::recovery::set::RecoveryCodes;
 use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
-use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
+use crate::totp::device::{DeviceId, ImportedDevice};
+
+mod enrolment;
 
 /// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of
 /// them does.
@@ -27,8 +33,9 @@ use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 /// [`enrolled`](Self::enrolled).
 #[derive(Clone)]
 pub struct TwoFactor {
-    driver: Driver,
-    steps: TwoFactorSteps,
+    pub(crate) driver: Driver,
+    pub(crate) steps: TwoFactorSteps,
+    pub(crate) verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 /// Construction and queries.
@@ -40,7 +47,14 @@ impl TwoFactor {
     /// codes with the policy's `window`, `devices` and `digits`.
     pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
         let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
-        Ok(Self { driver, steps })
+        Ok(Self { driver, steps, verifier: None })
+    }
+
+    /// Sets what compares recovery codes that were imported as slow hashes.
+    #[must_use]
+    pub fn with_code_verifier(mut self, verifier: Arc<dyn CodeVerifier>) -> Self {
+        self.verifier = Some(verifier);
+        self
     }
 
     /// Returns the steps, to be composed with others in one draft.
@@ -84,65 +98,8 @@ impl TwoFactor {
     }
 }
 
-/// Changes of factors.
+/// Changes of factors, apart from the enrolment of a device.
 impl TwoFactor {
-    /// Begins the enrolment of a device in the session of the authorization. See
-    /// [`TwoFactorSteps::begin_enrolment_in`].
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
-    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
-    /// is busy. In both cases there is nothing to show.
-    pub async fn begin_enrolment(
-        &self,
-        change: impl Into<FactorChange> + Send,
-        name: &str,
-        replaces: Option<DeviceId>,
-    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
-        let change = change.into();
-        self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
-    }
-
-    /// Checks the enrolment code. See [`TwoFactorSteps::confirm_enrolment_in`].
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
-    /// account is busy.
-    pub async fn confirm_enrolment(
-        &self,
-        account: &AccountId,
-        session: SessionId,
-        code: &str,
-        client: Client,
-    ) -> Result<EnrolmentOutcome, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
-    }
-
-    /// Checks the enrolment code of a first device. If it is correct, the same commit makes a set
-    /// of recovery codes, live immediately, which replaces any that the account has. Recovery codes
-    /// are returned if, and only if, the device is active now.
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
-    /// account is busy.
-    pub async fn confirm_enrolment_with_codes(
-        &self,
-        account: &AccountId,
-        session: SessionId,
-        code: &str,
-        client: Client,
-    ) -> Result<(EnrolmentOutcome, Option<RecoveryCodes>), TwoFactorError> {
-        let step = |draft: &mut Draft<'_>| {
-            let confirmed = self.steps.confirm_enrolment_in(draft, session, code, client)?;
-            let codes = match confirmed {
-                EnrolmentOutcome::Active(_) => Some(self.steps.make_recovery_in(draft, Liveness::Now, client)?),
-                _ => None,
-            };
-            Ok((confirmed, codes))
-        };
-        self.run(account, SLOTS, step).await
-    }
-
     /// Replaces all devices with one whose secret the client supplies. See
     /// [`TwoFactorSteps::enrol_in`].
     ///
@@ -157,7 +114,7 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<EnrolOutcome, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
     /// Adds an active device whose secret was made by another system. It is for migrating accounts,
@@ -174,24 +131,24 @@ impl TwoFactor {
         self.run(account, SLOTS, |draft| self.steps.import_device_in(draft, device)).await
     }
 
-    /// Removes a device. See [`TwoFactorSteps::remove_device_in`].
+    /// Removes a device or an attested factor. See [`TwoFactorSteps::remove_device_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), |draft| self.steps.remove_device_in(draft, device, client)).await
+        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_device_in(draft, device, client)).await
     }
 
-    /// Removes all devices and the recovery codes. See [`TwoFactorSteps::remove_all_in`].
+    /// Removes all devices, attested factors and recovery codes. See [`TwoFactorSteps::remove_all_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_all(&self, proof: StepUp, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), |draft| self.steps.remove_all_in(draft, client)).await
+        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_all_in(draft, client)).await
     }
 
     /// Switches mailed codes on or off.
@@ -201,12 +158,12 @@ impl TwoFactor {
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn set_email(&self, change: impl Into<FactorChange> + Send, on: bool) -> Result<bool, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.set_email_in(draft, on)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.set_email_in(draft, on)).await
     }
 
     /// Makes a set of recovery codes, which is to be shown once. See
-    /// [`TwoFactorSteps::make_recovery_in`]; for the codes of a first device see
-    /// [`confirm_enrolment_with_codes`](Self::confirm_enrolment_with_codes).
+    /// [`TwoFactorSteps::make_recovery_in`]; [`confirm`](Self::confirm) makes those of a first
+    /// device.
     ///
     /// # Errors
     /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
@@ -218,7 +175,7 @@ impl TwoFactor {
         liveness: Liveness,
         client: Client,
     ) -> Result<RecoveryCodes, TwoFactorError> {
-        self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
+        self.authorized(&change.into(), SLOTS, |draft| self.steps.make_recovery_in(draft, liveness, client)).await
     }
 
     /// Records that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
@@ -287,37 +244,44 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 
-    /// Checks a code of either kind, for a form with one field. A correct recovery code also admits
-    /// the client to time-based codes. See [`TwoFactorSteps::verify_code_in`].
+    /// Checks a code of either kind, time-based or recovery, for a form with one field. A correct
+    /// recovery code also admits the client to time-based codes. See
+    /// [`TwoFactorSteps::verify_code_in`].
     ///
     /// # Errors
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
     /// account is busy; then nothing is granted.
-    pub async fn verify_code(
+    pub async fn verify(
         &self,
         account: &AccountId,
         code: &str,
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let mut hashed = false;
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
-        self.run(account, SLOTS, step).await
+        let verdict = self.run(account, SLOTS, step).await?;
+        self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 }
 
@@ -372,7 +336,32 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
+        let mut hashed = false;
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.step_up_recovery_in(draft, action, session, code, client)?;
+            hashed = is_left_to_verifier(draft, &verdict)?;
+            Ok(verdict)
+        };
+        let verdict = self.run(account, &slots, step).await?;
+        self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
+    }
+
+    /// Steps up with a code of either kind, for a form with one field. See
+    /// [`TwoFactorSteps::step_up_code_in`].
+    ///
+    /// # Errors
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
+    pub async fn step_up_code(
+        &self,
+        account: &AccountId,
+        action: &ActionName,
+        session: SessionId,
+        code: &str,
+        client: Client,
+    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session);
+        self.run(account, &slots, |draft| self.steps.step_up_code_in(draft, action, session, code, client)).await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
@@ -440,13 +429,14 @@ impl TwoFactor {
 
 impl TwoFactor {
     /// Runs a change of factors, if its authorization is valid in the same draft.
-    async fn authorized<T: Release + Send>(
+    pub(crate) async fn authorized<T: Release + Send>(
         &self,
         change: &FactorChange,
+        slots: &[SlotName],
         mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| if change.is_valid_in(draft)? { step(draft).map(Some) } else { Ok(None) };
-        self.run(change.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
+        self.run(change.account(), slots, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
     async fn import(
@@ -461,7 +451,7 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await?.map_err(TwoFactorError::Import)
     }
 
-    async fn run<T: Release + Send>(
+    pub(crate) async fn run<T: Release + Send>(
         &self,
         account: &AccountId,
         slots: &[SlotName],

@@ -7,26 +7,30 @@
 use keywright_core::{ActionName, Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy, Purpose, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
+use crate::attested::state::{ATTESTED, AttestedFactors};
+use crate::enrolled::Enrolled;
 use crate::events;
+use crate::origin::Origin;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
+use crate::recovery::imported::IMPORTED;
 use crate::recovery::state::RECOVERY_CODES;
 use crate::state::{self, FACTORS, Factors};
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
 use crate::totp::active::{Device, MatchContext};
-use crate::totp::device::Enrolled;
 
 /// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
-pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name()];
+pub const SLOTS: &[SlotName] =
+    &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name(), ATTESTED.name()];
 
 /// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 
 /// The slots that are read to check a recovery code.
-pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
+pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name(), IMPORTED.name()];
 
 /// The operations of this crate as pure steps over a draft, under a policy.
 /// [`TwoFactor`](crate::TwoFactor) runs them on a store.
@@ -40,6 +44,8 @@ pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.n
 #[derive(Debug, Clone, Default)]
 pub struct TwoFactorSteps {
     pub(crate) policy: TwoFactorPolicy,
+    /// Through what these steps enrol factors.
+    pub(crate) origin: Origin,
     step_ups: StepUps,
 }
 
@@ -65,7 +71,15 @@ impl TwoFactorSteps {
     pub fn new(policy: TwoFactorPolicy, ledger: &LedgerPolicy) -> Result<Self, TwoFactorPolicyError> {
         policy.check_ledger(ledger)?;
         let step_ups = StepUps::new(policy.step_up.clone());
-        Ok(Self { policy, step_ups })
+        Ok(Self { policy, origin: Origin::LIBRARY, step_ups })
+    }
+
+    /// Returns the steps of a protocol: factors that they enrol are of this origin, and
+    /// [`required_in`](Self::required_in) returns what this protocol requires.
+    #[must_use]
+    pub fn through(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// Returns the policy.
@@ -93,12 +107,28 @@ impl TwoFactorSteps {
             None => false,
         };
         Ok(Enrolled {
-            devices: factors.devices.iter().map(|device: &Device| device.info(&context)).collect(),
+            devices: factors.devices.iter().map(|device: &Device| device.info(&context, &self.policy)).collect(),
             pending,
-            recovery: live.as_ref().map(recovery::CodeSet::remaining),
-            recovery_form: live.as_ref().map(recovery::CodeSet::preset),
+            recovery: live.as_ref().map(|live| live.remaining()),
+            recovery_form: live.as_ref().map(|live| live.form),
+            recovery_origin: live.map(|live| live.origin).unwrap_or_default(),
             email: factors.email,
+            email_origin: factors.email_origin,
+            attested: AttestedFactors::read(draft)?.infos(),
         })
+    }
+
+    /// Returns what these steps require of the account, under the policy's
+    /// [`RequiredFactors`](crate::RequiredFactors): nothing, or what is enrolled. Ask this for a
+    /// log-in or for an act that changes no factor. For a change of factors ask
+    /// [`enrolled_in`](Self::enrolled_in).
+    ///
+    /// Steps that are not [of a protocol](Self::through) require everything.
+    ///
+    /// # Errors
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
+    pub fn required_in(&self, draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
+        Ok(self.enrolled_in(draft)?.required(self.policy.required, &self.origin))
     }
 
     /// Switches mailed codes on or off. Returns whether this changed anything. The codes themselves
@@ -112,6 +142,7 @@ impl TwoFactorSteps {
             return Ok(false);
         }
         factors.email = on;
+        factors.email_origin = self.origin.clone();
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         draft.event(if on { &events::EMAIL_FACTOR_ON } else { &events::EMAIL_FACTOR_OFF });
@@ -274,6 +305,32 @@ impl TwoFactorSteps {
         self.step_up_by(draft, action, session, verdict)
     }
 
+    /// Steps up with a code of either kind, for a form with one field, like
+    /// [`verify_code_in`](Self::verify_code_in). A kind that does not authorize the action is not
+    /// checked.
+    ///
+    /// # Errors
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged,
+    /// spent or authorized.
+    pub fn step_up_code_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &ActionName,
+        session: SessionId,
+        code: &str,
+        client: Client,
+    ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
+        let recovery = self.step_ups.permits_in(draft, action, Method::Recovery)?;
+        if !self.step_ups.permits_in(draft, action, Method::Totp)? {
+            return self.step_up_recovery_in(draft, action, session, code, client);
+        }
+        if !recovery {
+            return self.step_up_totp_in(draft, action, session, code, client);
+        }
+        let verdict = self.verify_code_in(draft, code, &action.clone().into(), client)?;
+        self.step_up_by(draft, action, session, verdict)
+    }
+
     /// Steps up with what the host has checked. Returns `None` if its method does not authorize the
     /// action. See [`StepUps::attest_in`].
     ///
@@ -289,7 +346,7 @@ impl TwoFactorSteps {
         self.step_ups.attest_in(draft, action, session, attested)
     }
 
-    fn step_up_by(
+    pub(crate) fn step_up_by(
         &self,
         draft: &mut Draft<'_>,
         action: &ActionName,

@@ -7,6 +7,8 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode};
 use zeroize::Zeroizing;
 
+use crate::refused_by::RefusedBy;
+
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// The content security policy of a page: it loads nothing, nobody may frame it, and its forms
@@ -34,6 +36,7 @@ pub struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
+    refused_by: Option<RefusedBy>,
 }
 
 impl Reply {
@@ -42,7 +45,7 @@ impl Reply {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Self { status, headers, body: Zeroizing::new(text.into()) }
+        Self { status, headers, body: Zeroizing::new(text.into()), refused_by: None }
     }
 
     /// Returns 200 with an HTML page that loads nothing and cannot be framed.
@@ -76,6 +79,13 @@ impl Reply {
         self.with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
+    /// States what turned the request away, for the host's log. The response has it in its
+    /// extensions.
+    pub const fn with_refused_by(mut self, refused_by: RefusedBy) -> Self {
+        self.refused_by = Some(refused_by);
+        self
+    }
+
     /// Sets `Allow` to the given methods and `OPTIONS`.
     pub fn with_allow(self, methods: &[Method]) -> Self {
         let names: Vec<&str> = methods.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
@@ -99,6 +109,12 @@ impl Reply {
         self.status
     }
 
+    /// Returns what turned the request away, if the protocol stated it.
+    #[must_use]
+    pub const fn refused_by(&self) -> Option<RefusedBy> {
+        self.refused_by
+    }
+
     /// Returns the headers.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
@@ -112,6 +128,9 @@ impl Reply {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
+        if let Some(refused_by) = self.refused_by {
+            response.extensions_mut().insert(refused_by);
+        }
         response
     }
 }

@@ -3,6 +3,7 @@
 use keywright_store::{BoxError, Shortage, StepError, TransactError};
 
 use crate::busy::{BUSY_SECONDS, Busy};
+use crate::refused_by::RefusedBy;
 
 /// The host failed, or has no capacity for another request. The source is for the host's own log;
 /// clients never see it.
@@ -12,12 +13,14 @@ pub struct HostError {
     source: BoxError,
     /// The wait before a retry, in whole seconds.
     retry_after: Option<u64>,
+    /// With what the host is busy.
+    refused_by: RefusedBy,
 }
 
 impl HostError {
     /// Wraps any error. The request is answered with 500.
     pub fn new(source: impl Into<BoxError>) -> Self {
-        Self { source: source.into(), retry_after: None }
+        Self { source: source.into(), retry_after: None, refused_by: RefusedBy::HOST_BUSY }
     }
 
     /// Reports that the host is busy: nothing was checked, started or changed. The request is
@@ -26,7 +29,13 @@ impl HostError {
     /// accounts exist, return this error under the same conditions for a login name without an
     /// account.
     pub fn busy(retry_after: u64) -> Self {
-        Self { source: Busy.into(), retry_after: Some(retry_after.max(1)) }
+        Self { source: Busy.into(), retry_after: Some(retry_after.max(1)), refused_by: RefusedBy::HOST_BUSY }
+    }
+
+    /// States with what the host is [busy](Self::busy), for its own log.
+    #[must_use]
+    pub fn with_refused_by(self, refused_by: RefusedBy) -> Self {
+        Self { refused_by, ..self }
     }
 
     /// Returns the whole seconds to wait before a retry, at least 1, if the host is
@@ -34,6 +43,12 @@ impl HostError {
     #[must_use]
     pub const fn retry_after(&self) -> Option<u64> {
         self.retry_after
+    }
+
+    /// Returns with what the host is busy, or `None` if it is not.
+    #[must_use]
+    pub const fn refused_by(&self) -> Option<RefusedBy> {
+        if self.retry_after.is_some() { Some(self.refused_by) } else { None }
     }
 
     /// Converts the error of work that is due. A commit has already happened by then, so "busy",
@@ -46,7 +61,7 @@ impl HostError {
 impl From<Busy> for HostError {
     /// The request may be sent again after [`BUSY_SECONDS`].
     fn from(_: Busy) -> Self {
-        Self::busy(BUSY_SECONDS)
+        Self::busy(BUSY_SECONDS).with_refused_by(RefusedBy::SLOW_WORK)
     }
 }
 
@@ -72,6 +87,18 @@ impl DueError {
             Self::Transact(error) if error.is_busy() => Some(1),
             Self::Transact(_) => None,
             Self::Host(error) => error.retry_after(),
+        }
+    }
+
+    /// Returns what turned the request away, if nothing was decided (as
+    /// [`retry_after`](Self::retry_after)).
+    #[must_use]
+    pub fn refused_by(&self) -> Option<RefusedBy> {
+        match self {
+            Self::Transact(TransactError::Busy) => Some(RefusedBy::ACCOUNT_BUSY),
+            Self::Transact(error) if error.is_busy() => Some(RefusedBy::STORE_BUSY),
+            Self::Transact(_) => None,
+            Self::Host(error) => error.refused_by(),
         }
     }
 

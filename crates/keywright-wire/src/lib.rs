@@ -235,6 +235,7 @@
 //!   result, and then does the due work of this commit.
 //! - [`Reply`]: a response that forbids caching, and whose body is wiped from memory when it is
 //!   dropped.
+//! - [`RefusedBy`]: what turned a request away, for the host's log.
 //! - [`Protocol`], and `tower_service!` with the feature `tower`: reads the body of a request up to
 //!   the endpoint's limit, and passes the whole request to the protocol.
 #![forbid(unsafe_code)]
@@ -251,6 +252,7 @@ mod media_type;
 mod network;
 mod protocol;
 pub mod queue;
+mod refused_by;
 mod route;
 #[cfg(feature = "tower")]
 mod tower;
@@ -263,6 +265,7 @@ pub use json::parse_json;
 pub use media_type::is_json;
 pub use network::Network;
 pub use protocol::Protocol;
+pub use refused_by::RefusedBy;
 pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
 pub use tower::{RequestBody, ServiceFuture, serve};

@@ -83,26 +83,41 @@ pub const WAITING_PER_ACCOUNT: usize = 8;
 pub struct Requester {
     partition: Partition,
     standing: Standing,
+    is_admitted: bool,
 }
 
 impl Requester {
     /// Returns the requester for the partition that its guess is charged to.
     #[must_use]
     pub const fn new(partition: Partition, standing: Standing) -> Self {
-        Self { partition, standing }
+        Self { partition, standing, is_admitted: false }
     }
 
     /// Returns the requester of a guess that has begun ([`guess::begin`]).
     #[must_use]
     pub const fn of_guess(partition: Partition, guess: &PendingGuess) -> Self {
-        Self { partition, standing: guess::standing(guess.admitted()) }
+        Self::new(partition, guess::standing(guess.admitted()))
     }
 
     /// Returns the requester for an account's owner or the host itself, for work that is not a
     /// guess, such as hashing a new password.
     #[must_use]
     pub fn known(account: &AccountId) -> Self {
-        Self { partition: Partition::account(account), standing: Standing::Known }
+        Self::new(Partition::account(account), Standing::Known)
+    }
+
+    /// Remembers that the host has admitted the guess already, in its `admit_guess`.
+    #[must_use]
+    pub const fn with_admitted(mut self, is_admitted: bool) -> Self {
+        self.is_admitted = is_admitted;
+        self
+    }
+
+    /// Returns whether the host has admitted the guess already. Where it counts what it admits, it
+    /// must not count this requester once more.
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        self.is_admitted
     }
 
     /// Returns the partition of the account or of the decoy.
@@ -171,6 +186,15 @@ impl Limits {
         self
     }
 
+    /// Returns how many requesters of a standing may wait.
+    const fn of(&self, standing: Standing) -> usize {
+        match standing {
+            Standing::Known => self.known,
+            // A standing that this crate does not know gets no privilege.
+            _ => self.unknown,
+        }
+    }
+
     /// Sets how many requesters of one account may wait, counted for each standing. The default is
     /// [`WAITING_PER_ACCOUNT`].
     pub const fn waiting_per_account(mut self, requesters: usize) -> Self {
@@ -236,9 +260,15 @@ impl Crowd {
     /// has at least two more than `own`: without that waiter it still has no fewer than the account
     /// that takes the place.
     fn make_room(&mut self, own: usize) -> Option<Waiter> {
-        let account = self.ring.iter().max_by_key(|account| self.of(account))?.clone();
-        let most = self.of(&account);
-        if most > own.saturating_add(1) { self.take(&account, most.saturating_sub(1)) } else { None }
+        let (account, most) = self.gives_way(own)?;
+        self.take(&account, most.saturating_sub(1))
+    }
+
+    /// Returns the account of that waiter, and how many waiters it has.
+    fn gives_way(&self, own: usize) -> Option<(Partition, usize)> {
+        let account = self.ring.iter().max_by_key(|account| self.of(account))?;
+        let most = self.of(account);
+        (most > own.saturating_add(1)).then(|| (account.clone(), most))
     }
 
     fn take(&mut self, account: &Partition, at: usize) -> Option<Waiter> {
@@ -351,7 +381,7 @@ impl WorkQueue {
             }
             let id = state.next_id;
             state.next_id = id.wrapping_add(1);
-            let most = if requester.standing == Standing::Known { limits.known } else { limits.unknown };
+            let most = limits.of(requester.standing);
             let crowd = state.crowd(requester.standing);
             let own = crowd.of(&requester.partition);
             if own >= limits.per_account {
@@ -368,6 +398,23 @@ impl WorkQueue {
         let _place = Place { queue: self, requester, id };
         // The sender is dropped only after sending, or together with an abandoned place.
         receiver.await.unwrap_or(Err(Busy))
+    }
+
+    /// Checks whether a requester would get a permit or a place now. A host asks it before anything is
+    /// committed for a guess; [`acquire`](Self::acquire) decides.
+    ///
+    /// # Errors
+    /// Returns [`Busy`] if there is no place.
+    pub fn check_place(&self, requester: &Requester) -> Result<(), Busy> {
+        let limits = &self.shared.limits;
+        let mut state = self.shared.state();
+        if state.out < limits.at_once {
+            return Ok(());
+        }
+        let crowd = state.crowd(requester.standing);
+        let own = crowd.of(&requester.partition);
+        let has_place = crowd.waiting < limits.of(requester.standing) || crowd.gives_way(own).is_some();
+        if own < limits.per_account && has_place { Ok(()) } else { Err(Busy) }
     }
 
     /// Returns how many known and how many unknown requesters wait now, for a metric.

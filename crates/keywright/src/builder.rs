@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keywright_core::{
-    Clock, Entropy, KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, StoreId, SystemClock,
+    Clock, Entropy, EventKind, KeySource, Keyring, KeyringFileError, LedgerPolicy, SecretString, StoreId, SystemClock,
     SystemEntropy,
 };
 use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
@@ -14,7 +14,9 @@ use keywright_store::{Driver, Observer, SlotKind, Store, Timer};
 use crate::error::StartError;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
-use crate::keywright::Keywright;
+use crate::key_sources::{KeyDescriptor, KeyFile, KeyVariable};
+use crate::keywright::{Keywright, Opened};
+use crate::kinds::event_kinds;
 use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may be, in seconds. It may have been set on a
@@ -24,18 +26,10 @@ const FENCE_SKEW: u64 = 60;
 enum Source {
     None,
     File(PathBuf),
+    Descriptor(u32),
+    Text(SecretString),
     From(Arc<dyn KeySource>),
     Given(Keyring),
-}
-
-/// A keyring file as a source to read again.
-#[derive(Debug)]
-struct KeyFile(PathBuf);
-
-impl KeySource for KeyFile {
-    fn read(&self) -> Result<Keyring, KeySourceError> {
-        Keyring::load(&self.0).map_err(KeySourceError::new)
-    }
 }
 
 /// Opens a [`Keywright`].
@@ -50,6 +44,9 @@ pub struct Builder {
     commit_limit: Option<(Arc<dyn Timer>, Duration)>,
     load_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
+    event_kinds: Vec<&'static EventKind>,
+    #[cfg(feature = "twofactor")]
+    two_factor_policy: keywright_twofactor::TwoFactorPolicy,
 }
 
 impl Keywright {
@@ -76,6 +73,9 @@ impl Builder {
             commit_limit: None,
             load_limit: None,
             slots: slot_kinds(),
+            event_kinds: event_kinds(),
+            #[cfg(feature = "twofactor")]
+            two_factor_policy: keywright_twofactor::TwoFactorPolicy::default(),
         }
     }
 
@@ -85,6 +85,48 @@ impl Builder {
     /// in a dump of the database can be used to verify a guess.
     pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::File(path.into());
+        self
+    }
+
+    /// Takes the keyring from a variable of the environment, whose value is the text of a keyring
+    /// file. Like any [source](Self::key_source) it is never written to.
+    ///
+    /// ```no_run
+    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// use keywright::{Keywright, MemoryStore};
+    ///
+    /// let keywright = Keywright::builder(MemoryStore::new()).keyring_env("MY_SERVER_KEYRING").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keyring_env(self, name: impl Into<String>) -> Self {
+        self.key_source(Arc::new(KeyVariable(name.into())))
+    }
+
+    /// Takes the keyring from a file descriptor that was open when the process started, as in
+    /// `server 3< keyring.toml`. A file is read again when a key id turns up that the keyring lacks.
+    /// A pipe can be read only once, so a key that is added later is not noticed there.
+    pub fn keyring_fd(mut self, descriptor: u32) -> Self {
+        self.source = Source::Descriptor(descriptor);
+        self
+    }
+
+    /// Takes the keyring from its text, as [`Keyring::to_text`] returns it and a secret manager
+    /// keeps it. It is never read again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
+    ///
+    /// let text = Keyring::generate(&SystemEntropy)?.to_text(); // once: put it into the secret manager
+    /// let keywright = Keywright::builder(MemoryStore::new()).keyring_text(text).open().await?;
+    /// # let _ = keywright;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keyring_text(mut self, text: SecretString) -> Self {
+        self.source = Source::Text(text);
         self
     }
 
@@ -186,6 +228,22 @@ impl Builder {
         self
     }
 
+    /// Adds kinds of events that the application itself declares, so that
+    /// [`Keywright::activity`] has their sentences. Those of Keywright's own crates need not be
+    /// added.
+    pub fn event_kinds(mut self, kinds: &[&'static EventKind]) -> Self {
+        self.event_kinds.extend_from_slice(kinds);
+        self
+    }
+
+    /// Sets the policy of [`Keywright::two_factor`]. The default is
+    /// [`TwoFactorPolicy::default`](keywright_twofactor::TwoFactorPolicy).
+    #[cfg(feature = "twofactor")]
+    pub fn two_factor_policy(mut self, policy: keywright_twofactor::TwoFactorPolicy) -> Self {
+        self.two_factor_policy = policy;
+        self
+    }
+
     /// Opens the keyring, checks that it is the one with which this store was written, and records
     /// its newest key. This reads one small file without yielding to other tasks, so it is meant
     /// for a server's start.
@@ -201,6 +259,12 @@ impl Builder {
                 let (keyring, _) = Keyring::open_or_create(&path, &*self.entropy, empty)?;
                 (keyring.with_source(Arc::new(KeyFile(path.clone()))), Some(path))
             }
+            Source::Descriptor(number) => {
+                let descriptor = Arc::new(KeyDescriptor::new(number));
+                let keyring = descriptor.read()?;
+                (if descriptor.is_file() { keyring.with_source(descriptor) } else { keyring }, None)
+            }
+            Source::Text(text) => (Keyring::from_text(text.expose())?, None),
             Source::From(source) => (source.read()?.with_source(source), None),
             Source::Given(keyring) => (keyring, None),
         };
@@ -231,16 +295,27 @@ impl Builder {
             builder = builder.load_limit(timer, limit);
         }
         let driver = builder.build()?;
+        #[cfg(feature = "twofactor")]
+        let two_factor = keywright_twofactor::TwoFactor::new(driver.clone(), self.two_factor_policy)?;
         let store_id = key_note::note(&driver, empty).await?;
-        if let Some(path) = file.filter(|_| named.is_none()) {
-            name_store(&path, store_id, &**driver.entropy())?;
+        if let Some(path) = file.as_deref().filter(|_| named.is_none()) {
+            name_store(path, store_id, &**driver.entropy())?;
         }
         let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
         if let Some(horizon) = horizon {
             // The horizon is in clear in the store, so it is trusted only up to the present.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store, store_id, horizon))
+        Ok(Keywright::new(Opened {
+            driver,
+            store: self.store,
+            store_id,
+            horizon,
+            keyring_file: file,
+            #[cfg(feature = "twofactor")]
+            two_factor,
+            event_kinds: self.event_kinds.into(),
+        }))
     }
 }
 

@@ -63,6 +63,12 @@ pub enum StartError {
     /// The declared kinds of slots do not fit together.
     #[error(transparent)]
     Slots(#[from] SlotKindsError),
+    /// The ledger policy does not protect codes of the two-factor policy: a year of guessing would
+    /// find one. Set a stricter [ledger policy](crate::Builder::ledger_policy), or a
+    /// [two-factor policy](crate::Builder::two_factor_policy) with more digits.
+    #[cfg(feature = "twofactor")]
+    #[error("the two-factor policy does not fit the ledger policy")]
+    TwoFactor(#[from] keywright_twofactor::TwoFactorPolicyError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Store(#[source] LoadError),

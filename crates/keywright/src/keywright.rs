@@ -1,10 +1,12 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecurityEvent, StoreId, UnixSeconds};
+use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
+use keywright_store::names::Names;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
 use crate::housekeeping::Housekeeping;
@@ -17,13 +19,44 @@ pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
     store_id: StoreId,
+    keyring_file: Option<PathBuf>,
     pace: Arc<Mutex<Pace>>,
+    #[cfg(feature = "twofactor")]
+    two_factor: keywright_twofactor::TwoFactor,
+    event_kinds: Arc<[&'static EventKind]>,
+}
+
+/// What [`Builder::open`](crate::Builder::open) has opened.
+pub(crate) struct Opened {
+    pub(crate) driver: Driver,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store_id: StoreId,
+    /// The store's present horizon.
+    pub(crate) horizon: Option<UnixSeconds>,
+    /// The file in which the keyring is, if it is in one.
+    pub(crate) keyring_file: Option<PathBuf>,
+    #[cfg(feature = "twofactor")]
+    pub(crate) two_factor: keywright_twofactor::TwoFactor,
+    pub(crate) event_kinds: Arc<[&'static EventKind]>,
 }
 
 impl Keywright {
-    /// `horizon` is the store's present horizon.
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, store_id: StoreId, horizon: Option<UnixSeconds>) -> Self {
-        Self { driver, store, store_id, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
+    pub(crate) fn new(opened: Opened) -> Self {
+        Self {
+            driver: opened.driver,
+            store: opened.store,
+            store_id: opened.store_id,
+            keyring_file: opened.keyring_file,
+            pace: Arc::new(Mutex::new(Pace::new(Instant::now(), opened.horizon))),
+            #[cfg(feature = "twofactor")]
+            two_factor: opened.two_factor,
+            event_kinds: opened.event_kinds,
+        }
+    }
+
+    /// Returns the file in which the keyring is, if it is in one that this process may change.
+    pub(crate) fn keyring_path(&self) -> Option<&Path> {
+        self.keyring_file.as_deref()
     }
 
     /// Creates the security records of an account. Call it at sign-up, and at the first request of
@@ -36,14 +69,14 @@ impl Keywright {
         self.driver.ensure_account(account).await
     }
 
-    /// Erases everything about an account except its security log and its due work, and makes its
-    /// sessions and tokens void.
+    /// Erases everything about an account except its security log and its due work, makes its
+    /// sessions and tokens void, and frees its names (the addresses of LibrePass).
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
     /// may be erased; call this again.
     pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
-        self.driver.erase_account(account).await
+        Names::new(self.driver.clone()).erase_account(account).await
     }
 
     /// Returns the sender of a request as the services take it, to count its wrong guesses.
@@ -91,19 +124,16 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns the two-factor service (time-based codes, recovery codes and step-up), with the
-    /// default policy.
-    ///
-    /// # Errors
-    /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
-    /// ledger policy allows too many guesses at codes of six digits. With the default policy this
-    /// does not happen.
+    /// Returns the two-factor service: time-based codes, recovery codes and step-up. Its policy is the one that was given to
+    /// [`Builder::two_factor_policy`](crate::Builder::two_factor_policy), or the default.
     #[cfg(feature = "twofactor")]
-    pub fn two_factor(&self) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
-        self.two_factor_with(keywright_twofactor::TwoFactorPolicy::default())
+    #[must_use]
+    pub fn two_factor(&self) -> keywright_twofactor::TwoFactor {
+        self.two_factor.clone()
     }
 
-    /// Returns the two-factor service with the server's own policy.
+    /// Returns a two-factor service with another policy than that of
+    /// [`two_factor`](Self::two_factor).
     ///
     /// # Errors
     /// Returns [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's
@@ -158,6 +188,21 @@ impl Keywright {
         keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
     }
 
+    /// Returns the pages and the JSON API on which the owner of an account manages its security, with
+    /// the host's methods behind them.
+    ///
+    /// # Errors
+    /// Returns [`SelfServicePolicyError`](keywright_selfservice::SelfServicePolicyError) if the
+    /// policy's codes are too easy to guess.
+    #[cfg(feature = "selfservice")]
+    pub fn selfservice<H: keywright_selfservice::Host>(
+        &self,
+        host: Arc<H>,
+        policy: keywright_selfservice::SelfServicePolicy,
+    ) -> Result<keywright_selfservice::SelfService<H>, keywright_selfservice::SelfServicePolicyError> {
+        keywright_selfservice::SelfService::new(self.driver.clone(), host, policy)
+    }
+
     /// Returns a page of an account's security log of one chain, newest first and verified. It
     /// begins at the newest event, or where an earlier page ended.
     ///
@@ -181,6 +226,11 @@ impl Keywright {
     /// Returns the errors of [`events`](Self::events).
     pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
         self.driver.recent_events(account, limit).await
+    }
+
+    /// Returns the kinds of events whose texts are known.
+    pub(crate) const fn event_kinds(&self) -> &Arc<[&'static EventKind]> {
+        &self.event_kinds
     }
 
     /// Returns the maintenance of the store.

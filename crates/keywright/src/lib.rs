@@ -114,14 +114,17 @@
 //! ```
 //!
 //! # Map
-//! - [`Keywright`] and [`Builder`] open a store, create the services, read security events, and
-//!   unlock accounts that wrong guesses have locked.
+//! - [`Keywright`] and [`Builder`] open a store, create the services, and read what happened to an
+//!   account ([`Activity`]). [`Operator`] unlocks accounts that wrong guesses have locked, and helps
+//!   owners who have lost their second factors.
+//! - [`Keys`] rotates and retires the keys of a store.
 //! - [`Housekeeping`] is the maintenance of a store (deleting what has expired, for example) and a
 //!   check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm) and `twofactor` check secrets and
 //!   codes.
 //! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
+//! - `selfservice` has the pages on which the owner of an account manages its security.
 //! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
 //!   to implement for a backend of your own.
 //! - [`mod@core`] contains time, randomness, secrets, the keyring, and the guess ledger, which
@@ -137,11 +140,15 @@
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
 //! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
+//! | `json` | imported and exported users as lines of JSON; enables `twofactor` | |
 //! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
 //! | `nextcloud` | the protocol of Nextcloud Passwords | `nextcloud` |
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
-//! | `tower` | these protocols as `tower::Service` | |
+//! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
+//! | `tower` | these protocols and pages as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
+//! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
+//! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -151,16 +158,23 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod activity;
 mod builder;
 mod check;
 mod error;
 mod housekeeping;
 mod key_note;
+mod key_sources;
+mod keys;
 mod keywright;
+mod kinds;
 mod no_vault;
 mod operator;
 mod pace;
+mod scan;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -177,17 +191,23 @@ pub use keywright_nextcloud as nextcloud;
 pub use keywright_rekey as rekey;
 #[cfg(feature = "rocketchat")]
 pub use keywright_rocketchat as rocketchat;
+#[cfg(feature = "selfservice")]
+pub use keywright_selfservice as selfservice;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
+#[cfg(feature = "tower")]
+pub use keywright_tower as tower;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
+pub use activity::Activity;
 pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
 pub use error::StartError;
 pub use housekeeping::{
     Cursor, Due, DueCursor, DueScan, Horizon, Housekeeping, HousekeepingError, Resealed, Retirement,
 };
+pub use keys::{Keys, KeysError, Reseal, SETTLED};
 pub use keywright::Keywright;
 pub use keywright_core::{
     AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
@@ -199,6 +219,6 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,
 };
 pub use no_vault::NoVault;
-pub use operator::SESSIONS_ENDED_BY_OPERATOR;
+pub use operator::{Operator, SESSIONS_ENDED_BY_OPERATOR};
 pub use pace::HORIZON_PAUSE;
 pub use slots::slot_kinds;

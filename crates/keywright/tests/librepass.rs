@@ -147,7 +147,7 @@ impl World {
     }
 
     async fn unlock(&self) -> Vec<String> {
-        let lifted = self.keywright.unlock(&self.account).await.unwrap();
+        let lifted = self.keywright.operator().unlock(&self.account).await.unwrap();
         lifted.iter().map(|secret| secret.as_str().to_owned()).collect()
     }
 }

@@ -75,10 +75,11 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
         text.push_str("plain HTTP is refused on an address that others reach: add --tls-self-signed or a certificate");
         return text;
     }
+    // Writing to a string does not fail.
+    let _written = writeln!(text, "in a browser:   {}/ (with the name and the login password)", scene.url);
     let options = if scene.tls { "--insecure " } else { "" };
     let (curl, base) = (format!("curl {options}-u {NAME}:{app}"), format!("{}{BASE_PATH}", scene.url));
     let json = "-H 'Content-Type: application/json' -d";
-    // Writing to a string does not fail.
     let _written = write!(text, "{curl} {base}session/request\n{curl} {json} '{{}}' {base}session/open\n");
     let _written = match scene.reset {
         Style::Code => writeln!(text, "{curl} {base}account/reset"),

@@ -8,6 +8,7 @@ use keywright::librepass::{LibrePassPolicyError, OpenError};
 use keywright::nextcloud::NextcloudPolicyError;
 use keywright::rekey::VaultError;
 use keywright::rocketchat::RocketChatPolicyError;
+use keywright::selfservice::SelfServicePolicyError;
 use keywright::sqlite::Fault;
 use keywright::store::LoadError;
 use keywright::{HousekeepingError, StartError, StoreId, TransactError};
@@ -61,6 +62,8 @@ pub(crate) enum Failure {
     LibrePass(#[from] OpenError),
     #[error("LibrePass cannot be served as the options say")]
     LibrePassPolicy(#[from] LibrePassPolicyError),
+    #[error("the pages for owners cannot be served as the options say")]
+    SelfService(#[from] SelfServicePolicyError),
     #[error("standard output cannot be written")]
     Output(#[source] io::Error),
     #[error("the server ended")]

@@ -20,6 +20,7 @@ use crate::hosts::server::Server;
 use crate::limits::token_bucket::TokenBuckets;
 use crate::notices::Notices;
 use crate::running::Running;
+use crate::signin::routes::SignIn;
 
 /// How often due work is searched for. How often one task is tried is in the records, where the
 /// pauses grow to an hour.
@@ -50,6 +51,7 @@ pub(crate) struct Housekeeper {
     pub(crate) nextcloud: Nextcloud<NextcloudHost>,
     pub(crate) rocketchat: RocketChat<RocketChatHost>,
     pub(crate) librepass: LibrePass<LibrePassHost>,
+    pub(crate) sign_in: SignIn,
     pub(crate) server: Arc<Server>,
     /// The limits of LibrePass and of the unlock page, or `None` for no limits.
     pub(crate) librepass_limits: Option<Arc<TokenBuckets>>,

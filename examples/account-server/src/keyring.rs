@@ -3,9 +3,8 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use keywright::{Builder, KeySource, KeySourceError, Keyring, SecretString, SystemEntropy};
+use keywright::{Builder, Keyring, SystemEntropy};
 
 use crate::failure::Failure;
 use crate::options::{Options, StoreChoice};
@@ -59,16 +58,8 @@ impl KeyringPlace {
     pub(crate) fn set(&self, builder: Builder) -> Result<Builder, Failure> {
         Ok(match self {
             Self::File(path) => builder.keyring_file(path),
-            Self::Descriptor(number) => {
-                let descriptor = Descriptor(*number);
-                // A pipe can be read only once, so a key that is added later is not noticed there.
-                if descriptor.path().is_file() {
-                    builder.key_source(Arc::new(descriptor))
-                } else {
-                    builder.keyring(descriptor.read().map_err(|source| self.unreadable(source))?)
-                }
-            }
-            Self::Environment => builder.key_source(Arc::new(Environment)),
+            Self::Descriptor(number) => builder.keyring_fd(*number),
+            Self::Environment => builder.keyring_env(TEXT),
             Self::Memory => builder.keyring(Keyring::generate(&SystemEntropy).map_err(Failure::Generate)?),
         })
     }
@@ -76,10 +67,6 @@ impl KeyringPlace {
     /// Whether the keyring outlives this process.
     pub(crate) const fn is_named(&self) -> bool {
         !matches!(self, Self::Memory)
-    }
-
-    fn unreadable(&self, source: KeySourceError) -> Failure {
-        Failure::Keyring { place: self.name(), source: source.into() }
     }
 
     /// How a message names it.
@@ -90,31 +77,6 @@ impl KeyringPlace {
             Self::Environment => format!("(variable {TEXT})").into(),
             Self::Memory => "(in memory)".into(),
         }
-    }
-}
-
-#[derive(Debug)]
-struct Descriptor(u32);
-
-impl Descriptor {
-    fn path(&self) -> PathBuf {
-        format!("/dev/fd/{}", self.0).into()
-    }
-}
-
-impl KeySource for Descriptor {
-    fn read(&self) -> Result<Keyring, KeySourceError> {
-        Keyring::load(&self.path()).map_err(KeySourceError::new)
-    }
-}
-
-#[derive(Debug)]
-struct Environment;
-
-impl KeySource for Environment {
-    fn read(&self) -> Result<Keyring, KeySourceError> {
-        let text = SecretString::new(env::var(TEXT).map_err(|_| KeySourceError::new("it is not set, or not UTF-8"))?);
-        Keyring::from_text(text.expose()).map_err(KeySourceError::new)
     }
 }
 

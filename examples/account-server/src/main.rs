@@ -1,7 +1,8 @@
 //! The reference server: Keywright's protocols on an embedded SQLite file. Read it to learn how a
 //! server embeds Keywright.
 //!
-//! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
+//! It is not a product. Its log-in is just enough for real clients to reach the account endpoints,
+//! and for owners to reach the pages at its root.
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
 //! - [`options`], [`network_options`]: the command line. [`start`]: puts the parts together.
@@ -17,6 +18,7 @@
 //! - [`http`]: `routes` maps paths to services, `unlock` is the page behind the `links` of mails,
 //!   `serve` and `tls` listen, and `peer` identifies the client. `gate` and `connections` bound
 //!   connections, `bodies` bounds bodies, `origin` judges proxies, and `entry` applies them.
+//! - [`signin`]: the log-in to the pages on which owners manage the security of their accounts.
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
 //!   must run to their end. [`readiness`]: whether the server can work. [`operator`]: an operator's
@@ -42,6 +44,7 @@ mod output;
 mod readiness;
 mod running;
 mod security_log;
+mod signin;
 mod start;
 mod store_lock;
 mod store_watch;

@@ -216,6 +216,38 @@ pub(crate) enum AccountCommand {
         /// As for `unlock`.
         account: String,
     },
+    /// Writes the second factors of all accounts to a new file with mode 0600, one line of JSON each.
+    /// The file holds their secrets **in clear**.
+    Export {
+        /// The file, which must not exist.
+        file: PathBuf,
+
+        /// Confirms that the secrets are written in clear.
+        #[arg(long)]
+        secrets_in_clear: bool,
+    },
+    /// Takes over second factors from a file that `export` has written, for accounts without any.
+    /// Can be stopped and run again.
+    Import {
+        /// The file.
+        file: PathBuf,
+
+        /// Checks every line and writes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Makes a login code of Rocket.Chat and prints it: who sends it to `loginCode.redeem` within a
+    /// minute is logged in, once, without any factor. First make sure that it is the owner who asks.
+    LoginCode {
+        /// As for `unlock`.
+        account: String,
+    },
+    /// Makes a two-factor challenge of Rocket.Chat and prints its id: who sends it to
+    /// `twoFactorChallenges.verifyChallenge` with a right code within five minutes gets a login code.
+    Challenge {
+        /// As for `unlock`.
+        account: String,
+    },
     /// Erases an account. Only its security log is kept, for as long as events are.
     Erase {
         /// As for `unlock`.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError};
-use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
-use keywright::rocketchat::{self, RocketChatPolicy};
+use keywright::nextcloud::{MAX_BODY, Nextcloud, NextcloudPolicy};
+use keywright::rocketchat::{self, RocketChat, RocketChatPolicy};
+use keywright::selfservice::{Decoys, SelfServicePolicy};
 use keywright::sqlite::SqliteStore;
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, Partition, Timer};
 use keywright::twofactor::TwoFactorPolicy;
@@ -30,6 +31,7 @@ use crate::failure::Failure;
 use crate::hosts::librepass::LibrePassHost;
 use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::RocketChatHost;
+use crate::hosts::selfservice::SelfServiceHost;
 use crate::hosts::server::Server;
 use crate::housekeeping::{Beginnings, Housekeeper};
 use crate::http::bodies::Bodies;
@@ -40,6 +42,7 @@ use crate::http::{routes, serve, tls};
 use crate::keyring::{self, KeyringPlace};
 use crate::limits::fixed_window::FixedWindows;
 use crate::limits::per_user::PerUserLimits;
+use crate::limits::refusals::Refusals;
 use crate::limits::slow_work::SlowWork;
 use crate::limits::token_bucket::TokenBuckets;
 use crate::mail::{Mailer, Relay};
@@ -47,10 +50,14 @@ use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::running::Running;
 use crate::security_log::SecurityLog;
+use crate::signin::routes::SignIn;
+use crate::signin::sessions::Sessions;
 use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
+/// The name of this server on its pages and in authenticator apps.
+const SERVICE: &str = "account-server";
 /// How many accounts are seeded at the same time.
 const SEEDED_AT_ONCE: usize = 16;
 /// The smallest limit of a body that the policies accept, in bytes.
@@ -111,7 +118,9 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         public_https: public_url.is_https(),
     });
     let bodies = Bodies::new(network.body_grace());
-    let entry = Entry { proxies, refuse_plain_http, bodies, origins: network.cors_origin.clone() };
+    let refusals = Arc::new(Refusals::new(options.rate_limits == Switch::On));
+    let origins = network.cors_origin.clone();
+    let entry = Entry { proxies, refuse_plain_http, bodies, refusals, origins };
     let connections = connections(options);
     let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. No other process can reach a store in memory.
@@ -160,7 +169,13 @@ pub(crate) async fn assemble(
     refuse_plain_http: bool,
     public_url: PublicUrl,
 ) -> Result<Housekeeper, Failure> {
+    let two_factor = TwoFactorPolicy::builder()
+        .once(options.network.totp_once.into())
+        .required(options.network.second_factors.into())
+        .build()
+        .map_err(AccountsError::from)?;
     let policy = NextcloudPolicy::builder()
+        .two_factor(two_factor)
         .reset(options.reset_style.into())
         .refuse_plain_http(refuse_plain_http)
         .max_body(options.max_body.clamp(LEAST_BODY, MAX_BODY))
@@ -176,20 +191,15 @@ pub(crate) async fn assemble(
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
-    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
-    let two_factor = TwoFactorPolicy::builder()
-        .recovery(Preset::RocketChat)
-        .once(options.network.totp_once.into())
-        .build()
-        .map_err(AccountsError::from)?;
-    let policy = RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?;
-    let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
+    let rocketchat = keywright.rocketchat(Arc::new(host), rocketchat_policy(options)?).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
     let host = LibrePassHost { server: Arc::clone(&server), limits: librepass_limits.clone() };
     let librepass = keywright.librepass(Arc::new(host), policy).await?;
+    let sign_in = sign_in(options, &keywright, &server, &nextcloud, &rocketchat)?;
     let beginnings = Beginnings::default();
     Ok(Housekeeper {
+        sign_in,
         keywright,
         notices,
         nextcloud,
@@ -199,6 +209,39 @@ pub(crate) async fn assemble(
         librepass_limits,
         running,
         beginnings,
+    })
+}
+
+/// Sets up the pages for owners and the log-in to them.
+fn sign_in(
+    options: &Options,
+    keywright: &Keywright,
+    server: &Arc<Server>,
+    nextcloud: &Nextcloud<NextcloudHost>,
+    rocketchat: &RocketChat<RocketChatHost>,
+) -> Result<SignIn, Failure> {
+    let policy = || {
+        // The same accounts sign in with the clients of Rocket.Chat, which expect codes of this form.
+        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).once(options.network.totp_once.into());
+        builder.build().map_err(AccountsError::from)
+    };
+    let secure = options.has_tls() || server.public_url.is_https();
+    let sessions = Arc::new(Sessions::new(keywright.driver().clone()));
+    let host = SelfServiceHost {
+        server: Arc::clone(server),
+        sessions: Arc::clone(&sessions),
+        nextcloud: nextcloud.clone(),
+        rocketchat: rocketchat.clone(),
+        secure,
+    };
+    let pages = SelfServicePolicy::builder(SERVICE).two_factor(policy()?).build()?;
+    Ok(SignIn {
+        pages: keywright.selfservice(Arc::new(host), pages)?,
+        server: Arc::clone(server),
+        sessions,
+        two_factor: keywright.two_factor_with(policy()?).map_err(AccountsError::from)?,
+        decoys: Arc::new(Decoys::new(keywright.driver().keyring())),
+        secure,
     })
 }
 
@@ -391,6 +434,35 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
     let opened = place.set(builder)?.open().await;
     let keywright = opened.map_err(|source| Failure::Keyring { place: place.name(), source })?;
     Ok(Opened { keywright, sqlite })
+}
+
+/// Returns Rocket.Chat's protocol for an operator's command, which sends no mail.
+///
+/// # Errors
+/// A [`Failure`] with its reason.
+pub(crate) fn rocketchat_of(
+    options: &Options,
+    keywright: &Keywright,
+    accounts: Arc<Accounts>,
+) -> Result<RocketChat<RocketChatHost>, Failure> {
+    let mailer = Arc::new(Mailer::Off);
+    let public_url: PublicUrl = format!("http://{}", options.listen).parse().map_err(Failure::Url)?;
+    let notices =
+        Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
+    let server = Arc::new(Server { accounts, mailer, notices, public_url, wake: Notify::new() });
+    let host = RocketChatHost { server, limits: None, clock: Arc::clone(keywright.driver().clock()) };
+    Ok(keywright.rocketchat(Arc::new(host), rocketchat_policy(options)?).map_err(AccountsError::from)?)
+}
+
+fn rocketchat_policy(options: &Options) -> Result<RocketChatPolicy, Failure> {
+    let two_factor = TwoFactorPolicy::builder()
+        .recovery(Preset::RocketChat)
+        .once(options.network.totp_once.into())
+        .required(options.network.second_factors.into())
+        .build()
+        .map_err(AccountsError::from)?;
+    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
+    Ok(RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?)
 }
 
 fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePassPolicy, LibrePassPolicyError> {

@@ -34,15 +34,7 @@ impl Drivers {
         for (from, to) in [(root.join(DRIVERS), runs), (source.clone(), &directory)] {
             copy_files(&from, to).map_err(Error::io(shown.as_str()))?;
         }
-        let lock = fs::read_to_string(source.join("package-lock.json")).map_err(Error::io("package-lock.json"))?;
-        if names_a_host(&lock) {
-            return Err(Error::Check(format!("{shown}/package-lock.json names a host: make it anew in that folder")));
-        }
-        let installed = directory.join("node_modules").join("installed-lock.json");
-        if fs::read_to_string(&installed).ok().as_ref() != Some(&lock) {
-            npm(&directory, &["ci", "--no-progress"])?;
-            fs::write(&installed, &lock).map_err(Error::io("node_modules"))?;
-        }
+        install_packages(&directory, &shown)?;
         npm(&directory, &["run", "--silent", "bundle"])?;
         Ok(Self { directory })
     }
@@ -88,6 +80,20 @@ pub(crate) fn drive(
     process::stream(&mut command, counts)?;
     if *counts == before {
         return Err(Error::Check(format!("{driver}: phase {phase} ran no step")));
+    }
+    Ok(())
+}
+
+/// Installs the packages of a copied lock file. They are kept as long as it stays the same.
+pub(super) fn install_packages(directory: &Path, shown: &str) -> Result<(), Error> {
+    let lock = fs::read_to_string(directory.join("package-lock.json")).map_err(Error::io("package-lock.json"))?;
+    if names_a_host(&lock) {
+        return Err(Error::Check(format!("{shown}/package-lock.json names a host: make it anew in that folder")));
+    }
+    let installed = directory.join("node_modules").join("installed-lock.json");
+    if fs::read_to_string(&installed).ok().as_ref() != Some(&lock) {
+        npm(directory, &["ci", "--no-progress"])?;
+        fs::write(&installed, &lock).map_err(Error::io("node_modules"))?;
     }
     Ok(())
 }

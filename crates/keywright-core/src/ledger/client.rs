@@ -24,6 +24,23 @@ impl ClientTag {
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
     }
+
+    /// Parses the form that [`Display`](fmt::Display) writes, or returns `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        let tag = Self(bytes);
+        // Each tag has exactly one spelling, so upper-case digits are refused.
+        (tag.to_string() == text).then_some(tag)
+    }
+}
+
+impl fmt::Display for ClientTag {
+    /// Writes all sixteen bytes as lower-case hex digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 impl fmt::Debug for ClientTag {

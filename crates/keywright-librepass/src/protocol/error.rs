@@ -3,7 +3,7 @@
 //! They never contain text from a caller, except for ids of ciphers.
 
 use http::StatusCode;
-use keywright_wire::Reply;
+use keywright_wire::{RefusedBy, Reply};
 
 /// An answer that refuses, with its `Retry-After` if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct ApiError {
     message: Message,
     /// The wait before a retry, in whole seconds.
     pub(crate) retry_after: Option<u64>,
+    /// For the host's log.
+    pub(crate) refused_by: Option<RefusedBy>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +33,16 @@ const INVALID_CIPHER: &str = "LP-Invalid-Cipher";
 
 impl ApiError {
     const fn new(status: StatusCode, code: &'static str) -> Self {
-        Self { status, code, message: Message::None, retry_after: None }
+        Self { status, code, message: Message::None, retry_after: None, refused_by: None }
     }
 
     const fn bad(code: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code)
+    }
+
+    /// States what turned the request away, for the host's log.
+    pub(crate) const fn refused_by(self, refused_by: RefusedBy) -> Self {
+        Self { refused_by: Some(refused_by), ..self }
     }
 
     const fn saying(self, text: &'static str) -> Self {
@@ -58,8 +65,9 @@ impl ApiError {
     pub(crate) const TOO_LARGE: Self =
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_BODY).saying("request too large");
     /// A prefetch by a browser is not answered: the browser requests the page again on the click.
-    pub(crate) const PREFETCH: Self =
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, INVALID_BODY).saying("a prefetch does not act");
+    pub(crate) const PREFETCH: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, INVALID_BODY)
+        .saying("a prefetch does not act")
+        .refused_by(RefusedBy::PREFETCH);
     /// The old key or the new one is wrong: the code is the same.
     pub(crate) const SHARED_KEY: Self = Self::bad("LP-Invalid-Shared-Secret");
     pub(crate) const TWO_FACTOR: Self = Self::bad("LP-Invalid-Two-Factor");
@@ -81,8 +89,11 @@ impl ApiError {
     pub(crate) const NO_ROOM: Self = Self::new(StatusCode::INSUFFICIENT_STORAGE, "LP-Database-Error");
     /// Too many requests wait for this account, or the store took too long to read. Nothing was
     /// decided.
-    pub(crate) const BUSY: Self =
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
+    pub(crate) const BUSY: Self = Self {
+        retry_after: Some(1),
+        refused_by: Some(RefusedBy::ACCOUNT_BUSY),
+        ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error")
+    };
     /// Too many mails wait, because a mail server fails.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
 
@@ -104,11 +115,18 @@ impl ApiError {
         Self { message: Message::ClockOff(seconds), ..Self::TWO_FACTOR }
     }
 
-    /// Returns the answer to a request over a limit, or in a wait or lock of the guess ledger. The
-    /// two do not differ, and come before anything is checked.
+    /// Returns the answer to a request in a wait or lock of the guess ledger. That to a request over
+    /// a limit does not differ ([`refused_by`](Self::refused_by) does). Both come before anything is
+    /// checked.
     pub(crate) const fn too_many(seconds: u64) -> Self {
         let seconds = if seconds == 0 { 1 } else { seconds };
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
+        let refused_by = Some(RefusedBy::GUESSES);
+        Self { retry_after: Some(seconds), refused_by, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
+    }
+
+    /// Returns the answer to a request for a mail too many, or for a change that needs one.
+    pub(crate) const fn too_many_mails(seconds: u64) -> Self {
+        Self::too_many(seconds).refused_by(RefusedBy::MAILS)
     }
 
     /// Returns the answer to a malformed body. The parser's own message quotes the input, so it is
@@ -119,7 +137,14 @@ impl ApiError {
 
     /// Returns the reply.
     pub(crate) fn reply(&self) -> Reply {
-        let reply = Reply::json(self.status, self.body());
+        self.waiting(Reply::json(self.status, self.body()))
+    }
+
+    /// Adds to a reply when to try again, and what turned the request away.
+    pub(crate) fn waiting(&self, mut reply: Reply) -> Reply {
+        if let Some(refused_by) = self.refused_by {
+            reply = reply.with_refused_by(refused_by);
+        }
         match self.retry_after {
             Some(seconds) => reply.with_retry_after(seconds),
             None => reply,

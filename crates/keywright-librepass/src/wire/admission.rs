@@ -5,7 +5,7 @@ use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, SlotName};
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, VerifyOutcome};
-use keywright_wire::{DueError, Network};
+use keywright_wire::{DueError, Network, RefusedBy};
 
 use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY};
 use crate::account::guard::{Proof, Sender};
@@ -63,7 +63,9 @@ pub(crate) async fn admit_by_link<H: Host>(
     };
     match cx.step(user.account(), &[CREDENTIAL.name(), LEDGER.name()], step).await? {
         Some(ClientAdmission::Admitted { .. }) => Ok(()),
-        Some(ClientAdmission::TooMany { retry_after }) => Err(ApiError::too_many(retry_after).into()),
+        Some(ClientAdmission::TooMany { retry_after }) => {
+            Err(ApiError::too_many(retry_after).refused_by(RefusedBy::ADMISSIONS).into())
+        }
         None => Err(ApiError::EMAIL_CODE.into()),
     }
 }

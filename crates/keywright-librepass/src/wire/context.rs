@@ -9,7 +9,7 @@ use keywright_store::names::{NAMES, NameIndex, Names};
 use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError};
 use keywright_twofactor::TwoFactorSteps;
 use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError, Network};
+use keywright_wire::{DueError, HostError, Network, RefusedBy};
 
 use crate::account::credential::CREDENTIAL;
 use crate::account::guard::KeyCheck;
@@ -63,6 +63,15 @@ impl Caller {
     }
 }
 
+/// Returns the name of the host's limit by which a subject is counted.
+const fn limit_of(subject: Subject<'_>) -> RefusedBy {
+    match subject {
+        Subject::Peer => RefusedBy::REQUESTS_OF_PEER,
+        Subject::Address(_) | Subject::Named(_) => RefusedBy::REQUESTS_FOR_NAME,
+        Subject::Account(_) => RefusedBy::REQUESTS_OF_ACCOUNT,
+    }
+}
+
 impl<H: Host> Context<H> {
     /// Runs the work on a body, by the host's [`compute`](Host::compute) if the body is large.
     pub(crate) fn compute<T: Send>(&self, body: &[u8], work: impl FnOnce() -> T + Send) -> Result<T, ApiError> {
@@ -83,7 +92,9 @@ impl<H: Host> Context<H> {
     pub(crate) fn admit(&self, input: &Input<'_>, subject: Subject<'_>) -> Result<(), Failure> {
         match self.host.admit(input.endpoint, input.peer(), subject) {
             Admittance::Open => Ok(()),
-            Admittance::Full { retry_after } => Err(ApiError::too_many(retry_after).into()),
+            Admittance::Full { retry_after } => {
+                Err(ApiError::too_many(retry_after).refused_by(limit_of(subject)).into())
+            }
         }
     }
 

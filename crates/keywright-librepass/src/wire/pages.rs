@@ -49,11 +49,7 @@ pub(crate) fn verified<H>(cx: &Context<H>, input: &Input<'_>) -> Reply {
 
 /// Returns a refusal as a page.
 pub(crate) fn refused(error: &ApiError) -> Reply {
-    let reply = page("This did not work", &format!("<p>{}</p>", reason(error))).with_status(error.status);
-    match error.retry_after {
-        Some(seconds) => reply.with_retry_after(seconds),
-        None => reply,
-    }
+    error.waiting(page("This did not work", &format!("<p>{}</p>", reason(error))).with_status(error.status))
 }
 
 /// Returns what a person can do about a refusal.

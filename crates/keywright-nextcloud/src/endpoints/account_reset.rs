@@ -212,7 +212,7 @@ fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Result<[u8; 16],
         return Ok(Ok(*selector));
     }
     let saved = session.save(draft, list::Unproven::Asking)?;
-    Ok(saved.map_err(|none| ApiError::BUSY.retry_after(none.retry_after)))
+    Ok(saved.map_err(|none| ApiError::no_session(none.retry_after)))
 }
 
 /// Resets the account. Every record is removed except the ledger (without the challenge's entry),

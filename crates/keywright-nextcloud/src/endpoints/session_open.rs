@@ -74,7 +74,7 @@ fn open<H: Host>(
         let saved = session.save(draft, Unproven::Open)?;
         return Ok(match saved {
             Ok(_) => Ok(draft.tentative(None)),
-            Err(none) => Err(ApiError::BUSY.retry_after(none.retry_after)),
+            Err(none) => Err(ApiError::no_session(none.retry_after)),
         });
     }
     let prover = caller.prover(draft, session);

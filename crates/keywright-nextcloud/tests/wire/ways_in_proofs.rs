@@ -6,8 +6,8 @@ use keywright_core::{ActionName, Client as Guesser, ClientAdmission, ClientTag, 
 use keywright_nextcloud::{AppTokenId, GuessedSecret, NextcloudPolicy};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, EnrolmentOutcome, EnrolmentStart, FactorChange, StepUp,
-    TwoFactor, TwoFactorPolicy, VerifyOutcome,
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, Enrolment, EnrolmentStart, FactorChange, StepUp, TwoFactor,
+    TwoFactorPolicy, VerifyOutcome,
 };
 use serde_json::{Value, json};
 
@@ -50,15 +50,12 @@ impl Enrolled {
     async fn by(world: &World, token: &str) -> Self {
         let factors = factors(world);
         let first = FactorChange::first_factor(alice(), SessionId::new(PAGE));
-        let EnrolmentStart::Begun(pending) = factors.begin_enrolment(first, "phone", None).await.unwrap() else {
-            panic!()
-        };
+        let EnrolmentStart::Begun(pending) = factors.begin_with(first, "phone", None).await.unwrap() else { panic!() };
         let seed = pending.secret().expose().to_vec();
         let typed = code_of(&seed, now(world));
         let client = Guesser::credential(tag(world, token));
-        let confirmed =
-            factors.confirm_enrolment_with_codes(&alice(), SessionId::new(PAGE), &typed, client).await.unwrap();
-        let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("not confirmed") };
+        let confirmed = factors.confirm(&alice(), SessionId::new(PAGE), &typed, client).await.unwrap();
+        let Enrolment::Active { recovery_codes: Some(codes), .. } = confirmed else { panic!("{confirmed:?}") };
         world.clock.advance(30);
         Self { seed, codes: codes.iter().map(String::from).collect() }
     }

@@ -43,7 +43,14 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy before the server of an address of the form that the clusters of tests have.
+    /// A commit is a call of the function with which `keywright-postgres` commits.
     pub async fn before(url: &str) -> Self {
+        Self::before_commits(url, "keywright.apply(").await
+    }
+
+    /// Starts a proxy before a store that commits by a statement which contains this text. A NUL
+    /// stands for the end of the statement: a `COMMIT` by itself is `"COMMIT\0"`.
+    pub async fn before_commits(url: &str, statement: &'static str) -> Self {
         let (start, rest) = url.split_once("127.0.0.1:").unwrap();
         let (port, end) = rest.split_once('/').unwrap();
         let port: u16 = port.parse().unwrap();
@@ -55,7 +62,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
                     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                    tokio::spawn(serve(client, server, Arc::clone(&serving)));
+                    tokio::spawn(serve(client, server, statement, Arc::clone(&serving)));
                 }
             }
         });
@@ -70,7 +77,7 @@ impl Proxy {
 
     /// Decides about the next commit.
     ///
-    /// The commit is the call of the function that the store commits with, prepared or not.
+    /// The commit is the statement that the store commits with, prepared or not.
     pub fn arm(&self, fate: Fate) {
         *self.shared.next.lock().unwrap() = Some(fate);
     }
@@ -109,17 +116,16 @@ async fn message(from: &mut OwnedReadHalf, has_type: bool) -> Option<(u8, Vec<u8
     Some((kind, bytes))
 }
 
-const CALL: &[u8] = b"keywright.apply(";
-
 /// Finds requests that commit.
-#[derive(Default)]
 struct Commits {
+    /// The text of a statement that commits.
+    statement: &'static [u8],
     prepared: HashSet<Vec<u8>>,
 }
 
 impl Commits {
     fn is_one(&mut self, kind: u8, bytes: &[u8]) -> bool {
-        let has_call = bytes.windows(CALL.len()).any(|window| window == CALL);
+        let has_call = bytes.windows(self.statement.len()).any(|window| window == self.statement);
         let mut texts = bytes.get(5..).unwrap_or_default().split(|byte| *byte == 0);
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match kind {
@@ -136,13 +142,13 @@ impl Commits {
     }
 }
 
-async fn serve(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
+async fn serve(client: TcpStream, server: TcpStream, statement: &'static str, shared: Arc<Shared>) {
     let (mut from_client, to_client) = client.into_split();
     let (from_server, mut to_server) = server.into_split();
     // Replies go back until the client's side decides otherwise.
     let (decide, decided) = mpsc::unbounded_channel();
     tokio::spawn(replies(from_server, to_client, decided, Arc::clone(&shared)));
-    let mut commits = Commits::default();
+    let mut commits = Commits { statement: statement.as_bytes(), prepared: HashSet::new() };
     let mut started = false;
     while let Some((kind, bytes)) = message(&mut from_client, started).await {
         started = true;
@@ -212,6 +218,7 @@ async fn replies(
                 decision = decided.recv() => {
                     let Some(decision) = decision else { return };
                     fate = Some(decision);
+                    *shared.landed.lock().unwrap() = false;
                     if decision == Fate::Held {
                         // The client learns nothing any more.
                         to_client = None;
@@ -235,9 +242,12 @@ async fn replies(
                 }
             }
             Some(_) => {
-                if kind == b'D' {
+                match kind {
                     // A row of one boolean: true as a byte, or as a text.
-                    *shared.landed.lock().unwrap() = matches!(bytes.last(), Some(1 | b't'));
+                    b'D' => *shared.landed.lock().unwrap() = matches!(bytes.last(), Some(1 | b't')),
+                    // What a transaction's end was: `COMMIT` or `ROLLBACK`.
+                    b'C' if bytes.ends_with(b"COMMIT\0") => *shared.landed.lock().unwrap() = true,
+                    _ => {}
                 }
                 if kind == b'Z' {
                     return;

@@ -47,14 +47,21 @@
 //! however many are left.
 
 pub(crate) mod code;
+mod compare;
 pub(crate) mod error;
+pub(crate) mod hashed;
+pub(crate) mod imported;
 pub(crate) mod set;
+pub(crate) mod spelling;
 pub(crate) mod state;
 pub(crate) mod step;
 
 pub use self::code::{Liveness, Preset};
 pub use self::error::ImportError;
+pub use self::hashed::{CodeVerifier, HashJob, HashMatch, HashedGuess, HashedStart, VerifierUnavailable};
+pub use self::imported::{CodesFault, ImportedCodes, MAX_HASHES};
 pub use self::set::{CodeSet, Matched, RecoveryCodes, Spend};
+pub use self::spelling::{Digest, LetterCase, Spelling};
 pub use self::state::RECOVERY;
 pub(crate) use self::state::RECOVERY_CODES;
 pub use self::step::LOW;

@@ -160,24 +160,29 @@ impl CodeSet {
     /// Returns the bits of the codes that match. Two codes of one set are equal with a probability
     /// of at most 2⁻⁴⁰; then both are spent together.
     fn find(&self, code: &Canonical) -> Result<u32, StepError> {
-        let mac = Zeroizing::new(words(self.mac(code)?.as_slice()));
-        let found = self.macs.chunks_exact(MAC).zip(0_u32..).fold(0, |found, (stored, at)| {
-            let hit = u32::from(words(stored).ct_eq(mac.as_slice()).unwrap_u8());
-            found | hit.checked_shl(at).unwrap_or(0)
-        });
-        Ok(found)
+        let mac = self.mac(code)?;
+        Ok(find(&self.macs, &mac))
     }
 
     fn mac(&self, code: &Canonical) -> Result<Zeroizing<[u8; MAC]>, StepError> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).map_err(|_| StepError::Crypto)?;
-        mac.update(LABEL);
-        mac.update(code.expose());
-        Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
+        keyed_hash(&self.key, code.expose())
     }
 
     /// Spends the code that [`judge`](Self::judge) found in this set.
     pub const fn spend(&mut self, code: Spend) {
         self.used |= code.0;
+    }
+
+    /// Returns a second copy. This is a method instead of `Clone` so that each copy can be audited.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self {
+            preset: self.preset,
+            key: self.key.duplicate(),
+            macs: self.macs.clone(),
+            used: self.used,
+            made: self.made,
+            digests: self.digests,
+        }
     }
 
     /// Returns the form of the codes.
@@ -196,6 +201,23 @@ impl CodeSet {
     pub fn remaining(&self) -> u8 {
         u8::try_from(self.count().saturating_sub(self.used.count_ones())).unwrap_or(u8::MAX)
     }
+}
+
+/// Returns the hash of a code under the key of its set.
+pub(crate) fn keyed_hash(key: &SecretBytes<32>, code: &[u8]) -> Result<Zeroizing<[u8; MAC]>, StepError> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| StepError::Crypto)?;
+    mac.update(LABEL);
+    mac.update(code);
+    Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
+}
+
+/// Returns the bits of the concatenated hashes that are equal to one, in constant time.
+pub(crate) fn find(macs: &[u8], mac: &[u8; MAC]) -> u32 {
+    let mac = Zeroizing::new(words(mac));
+    macs.chunks_exact(MAC).zip(0_u32..).fold(0, |found, (stored, at)| {
+        let hit = u32::from(words(stored).ct_eq(mac.as_slice()).unwrap_u8());
+        found | hit.checked_shl(at).unwrap_or(0)
+    })
 }
 
 /// Returns a hash as four words: `subtle` takes a step for each word instead of each byte.

@@ -1,14 +1,16 @@
 //! The transitions of recovery codes.
 
-use keywright_core::{Attempt, Client, Event, Purpose, Refusal, SessionId};
+use keywright_core::{AccountId, Attempt, Client, Event, Purpose, Refusal, SessionId, UnixSeconds};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::code::{Canonical, Liveness};
 use super::error::ImportError;
+use super::imported::{CodeForm, IMPORTED, Imported, ImportedSet, Looked};
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
+use crate::origin::Origin;
 use crate::outcome::{Denial, Method, Proven, VerifyOutcome};
 use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
@@ -38,7 +40,7 @@ impl TwoFactorSteps {
         let (set, codes) = CodeSet::make(draft.entropy(), self.policy.recovery, draft.now())?;
         draft.event(&events::RECOVERY_CODES_MADE);
         match liveness {
-            Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
+            Liveness::Now => self.go_live(draft, recovery, set, client)?,
             Liveness::OnAcknowledgement { session } => {
                 let session = session_digest(SESSION_LABEL, session);
                 let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
@@ -47,6 +49,11 @@ impl TwoFactorSteps {
             }
         }
         Ok(draft.tentative(codes))
+    }
+
+    /// Whether the account has a recovery code that is not used yet.
+    pub(crate) fn has_recovery_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        Ok(live(draft)?.is_some_and(|live| live.remaining() > 0))
     }
 
     /// Records that the owner has kept the codes: the pending set becomes live, and the previous
@@ -71,7 +78,7 @@ impl TwoFactorSteps {
         if !pending.is_live(draft)? {
             return Ok(false);
         }
-        go_live(draft, &self.policy, recovery, pending.set, client)?;
+        self.go_live(draft, recovery, pending.set, client)?;
         Ok(true)
     }
 
@@ -85,7 +92,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Imports codes in the form in which Rocket.Chat stores them, lower-case hex SHA-256 each.
@@ -98,7 +105,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Removes the live set and the pending one. Returns whether there was either.
@@ -113,7 +120,9 @@ impl TwoFactorSteps {
     ///
     /// A wait is reported before the code is compared. Two answers are given at any time, without
     /// writing anything: [`VerifyOutcome::Malformed`] for a text that does not have the form of the
-    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set.
+    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set. So is
+    /// one whose codes were imported as slow hashes, which a step must not compute: see
+    /// [`begin_hashed_in`](Self::begin_hashed_in). The service's methods do both.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
@@ -128,7 +137,15 @@ impl TwoFactorSteps {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
         let mut recovery = Recovery::read(draft)?;
         let generation = recovery.generation;
-        let Some(live) = &mut recovery.live else { return Ok(VerifyOutcome::NotEnrolled) };
+        let Some(live) = &mut recovery.live else {
+            return verify_imported(
+                draft,
+                account,
+                Attempt::new(ImportedSet::secret(), generation, client),
+                code,
+                purpose,
+            );
+        };
         let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
         let outcome = guess::check_single_use(draft, &Attempt::new(secret, generation, client), |_| {
@@ -147,17 +164,7 @@ impl TwoFactorSteps {
         live.spend(spend);
         let (remaining, made) = (live.remaining(), live.made);
         recovery.put(draft)?;
-        draft.event(
-            Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose.as_str()),
-        );
-        if remaining == 0 {
-            draft.event(&events::RECOVERY_CODES_EXHAUSTED);
-        } else if remaining <= LOW {
-            draft.event(Event::new(&events::RECOVERY_CODES_LOW).with("remaining", remaining));
-        }
-        if made < draft.keyring().fence() {
-            draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
-        }
+        report_use(draft, remaining, made, purpose);
         Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
     }
 
@@ -187,26 +194,115 @@ impl TwoFactorSteps {
     }
 }
 
-/// Returns the live set, if there is one.
-pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<CodeSet>, StepError> {
-    Ok(Recovery::read(draft)?.live)
+/// The codes that work for an account: a set that was made here, or one that was imported.
+pub(crate) struct LiveCodes {
+    remaining: u8,
+    pub(crate) form: CodeForm,
+    /// Through what they were made.
+    pub(crate) origin: Origin,
 }
 
-/// Returns a client's attempt at the live set, or `None` if there is no live set.
+impl LiveCodes {
+    /// Returns the number of codes that still work.
+    pub(crate) const fn remaining(&self) -> u8 {
+        self.remaining
+    }
+}
+
+/// Returns the codes that work, if there are any.
+pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<LiveCodes>, StepError> {
+    let recovery = Recovery::read(draft)?;
+    if let Some(set) = recovery.live {
+        let form = CodeForm::Preset(set.preset());
+        return Ok(Some(LiveCodes { remaining: set.remaining(), form, origin: recovery.origin }));
+    }
+    let codes = draft.read(IMPORTED)?.and_then(|imported| imported.codes);
+    Ok(codes.map(|set| {
+        let form = CodeForm::Imported(set.form);
+        LiveCodes { remaining: set.remaining(), form, origin: Origin::LIBRARY }
+    }))
+}
+
+/// Checks a code of an imported set that needs no slow hash.
+fn verify_imported(
+    draft: &mut Draft<'_>,
+    account: AccountId,
+    attempt: Attempt,
+    code: &str,
+    purpose: &Purpose,
+) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
+    let imported = draft.read(IMPORTED)?;
+    let Some((at, mut set)) = imported.and_then(|Imported { at, codes }| Some((at, codes?))) else {
+        return Ok(VerifyOutcome::NotEnrolled);
+    };
+    if set.is_hashed() {
+        // A step must not do slow work: `begin_hashed_in` and `settle_hashed_in` check these.
+        return Ok(VerifyOutcome::NotEnrolled);
+    }
+    let Some(typed) = set.form.parse(code) else { return Ok(VerifyOutcome::Malformed) };
+    let outcome = guess::check_single_use(draft, &attempt, |_| {
+        Ok(match set.look(&typed)? {
+            Looked::Unused(found) => Comparison::Right(found),
+            Looked::Used => Comparison::Replayed(Spent),
+            Looked::Wrong => Comparison::Wrong,
+        })
+    })?;
+    match outcome {
+        AttemptOutcome::Right(found) => set.spend(found),
+        AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
+        AttemptOutcome::Replayed(Spent) => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
+        AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
+    }
+    let (remaining, made) = (set.remaining(), set.made);
+    draft.put(IMPORTED, &Imported { at, codes: Some(set) })?;
+    report_use(draft, remaining, made, purpose);
+    Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
+}
+
+/// Emits the events of the use of a code.
+pub(crate) fn report_use(draft: &mut Draft<'_>, remaining: u8, made: UnixSeconds, purpose: &Purpose) {
+    draft.event(Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose.as_str()));
+    if remaining == 0 {
+        draft.event(&events::RECOVERY_CODES_EXHAUSTED);
+    } else if remaining <= LOW {
+        draft.event(Event::new(&events::RECOVERY_CODES_LOW).with("remaining", remaining));
+    }
+    if made < draft.keyring().fence() {
+        draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
+    }
+}
+
+/// Returns a client's attempt at the codes that work, or `None` if there are none.
 pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
     let recovery = Recovery::read(draft)?;
-    let secret = recovery.live.map(|live| RECOVERY.with_strength(live.preset().strength()));
+    let secret = match recovery.live {
+        Some(live) => Some(RECOVERY.with_strength(live.preset().strength())),
+        None => draft.read(IMPORTED)?.and_then(|imported| imported.codes).map(|_| ImportedSet::secret()),
+    };
     Ok(secret.map(|secret| Attempt::new(secret, recovery.generation, client)))
+}
+
+/// Drops the imported codes. That the account was imported stays recorded. Returns whether there
+/// were any.
+fn drop_imported(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    match draft.read(IMPORTED)? {
+        Some(Imported { at, codes: Some(_) }) => {
+            draft.put(IMPORTED, &Imported { at, codes: None })?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Removes the live set and the pending one, and clears the guesses at them.
 pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Client) -> Result<bool, StepError> {
     let mut recovery = Recovery::read(draft)?;
     let (live, pending) = (recovery.live.take(), recovery.pending.take());
-    if live.is_none() && pending.is_none() {
+    let imported = drop_imported(draft)?;
+    if live.is_none() && pending.is_none() && !imported {
         return Ok(false);
     }
-    if live.is_some() {
+    if live.is_some() || imported {
         recovery.renew(draft, &changed_by(policy, client))?;
     }
     recovery.put(draft)?;
@@ -215,20 +311,27 @@ pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Cl
     Ok(true)
 }
 
-/// Replaces all the recovery codes of the account with this set. The guesses counted so far were at
-/// other codes: a limit that outlived them would lock out the owner of the new ones.
-fn go_live(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    mut recovery: Recovery,
-    set: CodeSet,
-    client: Client,
-) -> Result<(), StepError> {
-    recovery.renew(draft, &changed_by(policy, client))?;
-    recovery.live = Some(set);
-    recovery.pending = None;
-    recovery.put(draft)?;
-    move_epochs(draft, policy)?;
-    draft.event(&events::RECOVERY_CODES_LIVE);
-    Ok(())
+impl TwoFactorSteps {
+    /// Replaces all the recovery codes of the account with this set. The guesses counted so far
+    /// were at other codes: a limit that outlived them would lock out the owner of the new ones.
+    fn go_live(
+        &self,
+        draft: &mut Draft<'_>,
+        mut recovery: Recovery,
+        set: CodeSet,
+        client: Client,
+    ) -> Result<(), StepError> {
+        recovery.renew(draft, &changed_by(&self.policy, client))?;
+        recovery.origin = match live(draft)? {
+            Some(replaced) => replaced.origin.replaced_by(&self.origin),
+            None => self.origin.clone(),
+        };
+        drop_imported(draft)?;
+        recovery.live = Some(set);
+        recovery.pending = None;
+        recovery.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        draft.event(&events::RECOVERY_CODES_LIVE);
+        Ok(())
+    }
 }

@@ -7,7 +7,7 @@ use keywright_core::{AccountId, ActionName, SessionId};
 use keywright_store::{Draft, StepError};
 
 use super::proof::StepUp;
-use crate::outcome::Method;
+use crate::attested::state::AttestedFactors;
 use crate::recovery;
 use crate::state::Factors;
 
@@ -65,8 +65,8 @@ impl FactorChange {
 
     /// Whether the authorization is valid now, in this draft of the same account. A step-up is
     /// valid only for its own action, and only if no epoch has moved since. It must also have been
-    /// obtained with the strongest method that is enrolled: a rule may authorize other actions with
-    /// a weaker method, but never this one. Call this when you compose steps;
+    /// obtained with the strongest method that is enrolled, or with a recovery code: a rule may
+    /// authorize other actions with a weaker method, but never this one. Call this when you compose steps;
     /// [`TwoFactor`](crate::TwoFactor) calls it itself.
     ///
     /// # Errors
@@ -75,20 +75,18 @@ impl FactorChange {
         if draft.partition().as_account().as_ref() != Some(self.account()) {
             return Ok(false);
         }
-        let factors = Factors::read(draft)?;
-        let codes = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
-        let strong = codes || !factors.devices.is_empty();
-        Ok(match self {
-            Self::FirstFactor { .. } => !strong && !factors.email,
-            Self::StepUp(proof) => {
-                let enough = match proof.method() {
-                    Method::Totp | Method::Recovery => true,
-                    Method::Mailed => !strong,
-                    Method::Password => !strong && !factors.email,
-                };
-                enough && *proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
+        match self {
+            Self::FirstFactor { .. } => {
+                let factors = Factors::read(draft)?;
+                let codes = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
+                let attested = !AttestedFactors::read(draft)?.is_empty();
+                Ok(!codes && !attested && !factors.email && factors.devices.is_empty())
             }
-        })
+            // Whatever was enrolled since has moved an epoch.
+            Self::StepUp(proof) => {
+                Ok(proof.strongest && *proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?)
+            }
+        }
     }
 }
 

@@ -49,6 +49,8 @@ pub struct StepUp {
     pub(super) session: SessionId,
     pub(super) method: Method,
     pub(super) remembered: bool,
+    /// Whether no method that was enrolled at the grant is stronger.
+    pub(super) strongest: bool,
     pub(super) epochs: Epochs,
 }
 
@@ -67,8 +69,7 @@ impl StepUp {
 
     /// Whether the proof admits another client of its account, in this draft of the account. It
     /// must be a proof for [`ADMIT_CLIENT`] with the method `least` or a stronger one, and no epoch
-    /// may have moved since. Time-based and recovery codes are the strongest, then mailed codes,
-    /// then the password. Other crates call this in their own steps that admit a client.
+    /// may have moved since. The strengths are those of [`Rule::strongest_of`](crate::Rule::strongest_of). Other crates call this in their own steps that admit a client.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.

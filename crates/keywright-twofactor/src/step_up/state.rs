@@ -6,6 +6,7 @@ use keywright_store::{Draft, Epochs, Full, Record, Slot, SlotFamily, SlotName, S
 use serde::{Deserialize, Serialize};
 
 use super::policy::{MAX_FRESH_SECONDS, METHODS};
+use crate::attested::method::{MAX_ATTESTED_METHODS, is_name};
 use crate::outcome::Method;
 use crate::session::session_digest;
 
@@ -27,9 +28,35 @@ const SESSION_LABEL: &[u8] = b"keywright/v1/stepup";
 #[serde(try_from = "Stored")]
 pub(crate) struct SessionWindow {
     /// The methods and when they were proven, with at most one entry per method.
-    proven: Vec<(Method, UnixSeconds)>,
+    proven: Vec<(Stated, UnixSeconds)>,
     epochs: Epochs,
 }
+
+/// A method in its stored form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Stated {
+    Totp,
+    Recovery,
+    Password,
+    Mailed,
+    /// An attested method, by its name.
+    Attested(String),
+}
+
+impl From<Method> for Stated {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Totp => Self::Totp,
+            Method::Recovery => Self::Recovery,
+            Method::Password => Self::Password,
+            Method::Mailed => Self::Mailed,
+            Method::Attested(method) => Self::Attested(method.name().into()),
+        }
+    }
+}
+
+/// The maximum number of methods that a session can have proven.
+const MAX_PROVEN: usize = METHODS.len().saturating_add(MAX_ATTESTED_METHODS);
 
 impl Record for SessionWindow {
     const SCHEMA: u16 = 1;
@@ -37,7 +64,7 @@ impl Record for SessionWindow {
 
 #[derive(Deserialize)]
 struct Stored {
-    proven: Vec<(Method, UnixSeconds)>,
+    proven: Vec<(Stated, UnixSeconds)>,
     epochs: Epochs,
 }
 
@@ -50,8 +77,10 @@ impl TryFrom<Stored> for SessionWindow {
     type Error = OutOfBounds;
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
         let Stored { proven, epochs } = stored;
-        let times = |method: Method| proven.iter().filter(|(one, _)| *one == method).count();
-        let bounded = (1..=METHODS.len()).contains(&proven.len()) && METHODS.into_iter().all(|one| times(one) <= 1);
+        let once = |method: &Stated| proven.iter().filter(|(one, _)| one == method).count() == 1;
+        let named = |method: &Stated| !matches!(method, Stated::Attested(name) if !is_name(name));
+        let bounded =
+            (1..=MAX_PROVEN).contains(&proven.len()) && proven.iter().all(|(method, _)| once(method) && named(method));
         if bounded { Ok(Self { proven, epochs }) } else { Err(OutOfBounds) }
     }
 }
@@ -78,6 +107,7 @@ impl SessionWindow {
     /// Whether a method was proven less than this many seconds ago.
     pub(super) fn has_fresh(&self, method: Method, now: UnixSeconds, seconds: u64) -> bool {
         // A time in the future is not fresh: the clock went back, so the proof's age is unknown.
+        let method = Stated::from(method);
         self.proven.iter().any(|(one, at)| *one == method && *at <= now && now.since(*at) < seconds)
     }
 
@@ -85,7 +115,12 @@ impl SessionWindow {
     pub(super) fn remember(draft: &mut Draft<'_>, slot: Slot<Self, Expiring>, method: Method) -> Result<(), StepError> {
         let (now, epochs) = (draft.now(), draft.root()?.epochs());
         let mut proven = Self::live(draft, slot)?.map_or_else(Vec::new, |window| window.proven);
+        let method = Stated::from(method);
         proven.retain(|(one, _)| *one != method);
+        // A policy that once registered other methods leaves theirs behind.
+        while proven.len() >= MAX_PROVEN {
+            proven.remove(0);
+        }
         proven.push((method, now));
         drop_void(draft, slot.name())?;
         draft.put_until(slot, &Self { proven, epochs }, now.plus(MAX_FRESH_SECONDS))
@@ -113,24 +148,28 @@ fn drop_void(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attested::method::{AttestedMethod, Strength};
     use proptest::prelude::*;
 
     fn window(methods: &[Method]) -> Vec<u8> {
         // Epochs come from a stored root: they can be constructed in no other way.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
-        let proven = methods.iter().map(|method| (*method, UnixSeconds::MAX)).collect();
+        let proven = methods.iter().map(|method| (Stated::from(*method), UnixSeconds::MAX)).collect();
         postcard::to_allocvec(&SessionWindow { proven, epochs }).unwrap()
     }
 
     #[test]
     fn what_cannot_have_been_written_is_an_error() {
-        let body = window(&METHODS);
+        let key = AttestedMethod::new("passkey", Strength::PhishingResistant);
+        let all: Vec<Method> = METHODS.into_iter().chain([Method::Attested(key)]).collect();
+        let body = window(&all);
         let back = SessionWindow::decode(1, &body).unwrap();
         assert_eq!(postcard::to_allocvec(&back).unwrap(), body);
         assert!(SessionWindow::decode(2, &body).is_err());
         assert!(SessionWindow::decode(1, &window(&[])).is_err());
         assert!(SessionWindow::decode(1, &window(&[Method::Totp, Method::Totp])).is_err());
-        assert!(SessionWindow::decode(1, &window(&[Method::Totp; 5])).is_err());
+        assert!(SessionWindow::decode(1, &window(&[Method::Attested(key); 2])).is_err());
+        assert!(SessionWindow::decode(1, &window(&[Method::Totp; 9])).is_err());
     }
 
     #[test]
@@ -144,7 +183,7 @@ mod tests {
             (now.plus(1), false),
             (UnixSeconds::MAX, false),
         ] {
-            let window = SessionWindow { proven: vec![(Method::Totp, at)], epochs };
+            let window = SessionWindow { proven: vec![(Stated::Totp, at)], epochs };
             assert_eq!(window.has_fresh(Method::Totp, now, 60), fresh, "{at}");
             assert!(!window.has_fresh(Method::Recovery, now, 60));
         }

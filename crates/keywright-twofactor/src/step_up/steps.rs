@@ -3,9 +3,10 @@
 use keywright_core::{ActionName, Event, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 
-use super::policy::{Rule, StepUpPolicy};
+use super::policy::{Rule, StepUpPolicy, rank, rank_of};
 use super::proof::{Attested, Demand, StepUp};
 use super::state::SessionWindow;
+use crate::attested::state::AttestedFactors;
 use crate::events;
 use crate::outcome::{Method, Proven};
 use crate::recovery;
@@ -51,7 +52,7 @@ impl StepUps {
     ) -> Result<Demand<Tentative<StepUp>>, StepError> {
         let rule = self.policy.rule_of(action);
         let slot = SessionWindow::slot(session);
-        let methods = admissible(draft, rule, password.then_some(Method::Password))?;
+        let methods = self.admissible(draft, rule, password.then_some(Method::Password))?;
         if methods.is_empty() {
             return Ok(Demand::NothingEnrolled);
         }
@@ -60,7 +61,7 @@ impl StepUps {
         {
             let now = draft.now();
             if let Some(method) = methods.iter().copied().find(|method| window.has_fresh(*method, now, seconds)) {
-                return Ok(Demand::Remembered(proof(draft, action, session, method, true)?));
+                return Ok(Demand::Remembered(self.proof(draft, action, session, method, true)?));
             }
         }
         Ok(Demand::Required(methods))
@@ -75,7 +76,7 @@ impl StepUps {
         let rule = self.policy.rule_of(action);
         // A caller that presents the password has one.
         let password = Some(Method::Password).filter(|_| method == Method::Password);
-        Ok(admissible(draft, rule, password)?.contains(&method))
+        Ok(self.admissible(draft, rule, password)?.contains(&method))
     }
 
     /// Turns a factor that was verified in this draft into one step-up. Returns `None` if its
@@ -143,40 +144,89 @@ impl StepUps {
         in_hand: Option<Method>,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let (rule, slot) = (self.policy.rule_of(action), SessionWindow::slot(session));
-        if !admissible(draft, rule, in_hand)?.contains(&method) {
+        if !self.admissible(draft, rule, in_hand)?.contains(&method) {
             return Ok(None);
         }
         if rule.fresh_seconds().is_some() {
             SessionWindow::remember(draft, slot, method)?;
         }
         draft.event(Event::new(&events::STEP_UP_GRANTED).with("action", action.as_str()));
-        proof(draft, action, session, method, false).map(Some)
+        self.proof(draft, action, session, method, false).map(Some)
+    }
+
+    /// Returns the methods that authorize an action for the draft's account, strongest first.
+    /// `in_hand` counts as enrolled.
+    fn admissible(
+        &self,
+        draft: &mut Draft<'_>,
+        rule: &Rule,
+        in_hand: Option<Method>,
+    ) -> Result<Vec<Method>, StepError> {
+        let enrolled = Enrolments::read(draft)?;
+        // The policy of a wire protocol may not know what the host has enrolled. Its rules cannot
+        // name it, so the password would replace it.
+        let unknown = enrolled.attested.factors.iter().any(|one| self.policy.registered(&one.method).is_none());
+        let has = |method| match method {
+            Method::Password => in_hand == Some(method) && !unknown,
+            _ => enrolled.has(method) || in_hand == Some(method),
+        };
+        Ok(rule.admissible(has).collect())
+    }
+
+    /// Whether nothing that the account has enrolled is stronger than a method. A recovery code
+    /// stands in for what is lost.
+    fn is_strongest(&self, draft: &mut Draft<'_>, method: Method) -> Result<bool, StepError> {
+        if method == Method::Recovery {
+            return Ok(true);
+        }
+        let enrolled = Enrolments::read(draft)?;
+        let own = [Method::Totp, Method::Recovery, Method::Mailed].into_iter().filter(|method| enrolled.has(*method));
+        let attested =
+            enrolled.attested.factors.iter().map(|one| {
+                rank_of(self.policy.registered(&one.method).map_or(one.strength, |method| method.strength()))
+            });
+        Ok(own.map(rank).chain(attested).all(|other| rank(method) >= other))
+    }
+
+    fn proof(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &ActionName,
+        session: SessionId,
+        method: Method,
+        remembered: bool,
+    ) -> Result<Tentative<StepUp>, StepError> {
+        let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        let strongest = self.is_strongest(draft, method)?;
+        let epochs = draft.root()?.epochs();
+        let proof = StepUp { account, action: action.clone(), session, method, remembered, strongest, epochs };
+        Ok(draft.tentative(proof))
     }
 }
 
-/// Returns the methods that authorize an action for the draft's account, strongest first. `in_hand`
-/// counts as enrolled.
-fn admissible(draft: &mut Draft<'_>, rule: &Rule, in_hand: Option<Method>) -> Result<Vec<Method>, StepError> {
-    let factors = Factors::read(draft)?;
-    let recovery = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
-    let enrolled = |method| match method {
-        Method::Totp => !factors.devices.is_empty(),
-        Method::Recovery => recovery,
-        Method::Mailed => factors.email,
-        Method::Password => false,
-    };
-    Ok(rule.admissible(|method| enrolled(method) || in_hand == Some(method)).collect())
+/// What an account has enrolled, apart from the password.
+struct Enrolments {
+    totp: bool,
+    recovery: bool,
+    mailed: bool,
+    attested: AttestedFactors,
 }
 
-fn proof(
-    draft: &mut Draft<'_>,
-    action: &ActionName,
-    session: SessionId,
-    method: Method,
-    remembered: bool,
-) -> Result<Tentative<StepUp>, StepError> {
-    let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let epochs = draft.root()?.epochs();
-    let proof = StepUp { account, action: action.clone(), session, method, remembered, epochs };
-    Ok(draft.tentative(proof))
+impl Enrolments {
+    fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        let factors = Factors::read(draft)?;
+        let recovery = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
+        let attested = AttestedFactors::read(draft)?;
+        Ok(Self { totp: !factors.devices.is_empty(), recovery, mailed: factors.email, attested })
+    }
+
+    fn has(&self, method: Method) -> bool {
+        match method {
+            Method::Totp => self.totp,
+            Method::Recovery => self.recovery,
+            Method::Mailed => self.mailed,
+            Method::Password => false,
+            Method::Attested(method) => self.attested.has(method.name()),
+        }
+    }
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::code::{Fingerprint, Found, TotpVerifier, TypedCode, Window, fingerprint};
-use super::device::{DeviceId, DeviceInfo};
+use super::device::{DeviceId, DeviceInfo, ImportedDevice};
 use super::parameters::Parameters;
 use super::secret::{TotpSecret, stored};
+use crate::origin::Origin;
 use crate::policy::{Once, TwoFactorPolicy};
 
 /// The maximum number of purposes for which a device remembers the last step separately. Beyond it,
@@ -31,10 +32,17 @@ pub(crate) struct Device {
     secret: TotpSecret,
     parameters: Parameters,
     added: UnixSeconds,
+    origin: Origin,
     /// The first step that is still acceptable for any purpose. It never decreases.
     next: u64,
     /// The same for individual purposes, under [`Once::Purpose`].
     purposes: Vec<Purpose>,
+}
+
+/// When and through what a device becomes active.
+pub(crate) struct Added {
+    pub(crate) at: UnixSeconds,
+    pub(crate) origin: Origin,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,25 +105,48 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 impl Device {
     /// Creates a device whose first acceptable step is `next`.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         id: DeviceId,
         name: String,
         secret: TotpSecret,
         parameters: Parameters,
-        added: UnixSeconds,
+        added: Added,
         next: u64,
     ) -> Self {
-        Self { id, name, secret, parameters, added, next, purposes: Vec::new() }
+        let Added { at: added, origin } = added;
+        Self { id, name, secret, parameters, added, origin, next, purposes: Vec::new() }
     }
 
-    pub(crate) fn info(&self, context: &MatchContext) -> DeviceInfo {
+    pub(crate) fn info(&self, context: &MatchContext, policy: &TwoFactorPolicy) -> DeviceInfo {
         DeviceInfo {
             id: self.id,
             name: self.name.clone(),
             added: self.added,
             parameters: self.parameters,
+            origin: self.origin.clone(),
             refused_until: self.refused_until(context),
+            below_policy: self.is_below(policy),
         }
+    }
+
+    /// Whether the secret is shorter than the policy requires.
+    pub(crate) fn is_below(&self, policy: &TwoFactorPolicy) -> bool {
+        !policy.takes(&self.secret)
+    }
+
+    /// Returns the device as another store imports it: with the last step that any purpose has
+    /// spent.
+    pub(crate) fn export(&self) -> ImportedDevice {
+        ImportedDevice {
+            name: self.name.clone(),
+            secret: self.secret.duplicate(),
+            parameters: Some(self.parameters),
+            next: self.last_next(),
+        }
+    }
+
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(crate) const fn parameters(&self) -> &Parameters {
@@ -250,7 +281,8 @@ mod tests {
 
     fn device() -> Device {
         let secret = TotpSecret::from_slice(&[1; 20]).unwrap();
-        Device::new(DeviceId::from_bytes([1; 8]), "phone".into(), secret, Parameters::DEFAULT, UnixSeconds::EPOCH, 7)
+        let added = Added { at: UnixSeconds::EPOCH, origin: Origin::LIBRARY };
+        Device::new(DeviceId::from_bytes([1; 8]), "phone".into(), secret, Parameters::DEFAULT, added, 7)
     }
 
     fn context(once: Once, purpose: &str, now: u64) -> MatchContext {

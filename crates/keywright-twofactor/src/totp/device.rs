@@ -5,10 +5,9 @@ use std::fmt;
 use keywright_core::{SecretString, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
-use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
-use crate::recovery::code::Preset;
+use crate::origin::Origin;
 use crate::uri::{KeyUri, UriError};
 
 /// The identifier of a device within its account: 64 random bits. It is not secret.
@@ -61,48 +60,16 @@ pub struct DeviceInfo {
     pub added: UnixSeconds,
     /// The parameters with which the device computes its codes.
     pub parameters: Parameters,
+    /// Through what the device was enrolled.
+    pub origin: Origin,
     /// Until when all of the device's codes are refused, because the last used one belongs to a
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.
     pub refused_until: Option<UnixSeconds>,
-}
-
-/// What an account has enrolled.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Enrolled {
-    /// The active TOTP devices, oldest first.
-    pub devices: Vec<DeviceInfo>,
-    /// Whether the enrolment of a device is pending.
-    pub pending: bool,
-    /// The number of unused recovery codes in the live set, or `None` if there is no set.
-    pub recovery: Option<u8>,
-    /// The form of the live set's codes.
-    pub(crate) recovery_form: Option<Preset>,
-    /// Whether mailed codes are required.
-    pub email: bool,
-}
-
-impl Enrolled {
-    /// Whether the account has a device, so that a time-based code can be requested.
-    #[must_use]
-    pub const fn has_totp(&self) -> bool {
-        !self.devices.is_empty()
-    }
-
-    /// Whether a text has the form of an active device's code: as many ASCII digits as one of the
-    /// devices shows, apart from blanks and hyphens.
-    #[must_use]
-    pub fn is_form_of_totp(&self, typed: &str) -> bool {
-        TypedCode::parse(typed)
-            .is_some_and(|typed| self.devices.iter().any(|device| device.parameters.digits() == typed.digits()))
-    }
-
-    /// Whether a text has the form of a code of the live set of recovery codes.
-    #[must_use]
-    pub fn is_form_of_recovery(&self, typed: &str) -> bool {
-        self.recovery_form.is_some_and(|preset| preset.is_form_of(typed))
-    }
+    /// Whether the secret has fewer bits than the policy's
+    /// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits), because it was imported
+    /// with its user. Its codes are accepted; ask the owner to enrol the device again.
+    pub below_policy: bool,
 }
 
 /// A device whose secret was not drawn by this crate: another system or the client made it.
@@ -144,6 +111,24 @@ impl ImportedDevice {
         self
     }
 
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the parameters, or `None` for those of the policy.
+    #[must_use]
+    pub const fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
+    }
+
+    /// Returns the last step whose code was used elsewhere, or `None` if none was.
+    #[must_use]
+    pub const fn last_step(&self) -> Option<u64> {
+        self.next.checked_sub(1)
+    }
+
     /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
@@ -167,6 +152,23 @@ impl PendingDevice {
         self.secret.to_base32()
     }
 
+    /// Returns the secret in base32, in groups of four symbols, for owners who type it into an app
+    /// that cannot scan a QR code.
+    #[must_use]
+    pub fn key_text(&self) -> SecretString {
+        let base32 = self.secret.to_base32();
+        let symbols = base32.expose();
+        // Long enough from the start, so that no part is left in a buffer that was outgrown.
+        let mut text = String::with_capacity(symbols.len().saturating_mul(2));
+        for (at, symbol) in symbols.chars().enumerate() {
+            if at != 0 && at.is_multiple_of(4) {
+                text.push(' ');
+            }
+            text.push(symbol);
+        }
+        SecretString::new(text)
+    }
+
     /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
@@ -188,9 +190,41 @@ impl PendingDevice {
         KeyUri::new(Some(issuer), account, self.secret.duplicate(), self.parameters).map(|uri| uri.to_text())
     }
 
+    /// Returns the otpauth URI as a QR code in SVG, to be shown once. It must not be cached or
+    /// logged. The labels are those of [`uri`](Self::uri).
+    ///
+    /// # Errors
+    /// Returns [`EnrolmentQrError`] if a label is empty, or the URI is too long for a QR code.
+    #[cfg(feature = "qr")]
+    pub fn qr_svg(&self, issuer: &str, account: &str) -> Result<SecretString, EnrolmentQrError> {
+        Ok(crate::qr::svg(self.uri(issuer, account)?.expose())?)
+    }
+
+    /// Returns the otpauth URI as a QR code in PNG, like [`qr_svg`](Self::qr_svg).
+    ///
+    /// # Errors
+    /// Returns [`EnrolmentQrError`] if a label is empty, or the URI is too long for a QR code.
+    #[cfg(feature = "qr")]
+    pub fn qr_png(&self, issuer: &str, account: &str) -> Result<keywright_core::SecretVec, EnrolmentQrError> {
+        Ok(crate::qr::png(self.uri(issuer, account)?.expose())?)
+    }
+
     /// Returns the first time at which the enrolment can no longer be confirmed.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
     }
+}
+
+/// The reason why an enrolment has no QR code.
+#[cfg(feature = "qr")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrolmentQrError {
+    /// A label cannot be part of an otpauth URI.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// The URI is too long.
+    #[error(transparent)]
+    Qr(#[from] crate::qr::QrError),
 }

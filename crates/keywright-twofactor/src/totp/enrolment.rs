@@ -3,11 +3,12 @@
 use keywright_core::{Client, Event, EventKind, SessionId};
 use keywright_store::{Draft, StepError, Tentative};
 
-use super::active::{MatchContext, is_name, seconds_off};
+use super::active::{Added, MatchContext, is_name, seconds_off};
 use super::code::{TotpVerifier, TypedCode};
 use super::device::{DeviceId, ImportedDevice, PendingDevice};
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
+use crate::attested::state::{AttestedFactor, AttestedFactors};
 use crate::events;
 use crate::outcome::{ClockOffset, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart};
 use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
@@ -124,6 +125,7 @@ impl TwoFactorSteps {
                 });
             }
         };
+        let origin = factors.replaced_by(pending.replaces.as_slice(), &self.origin);
         let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
         if factors.devices.len() >= self.policy.devices {
             return Ok(EnrolmentOutcome::TooManyDevices);
@@ -135,7 +137,8 @@ impl TwoFactorSteps {
         let matches = factors.compare(&typed, &context);
         factors.advance(&matches, &context);
         let id = factors.new_id(draft)?;
-        factors.add(id, pending.name, pending.secret, parameters, context.now, after);
+        let added = Added { at: context.now, origin };
+        factors.add(id, pending.name, pending.secret, parameters, added, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
@@ -170,8 +173,8 @@ impl TwoFactorSteps {
             factors.renew(draft, &[])?;
         }
         let id = factors.new_id(draft)?;
-        let (name, secret, now) = (device.name.clone(), device.secret.duplicate(), draft.now());
-        factors.add(id, name, secret, parameters, now, device.next);
+        let added = Added { at: draft.now(), origin: self.origin.clone() };
+        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, added, device.next);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, &events::FACTOR_ADDED, id);
@@ -217,36 +220,38 @@ impl TwoFactorSteps {
         factors.advance(&matches, &context);
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
         let replaced = !ids.is_empty();
+        let origin = factors.replaced_by(&ids, &self.origin);
         for id in ids {
             factors.remove(id);
         }
         factors.pending = None;
         factors.renew(draft, &changed_by(&self.policy, client))?;
         let id = factors.new_id(draft)?;
-        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
+        let added = Added { at: context.now, origin };
+        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, added, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
         Ok(EnrolOutcome::Active(id))
     }
 
-    /// Removes a device. Removing the last one also removes the recovery codes. Returns whether the
-    /// device existed.
+    /// Removes a device or an attested factor. Removing the last one also removes the recovery codes.
+    /// Returns whether the device existed.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId, client: Client) -> Result<bool, StepError> {
         let mut factors = Factors::read(draft)?;
         if !factors.remove(device) {
-            return Ok(false);
+            return self.remove_attested(draft, &factors, device, client);
         }
         emit(draft, &events::FACTOR_REMOVED, device);
         self.finish_removal(draft, factors, client)?;
         Ok(true)
     }
 
-    /// Removes all devices, any pending enrolment, and the recovery codes. The switch of mailed
-    /// codes stays as it is. Returns whether there was anything to remove.
+    /// Removes all devices and attested factors, any pending enrolment, and the recovery codes. The
+    /// switch of mailed codes stays as it is. Returns whether there was anything to remove.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
@@ -258,13 +263,38 @@ impl TwoFactorSteps {
             factors.remove(*id);
             emit(draft, &events::FACTOR_REMOVED, *id);
         }
+        let attested = std::mem::take(&mut AttestedFactors::read(draft)?.factors);
+        if !attested.is_empty() {
+            attested.iter().for_each(|factor| emit_attested_removal(draft, factor));
+            AttestedFactors::default().put(draft)?;
+            move_epochs(draft, &self.policy)?;
+        }
         if ids.is_empty() {
             if pending {
                 factors.put(draft)?;
             }
-            return Ok(recovery::step::remove(draft, &self.policy, client)? || pending);
+            return Ok(recovery::step::remove(draft, &self.policy, client)? || pending || !attested.is_empty());
         }
         self.finish_removal(draft, factors, client)?;
+        Ok(true)
+    }
+
+    /// Removes an attested factor, beside these devices.
+    fn remove_attested(
+        &self,
+        draft: &mut Draft<'_>,
+        factors: &Factors,
+        device: DeviceId,
+        client: Client,
+    ) -> Result<bool, StepError> {
+        let mut attested = AttestedFactors::read(draft)?;
+        let Some(gone) = attested.remove(device) else { return Ok(false) };
+        emit_attested_removal(draft, &gone);
+        attested.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        if attested.is_empty() && factors.devices.is_empty() {
+            recovery::step::remove(draft, &self.policy, client)?;
+        }
         Ok(true)
     }
 
@@ -278,7 +308,7 @@ impl TwoFactorSteps {
         }
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
-        if last {
+        if last && AttestedFactors::read(draft)?.is_empty() {
             recovery::step::remove(draft, &self.policy, client)?;
         }
         Ok(())
@@ -286,10 +316,22 @@ impl TwoFactorSteps {
 
     /// Returns why the policy does not accept a device, regardless of what else the account has.
     fn fault(&self, draft: &Draft<'_>, device: &ImportedDevice, parameters: &Parameters) -> Option<DeviceFault> {
+        if is_name(&device.name) && !self.policy.takes(&device.secret) {
+            return Some(DeviceFault::ShortSecret);
+        }
+        self.fault_of_any(draft, device, parameters)
+    }
+
+    /// Like [`fault`](Self::fault), but for a device whose secret may be shorter than the policy
+    /// requires, because its owner uses it already.
+    pub(crate) fn fault_of_any(
+        &self,
+        draft: &Draft<'_>,
+        device: &ImportedDevice,
+        parameters: &Parameters,
+    ) -> Option<DeviceFault> {
         if !is_name(&device.name) {
             Some(DeviceFault::Name)
-        } else if !self.policy.takes(&device.secret) {
-            Some(DeviceFault::ShortSecret)
         } else if self.policy.guards(parameters, draft.ledger_policy()).is_err() {
             Some(DeviceFault::Guessable)
         } else {
@@ -320,6 +362,11 @@ fn compare(
         Some(seconds) => Comparison::ClockOff(ClockOffset { seconds }),
         None => Comparison::Wrong,
     }
+}
+
+fn emit_attested_removal(draft: &mut Draft<'_>, gone: &AttestedFactor) {
+    let event = Event::new(&events::ATTESTED_REMOVED).with("device", gone.id.to_string().as_str());
+    draft.event(event.with("method", gone.method.as_str()));
 }
 
 fn emit(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {

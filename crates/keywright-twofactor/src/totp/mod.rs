@@ -9,6 +9,8 @@ pub(crate) mod secret;
 pub(crate) mod verify;
 
 pub use code::{TotpCheck, TotpVerifier, Window};
-pub use device::{DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, PendingDevice};
+#[cfg(feature = "qr")]
+pub use device::EnrolmentQrError;
+pub use device::{DeviceId, DeviceIdError, DeviceInfo, ImportedDevice, PendingDevice};
 pub use parameters::{Algorithm, Parameters, ParametersError};
 pub use secret::{SecretError, TotpSecret};

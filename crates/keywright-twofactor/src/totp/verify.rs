@@ -63,7 +63,9 @@ impl TwoFactorSteps {
                 }
                 draft.event(event.with("purpose", purpose.as_str()));
                 let drift = matches.by.and_then(|(_, drift)| drift);
-                let proven = Proven { drift, ..Proven::new(account, Method::Totp, purpose.clone()) };
+                let below_policy =
+                    matches.by.and_then(|(id, _)| factors.device(id)).is_some_and(|one| one.is_below(&self.policy));
+                let proven = Proven { drift, below_policy, ..Proven::new(account, Method::Totp, purpose.clone()) };
                 VerifyOutcome::Granted(draft.tentative(proven))
             }
             AttemptOutcome::Wrong(charge) => {

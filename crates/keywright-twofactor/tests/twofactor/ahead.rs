@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use crate::support::{OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, code, code_of, unlike};
 
 async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
-    world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
+    world.service.confirm_without_codes(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
 }
 
 async fn enrol(world: &World, seed: &[u8], typed: &str) -> EnrolOutcome {

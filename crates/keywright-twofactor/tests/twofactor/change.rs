@@ -39,7 +39,7 @@ async fn opens_nothing(world: &World, mut change: impl AsyncFnMut(&World) -> Fac
     let service = &world.service;
     let before = (service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await);
     let refused = |error| matches!(error, TwoFactorError::NotProven);
-    assert!(refused(service.begin_enrolment(change(world).await, "new", None).await.unwrap_err()));
+    assert!(refused(service.begin_with(change(world).await, "new", None).await.unwrap_err()));
     assert!(refused(service.set_email(change(world).await, true).await.unwrap_err()));
     assert!(refused(service.make_recovery(change(world).await, Liveness::Now, UNKNOWN).await.unwrap_err()));
     let id = before.0.devices.first().map(|device| device.id);
@@ -56,13 +56,13 @@ async fn opens_nothing(world: &World, mut change: impl AsyncFnMut(&World) -> Fac
 async fn asvs_7_5_1_a_change_takes_a_proof_of_what_is_enrolled() {
     let world = World::new().await;
     let service = &world.service;
-    let EnrolmentStart::Begun(pending) = service.begin_enrolment(first(&world), "phone", None).await.unwrap() else {
+    let EnrolmentStart::Begun(pending) = service.begin_with(first(&world), "phone", None).await.unwrap() else {
         panic!("full")
     };
     let seed = pending.secret().expose().to_vec();
     let typed = code(&seed, START);
     assert!(matches!(
-        service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap(),
+        service.confirm_without_codes(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap(),
         EnrolmentOutcome::Active(_)
     ));
     world.import("other", SEED).await;
@@ -127,9 +127,7 @@ async fn what_was_proven_together_is_not_used_one_after_the_other() {
     let world = World::new().await;
     world.import("phone", SEED).await;
     let (one, two) = (proof(&world, &CHANGE_FACTORS).await, proof(&world, &CHANGE_FACTORS).await);
-    let EnrolmentStart::Begun(_) = world.service.begin_enrolment(one, "next", None).await.unwrap() else {
-        panic!("full")
-    };
+    let EnrolmentStart::Begun(_) = world.service.begin_with(one, "next", None).await.unwrap() else { panic!("full") };
     assert!(world.service.set_email(two, true).await.unwrap(), "nothing has moved yet");
     let three = proof(&world, &CHANGE_FACTORS).await;
     world.import("other", OTHER).await;

@@ -33,7 +33,10 @@ async fn all_deny(world: &World) -> StepError {
     assert_eq!(step_error(service.verify_totp(account, "000000", &Purpose::new("test"), UNKNOWN).await), error);
     assert_eq!(step_error(service.enrolled(account).await), error);
     assert_eq!(step_error(world.begin_enrolment(SessionId::new(SESSION), "new", None).await), error);
-    assert_eq!(step_error(service.confirm_enrolment(account, SessionId::new(SESSION), "000000", UNKNOWN).await), error);
+    assert_eq!(
+        step_error(service.confirm_without_codes(account, SessionId::new(SESSION), "000000", UNKNOWN).await),
+        error
+    );
     assert_eq!(step_error(world.remove_all().await), error);
     assert_eq!(step_error(world.set_email(true).await), error);
     assert_eq!(step_error(service.demand(account, &ActionName::new("act"), SessionId::new("s"), true).await), error);

@@ -18,7 +18,7 @@ fn never(seeds: &[&[u8]], at: u64) -> String {
 }
 
 async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
-    world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
+    world.service.confirm_without_codes(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
     let fenced = world.another_server(3, START + 1);
     assert_eq!(
         fenced
-            .confirm_enrolment(&world.account, SessionId::new(SESSION), &code(&seed, START + 599), UNKNOWN)
+            .confirm_without_codes(&world.account, SessionId::new(SESSION), &code(&seed, START + 599), UNKNOWN)
             .await
             .unwrap(),
         EnrolmentOutcome::NonePending
@@ -142,7 +142,7 @@ async fn beginning_again_voids_what_was_pending() {
 async fn only_the_session_that_began_confirms() {
     let world = World::new().await;
     let other = async |typed: &str| {
-        world.service.confirm_enrolment(&world.account, SessionId::new("session-2"), typed, UNKNOWN).await.unwrap()
+        world.service.confirm_without_codes(&world.account, SessionId::new("session-2"), typed, UNKNOWN).await.unwrap()
     };
     let seed = world.begin("phone", None).await;
     let before = world.revision().await;
@@ -164,7 +164,7 @@ async fn only_the_session_that_began_confirms() {
     }
     let taken = world
         .service
-        .confirm_enrolment(&world.account, SessionId::new("session-2"), &code(&first, START), UNKNOWN)
+        .confirm_without_codes(&world.account, SessionId::new("session-2"), &code(&first, START), UNKNOWN)
         .await
         .unwrap();
     assert!(matches!(taken, EnrolmentOutcome::Wrong | EnrolmentOutcome::ClockOff(_)));

@@ -124,7 +124,7 @@ async fn every_act_loads_once() {
     once("a used code");
     let _ = service.verify_totp(account, &code(SEED, START + 300), &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a code of another time");
-    let _ = service.verify_code(account, "000000-000000-000001", &Purpose::new("test"), UNKNOWN).await.unwrap();
+    let _ = service.verify(account, "000000-000000-000001", &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a code of either kind");
     service.totp_refusal(account, UNKNOWN).await.unwrap();
     once("a look at waits");
@@ -136,12 +136,10 @@ async fn every_act_loads_once() {
         .unwrap();
     once("a step-up");
     let VerifyOutcome::Granted(proof) = step_up else { panic!("{step_up:?}") };
-    let EnrolmentStart::Begun(pending) = service.begin_enrolment(proof, "next", None).await.unwrap() else {
-        panic!("full")
-    };
+    let EnrolmentStart::Begun(pending) = service.begin_with(proof, "next", None).await.unwrap() else { panic!("full") };
     once("an enrolment");
     let typed = code(pending.secret().expose(), START);
-    let _ = service.confirm_enrolment_with_codes(account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap();
+    let _ = service.confirm(account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap();
     once("a confirmation");
     let _ = service.demand(account, &ActionName::new("act"), SessionId::new(SESSION), true).await.unwrap();
     once("a demand");

@@ -6,7 +6,7 @@ use keywright_store::Draft;
 use keywright_store::guess::{GUESS_DENIED, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{
-    CodeKind, EnrolOutcome, EnrolmentOutcome, ImportedDevice, TotpSecret, TwoFactorPolicy, VerifyOutcome,
+    CodeKind, EnrolOutcome, Enrolment, EnrolmentOutcome, ImportedDevice, TotpSecret, TwoFactorPolicy, VerifyOutcome,
 };
 
 use crate::support::{OTHER, Outcome, SEED, SESSION, START, UNKNOWN, World, client, code, tag, unlike, wrong};
@@ -37,7 +37,7 @@ async fn is_shut(world: &World, kind: CodeKind) -> bool {
 async fn confirm(world: &World, seed: &[u8], client: Client) {
     let typed = code(seed, world.now());
     let confirmed =
-        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, client).await.unwrap();
+        world.service.confirm_without_codes(&world.account, SessionId::new(SESSION), &typed, client).await.unwrap();
     assert!(matches!(confirmed, EnrolmentOutcome::Active(_)));
 }
 
@@ -111,7 +111,7 @@ async fn giving_up_an_enrolment_lifts_nothing() {
     shut(&world).await;
     world.begin("next", None).await;
     let confirmed =
-        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), "12345", UNKNOWN).await.unwrap();
+        world.service.confirm_without_codes(&world.account, SessionId::new(SESSION), "12345", UNKNOWN).await.unwrap();
     assert_eq!(confirmed, EnrolmentOutcome::Malformed);
     assert!(is_shut(&world, CodeKind::Totp).await);
 }
@@ -269,9 +269,8 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         let seed = world.begin("phone", None).await;
         let typed = code(&seed, world.now());
         let (service, account) = (&world.service, &world.account);
-        let confirmed =
-            service.confirm_enrolment_with_codes(account, SessionId::new(SESSION), &typed, owner).await.unwrap();
-        let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("{confirmed:?}") };
+        let confirmed = service.confirm(account, SessionId::new(SESSION), &typed, owner).await.unwrap();
+        let Enrolment::Active { recovery_codes: Some(codes), .. } = confirmed else { panic!("{confirmed:?}") };
         let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
         world.advance(60);
         for _ in 0..5 {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
 mod ahead;
+mod attested;
 mod change;
 mod clock;
 mod damage;
@@ -11,6 +12,7 @@ mod enrolment;
 mod faults;
 mod generations;
 mod model;
+mod origins;
 #[cfg(feature = "qr")]
 mod qr;
 mod races;

@@ -87,7 +87,7 @@ async fn enrol(world: &World, devices: &mut Devices, book: &mut Book, at: Option
     let secret = pending.secret().expose().to_vec();
     let typed = code(&secret, world.now());
     if let EnrolmentOutcome::Active(id) =
-        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap()
+        world.service.confirm_without_codes(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap()
     {
         devices.retain(|(id, _)| Some(*id) != replaced);
         devices.push((id, secret.clone()));

@@ -117,7 +117,7 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
         let found = crowd(&world, TASKS, |_, server| {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
-                let found = server.confirm_enrolment(&account, SessionId::new(SESSION), &typed, UNKNOWN).await?;
+                let found = server.confirm_without_codes(&account, SessionId::new(SESSION), &typed, UNKNOWN).await?;
                 Ok(matches!(found, keywright_twofactor::EnrolmentOutcome::Active(_)))
             }
         })

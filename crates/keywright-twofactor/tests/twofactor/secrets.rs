@@ -50,7 +50,10 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
             service.demand(account, &ActionName::new("act"), SessionId::new("SESSION-PLANTED"), false).await.unwrap()
         ),
         format!("{:?}", service.verify_totp(account, &right, &Purpose::new("p"), UNKNOWN).await.unwrap()),
-        format!("{:?}", service.confirm_enrolment(account, SessionId::new(SESSION), "PLANTED", UNKNOWN).await.unwrap()),
+        format!(
+            "{:?}",
+            service.confirm_without_codes(account, SessionId::new(SESSION), "PLANTED", UNKNOWN).await.unwrap()
+        ),
         format!("{:?}", service.enrolled(account).await.unwrap()),
         format!(
             "{:?} {:?}",

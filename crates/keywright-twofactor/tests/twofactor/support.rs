@@ -52,7 +52,11 @@ impl World {
     }
 
     pub(crate) async fn sqlite() -> Self {
-        Self::built(keywright_testing::World::builder().sqlite(), TwoFactorPolicy::default()).await
+        Self::sqlite_with(TwoFactorPolicy::default()).await
+    }
+
+    pub(crate) async fn sqlite_with(policy: TwoFactorPolicy) -> Self {
+        Self::built(keywright_testing::World::builder().sqlite(), policy).await
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, policy: TwoFactorPolicy) -> Self {

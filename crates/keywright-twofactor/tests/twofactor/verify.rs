@@ -8,7 +8,7 @@ use keywright_store::MemoryStore;
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{
-    Algorithm, DeviceFault, ImportedDevice, Once, Parameters, TotpSecret, TwoFactor, TwoFactorPolicy,
+    Algorithm, DeviceFault, Enrolment, ImportedDevice, Once, Parameters, TotpSecret, TwoFactor, TwoFactorPolicy,
     TwoFactorPolicyError, VerifyOutcome, Window,
 };
 
@@ -323,7 +323,7 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
     let world = World::with(builder.build().unwrap()).await;
     let judge = async |typed: &str| {
-        world.service.verify_code(&world.account, typed, &Purpose::new("login"), client(1)).await.unwrap()
+        world.service.verify(&world.account, typed, &Purpose::new("login"), client(1)).await.unwrap()
     };
     let charged = |verdict: VerifyOutcome<_>| match verdict {
         VerifyOutcome::Denied(denial) => denial.charge().map(|charge| charge.admitted().secret().name().to_owned()),
@@ -351,9 +351,8 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
 async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
     let world = World::with(builder.build().unwrap()).await;
-    let judge = async |typed: &str| {
-        world.service.verify_code(&world.account, typed, &Purpose::new("login"), UNKNOWN).await.unwrap()
-    };
+    let judge =
+        async |typed: &str| world.service.verify(&world.account, typed, &Purpose::new("login"), UNKNOWN).await.unwrap();
     world.import("phone", SEED).await;
     world.service.import_recovery(&world.account, &["23456789", "33333333"]).await.unwrap();
     for _ in 0..5 {
@@ -378,20 +377,20 @@ async fn the_first_device_comes_with_its_recovery_codes() {
     let seed = world.begin("phone", None).await;
     let confirm = async |typed: &str| {
         let (service, account) = (&world.service, &world.account);
-        service
-            .confirm_enrolment_with_codes(account, SessionId::new(crate::support::SESSION), typed, UNKNOWN)
-            .await
-            .unwrap()
+        service.confirm(account, SessionId::new(crate::support::SESSION), typed, UNKNOWN).await.unwrap()
     };
-    assert!(matches!(confirm("12345").await, (_, None)));
-    let (_, codes) = confirm(&code(&seed, START)).await;
-    let codes = codes.unwrap();
+    assert!(matches!(confirm("12345").await, Enrolment::Malformed));
+    let confirmed = confirm(&code(&seed, START)).await;
+    let Enrolment::Active { recovery_codes: Some(codes), .. } = confirmed else { panic!("{confirmed:?}") };
     assert_eq!(world.service.enrolled(&world.account).await.unwrap().recovery, Some(10));
     let first = codes.iter().next().unwrap();
     let verdict = world.service.verify_recovery(&world.account, first, &Purpose::new("login"), UNKNOWN).await.unwrap();
     assert!(matches!(verdict, VerifyOutcome::Granted(_)));
-    // An existing live set is replaced.
-    let _more = world.make_recovery(Liveness::Now).await.unwrap();
+    // A second device leaves them as they are.
+    let seed = world.begin("tablet", None).await;
+    let confirmed = confirm(&code(&seed, START)).await;
+    assert!(matches!(confirmed, Enrolment::Active { recovery_codes: None, .. }), "{confirmed:?}");
+    assert_eq!(world.service.enrolled(&world.account).await.unwrap().recovery, Some(9));
 }
 
 /// The operator's help for an owner who has lost everything.
@@ -423,7 +422,7 @@ async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_n
         let seed = world.begin("phone", None).await;
         let (service, account) = (&world.service, &world.account);
         let confirmed = service
-            .confirm_enrolment(account, SessionId::new(crate::support::SESSION), &code(&seed, START), UNKNOWN)
+            .confirm_without_codes(account, SessionId::new(crate::support::SESSION), &code(&seed, START), UNKNOWN)
             .await;
         let keywright_twofactor::EnrolmentOutcome::Active(id) = confirmed.unwrap() else { panic!("not active") };
         moved("added").await;

@@ -191,7 +191,9 @@ impl World {
         let own = self.like(standing).filter(|other| other.account == number).count();
         let all = self.like(standing).count();
         let most = if standing == Standing::Known { self.limits.known } else { self.limits.unknown };
+        let has_place = self.queue.check_place(&requester(number, standing));
         let (entering, first) = enter(&self.queue, requester(number, standing));
+        assert_eq!(has_place.is_ok(), !matches!(first, Poll::Ready(Err(Busy))), "what is said before holds");
         match first {
             Poll::Ready(Ok(permit)) => {
                 assert!(self.waiting.is_empty(), "it overtakes those who wait");

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod activity;
 mod horizon;
+mod keys;
 mod pairs;
 
 use std::collections::{HashMap, HashSet};
@@ -347,9 +349,9 @@ async fn sign_up_shut_out_and_unlock() {
     for _ in 0..5 {
         assert!(matches!(guess(&wrong, phone).await, Verification::Denied(_)));
     }
-    let unlocked = keywright.unlock(&alice).await.unwrap();
+    let unlocked = keywright.operator().unlock(&alice).await.unwrap();
     assert_eq!(unlocked.iter().map(|name| name.as_str()).collect::<Vec<_>>(), [CHALLENGE_SECRET.name()]);
-    assert!(keywright.unlock(&alice).await.unwrap().is_empty());
+    assert!(keywright.operator().unlock(&alice).await.unwrap().is_empty());
     assert!(matches!(guess(&right, Client::unknown()).await, Verification::Granted(_)));
 
     let events = keywright.recent_events(&alice, 100).await.unwrap();
@@ -386,7 +388,7 @@ async fn services_take_a_policy_of_the_servers_own() {
     assert_ne!(keywright.confirmations().steps().policy(), &confirm);
     assert_eq!(keywright.confirmations_with(confirm.clone()).steps().policy(), &confirm);
     let two_factor = TwoFactorPolicy::builder().pending_seconds(300).build().unwrap();
-    assert_ne!(keywright.two_factor().unwrap().steps().policy(), &two_factor);
+    assert_ne!(keywright.two_factor().steps().policy(), &two_factor);
     assert_eq!(keywright.two_factor_with(two_factor.clone()).unwrap().steps().policy(), &two_factor);
     let vault = VaultPolicy::builder().most_ciphers(7).build().unwrap();
     assert_ne!(keywright.vaults().steps().policy(), &vault);

@@ -101,14 +101,14 @@ async fn an_operator_ends_sessions_and_the_log_has_it() {
     let keyring = Keyring::generate(&SystemEntropy).unwrap();
     let keywright = Keywright::builder(MemoryStore::new()).keyring(keyring).open().await.unwrap();
     let alice = account("alice");
-    assert!(keywright.end_sessions(&alice).await.is_err(), "there is no account");
+    assert!(keywright.operator().end_sessions(&alice).await.is_err(), "there is no account");
     keywright.ensure_account(&alice).await.unwrap();
     let epoch = async || {
         let root = keywright.driver().observe(&(&alice).into(), &[], |draft| draft.root()).await.unwrap();
         root.epochs()
     };
     let before = epoch().await;
-    keywright.end_sessions(&alice).await.unwrap();
+    keywright.operator().end_sessions(&alice).await.unwrap();
     assert_ne!(epoch().await, before);
     let newest = keywright.recent_events(&alice, 1).await.unwrap().remove(0);
     assert_eq!(newest.kind(), "sessions_ended_by_operator");

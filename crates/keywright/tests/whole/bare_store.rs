@@ -50,17 +50,17 @@ async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     let waited = confirmations.confirm_wait(&alice, DeleteVault(3), SessionId::new(session)).await.unwrap();
     assert!(matches!(waited, WaitOutcome::Granted(_)));
 
-    let two_factor = keywright.two_factor().unwrap();
+    let two_factor = keywright.two_factor();
     let password = two_factor
         .step_up_attested(&alice, &CHANGE_FACTORS, SessionId::new(session), Attested::Password)
         .await
         .unwrap();
-    let begun = two_factor.begin_enrolment(FactorChange::from(password.unwrap()), "phone", None).await.unwrap();
+    let begun = two_factor.begin_with(FactorChange::from(password.unwrap()), "phone", None).await.unwrap();
     let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
     let seed = pending.secret().expose().to_vec();
     let now = || keywright::Clock::now(&*clock).unwrap().get();
     let confirmed =
-        two_factor.confirm_enrolment(&alice, SessionId::new(session), &code_of(&seed, now()), phone).await.unwrap();
+        two_factor.confirm_without_codes(&alice, SessionId::new(session), &code_of(&seed, now()), phone).await.unwrap();
     assert!(matches!(confirmed, EnrolmentOutcome::Active(_)), "{confirmed:?}");
     clock.advance(30);
     let code = code_of(&seed, now());

@@ -20,8 +20,8 @@ use keywright::rekey::{
 use keywright::rocketchat::{RocketChat, RocketChatPolicy};
 use keywright::store::{CipherId, Draft, StepError};
 use keywright::twofactor::{
-    DeviceImport, ImportedDevice, Method, Rule, StepUp, StepUpPolicy, TotpSecret, TwoFactor, TwoFactorPolicy,
-    TwoFactorSteps, VerifyOutcome,
+    AttestedMethod, DeviceImport, ImportedDevice, Method, Rule, StepUp, StepUpPolicy, Strength, TotpSecret, TwoFactor,
+    TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
 };
 use keywright::{AccountId, Client, Clock, Keywright, ManualClock};
 use keywright_store_conformance::glass::GlassStore;
@@ -36,6 +36,9 @@ pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const DAY: u64 = 86_400;
 /// Who uses the services without a protocol.
 pub(crate) const DORA: &str = "dora";
+
+/// A method that the host checks itself.
+pub(crate) const SMS: AttestedMethod = AttestedMethod::new("sms", Strength::OutOfBand);
 /// Where the LibrePass server says that it is.
 const PUBLIC: &str = "https://pass.example";
 
@@ -85,7 +88,7 @@ impl World {
         // A proof is remembered, so that step-ups leave rows.
         let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]).remembered(900);
         let policy = TwoFactorPolicy::builder()
-            .step_up(StepUpPolicy::builder().default_rule(rule).build().unwrap())
+            .step_up(StepUpPolicy::builder().attested(SMS).default_rule(rule).build().unwrap())
             .build()
             .unwrap();
         let two_factor = TwoFactor::new(keywright.driver().clone(), policy).unwrap();

@@ -9,14 +9,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use keywright::challenge::{Proof, Verification};
 use keywright::core::{ActionName, Purpose, SessionId};
 use keywright::store::{EVENTS_KEPT, MAX_CHANGES, MAX_DENIALS, Partition, SlotKind, StageId};
-use keywright::twofactor::{CHANGE_FACTORS, EnrolmentStart};
+use keywright::twofactor::import::{ImportOutcome, ImportedUser};
+use keywright::twofactor::{AttestedEnrolment, CHANGE_FACTORS, EnrolmentStart};
 use keywright::{Client, EventChain, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
 use serde_json::{Value, json};
 
 use crate::host::{ALICE, ROCKY, account};
 use crate::world::{
-    ALICE_AT_HOME, DAY, DORA, DeleteVault, Login, Person, START, Server, World, home, secret, submission, submitted,
+    ALICE_AT_HOME, DAY, DORA, DeleteVault, Login, Person, SMS, START, Server, World, home, secret, submission,
+    submitted,
 };
 
 /// Days of the year.
@@ -135,10 +137,16 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
             .await
             .unwrap();
     }
+    if day == 0 {
+        attest(server).await;
+    }
     let session = format!("session of day {day}");
     let change = server.step_up(DORA, &CHANGE_FACTORS, session.as_bytes()).await;
-    let begun = server.two_factor.begin_enrolment(change, "tablet", None).await.unwrap();
+    let begun = server.two_factor.begin_with(change, "tablet", None).await.unwrap();
     assert!(matches!(begun, EnrolmentStart::Begun(_)), "day {day}: {begun:?}");
+    // A challenge that nothing answers.
+    let login = Purpose::new("login");
+    drop(server.two_factor.challenge(&dora, SessionId::new(&session), &login, None).await.unwrap());
     // A code opens one thing; the next comes with the next time step.
     server.clock.advance(60);
     drop(server.step_up(DORA, &ActionName::new("vault.export"), session.as_bytes()).await);
@@ -153,6 +161,18 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
         // A part that comes after the upload was given up, or of none.
         let _ = vaults.put_part(&dora, StageId([9; 16]), &submission(&part)).await.unwrap();
     }
+}
+
+/// Dora enrols a factor that the host checks itself.
+async fn attest(server: &Server) {
+    let (dora, session) = (account(DORA), SessionId::new("attested"));
+    let change = server.step_up(DORA, &CHANGE_FACTORS, b"attested").await;
+    let begun = server.two_factor.begin_attested(change, SMS, "number", None).await.unwrap();
+    let EnrolmentStart::Begun(challenge) = begun else { panic!("{begun:?}") };
+    let bytes = challenge.as_bytes();
+    let done = server.two_factor.confirm_attested(&dora, session, bytes, b"+1", server.client_of(DORA)).await.unwrap();
+    assert!(matches!(done, AttestedEnrolment::Active { .. }), "{done:?}");
+    server.clock.advance(60);
 }
 
 /// A day of strangers: whatever is open to those who have nothing but a network.
@@ -347,7 +367,11 @@ fn all_of_it_keeps_to_its_ceilings(counted: &BTreeMap<String, usize>, rows: &Row
 async fn every_table_keeps_to_its_ceiling_for_a_year() {
     let (world, kinds) = (World::new(), kinds());
     let mut diary = Diary::default();
-    world.server().await.settle(&diary.user()).await;
+    let first = world.server().await;
+    first.settle(&diary.user()).await;
+    // Alice comes from another system.
+    let moved = first.two_factor.import_user(&account(ALICE), &ImportedUser::new()).await.unwrap();
+    assert!(matches!(moved, ImportOutcome::Imported(_)));
     let mut seen = BTreeSet::new();
     for day in 0..YEAR {
         world.clock.set(UnixSeconds::new(START + (day + 1) * DAY).unwrap());

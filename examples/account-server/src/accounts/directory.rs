@@ -3,7 +3,7 @@
 use keywright::core::random_bytes;
 use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{AppToken, AppTokenId};
-use keywright::rocketchat::EndLogins;
+use keywright::rocketchat::{self, EndLogins};
 use keywright::store::{Draft, Partition, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
@@ -36,7 +36,8 @@ impl Accounts {
         let policy =
             TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;
-        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
+        // The file's factors are those of its Rocket.Chat users.
+        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?.through(rocketchat::ORIGIN);
         Ok(Self { driver, keys, factors, passwords })
     }
 
@@ -86,6 +87,14 @@ impl Accounts {
         };
         let stored = profile.as_ref().and_then(|profile| profile.password.as_ref());
         Ok(self.passwords.check(requester, password, stored).await?)
+    }
+
+    /// Whether a guess at a login password may be checked now.
+    ///
+    /// # Errors
+    /// An [`AccountsError`] if it may not.
+    pub(crate) fn admit_guess(&self, requester: &Requester) -> Result<(), AccountsError> {
+        Ok(self.passwords.admit(requester)?)
     }
 
     /// Returns the account of an app password and the password's id, which is its index value in

@@ -2,7 +2,7 @@
 
 use keywright::TransactError;
 use keywright::core::EntropyError;
-use keywright::nextcloud::HostError;
+use keywright::nextcloud::{HostError, RefusedBy};
 use keywright::store::LoadError;
 use keywright::twofactor::TwoFactorPolicyError;
 
@@ -10,6 +10,9 @@ use crate::accounts::password::PasswordError;
 
 /// After this time, in seconds, a network that has had too many slow hashes has some more.
 const TOO_MANY_SECONDS: u64 = 10;
+
+/// The limit on slow hashes of a network.
+const HASHES_OF_NETWORK: RefusedBy = RefusedBy::new("hashes_of_network");
 
 /// The accounts cannot be looked up or changed.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +36,9 @@ impl AccountsError {
     pub(crate) fn into_host_error(self) -> HostError {
         match self {
             Self::Password(PasswordError::Busy(busy)) => busy.into(),
-            Self::Password(PasswordError::TooManyHashes) => HostError::busy(TOO_MANY_SECONDS),
+            Self::Password(PasswordError::TooManyHashes) => {
+                HostError::busy(TOO_MANY_SECONDS).with_refused_by(HASHES_OF_NETWORK)
+            }
             error => HostError::new(error),
         }
     }

@@ -1,5 +1,6 @@
 //! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores.
-//! Further ones wait in a bounded queue that is fair between accounts. A request that finds no
+//! Further ones wait in a bounded queue that is fair between accounts, and between the networks of
+//! unknown clients. A request that finds no
 //! place in it is answered "busy" before anything is hashed.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,6 +90,16 @@ impl Passwords {
         Ok(hash.ct_eq(against.hash.expose()) & stored.is_some())
     }
 
+    /// Whether a password may be hashed for this requester now. The queue is asked first, because what
+    /// finds no place in it must not count as a hash.
+    ///
+    /// # Errors
+    /// A [`PasswordError`] if it may not.
+    pub(crate) fn admit(&self, requester: &Requester) -> Result<(), PasswordError> {
+        self.queue.check_place(&self.work.in_line(requester))?;
+        if self.work.admit(requester) { Ok(()) } else { Err(PasswordError::TooManyHashes) }
+    }
+
     async fn run(
         &self,
         requester: &Requester,
@@ -96,10 +107,10 @@ impl Passwords {
         salt: [u8; 16],
         cost: Cost,
     ) -> Result<SecretBytes<32>, PasswordError> {
-        if !self.work.admit(requester) {
-            return Err(PasswordError::TooManyHashes);
+        if !requester.is_admitted() {
+            self.admit(requester)?;
         }
-        let turn = self.queue.acquire(requester).await?;
+        let turn = self.queue.acquire(&self.work.in_line(requester)).await?;
         let memory = Arc::clone(&self.memory);
         let password = composed(password);
         let work = move || {

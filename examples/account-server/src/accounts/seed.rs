@@ -246,7 +246,7 @@ mod tests {
         );
         accounts.seed(&new).await.unwrap();
         accounts.seed(&new).await.unwrap();
-        let enrolled = keywright.two_factor().unwrap().enrolled(&account).await.unwrap();
+        let enrolled = keywright.two_factor().enrolled(&account).await.unwrap();
         assert_eq!((enrolled.devices.len(), enrolled.recovery, enrolled.email), (1, Some(1), true));
     }
 }

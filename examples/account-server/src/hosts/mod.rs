@@ -3,4 +3,5 @@
 pub(crate) mod librepass;
 pub(crate) mod nextcloud;
 pub(crate) mod rocketchat;
+pub(crate) mod selfservice;
 pub(crate) mod server;

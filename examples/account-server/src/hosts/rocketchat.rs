@@ -99,6 +99,10 @@ impl Host for RocketChatHost {
         checked.map_err(AccountsError::into_host_error)
     }
 
+    fn admit_guess(&self, requester: &Requester) -> Result<(), HostError> {
+        self.server.accounts.admit_guess(requester).map_err(AccountsError::into_host_error)
+    }
+
     async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
         self.server.accounts.rocketchat_resumed(token).await.map_err(HostError::new)
     }

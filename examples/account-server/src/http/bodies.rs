@@ -19,6 +19,7 @@ use axum::http::header::{AUTHORIZATION, CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use http_body::{Body as _, Frame, SizeHint};
+use keywright::nextcloud::RefusedBy;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,7 +27,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::connections::{Connection, Receiving};
-use crate::http::refusal::refusal;
+use crate::http::refusal::{refusal, with_reason};
 
 /// Bodies beyond this are vaults: one at a time for an account. They are worked on beside the
 /// executor, because parsing one takes a second. It is the limit of every other body too.
@@ -41,6 +42,11 @@ const SLOWEST: u64 = 64 * 1024;
 const AGAIN: u64 = 5;
 /// An account's id in a LibrePass token: `lp_` and 32 hex digits. What follows is secret.
 const ACCOUNT_OF_TOKEN: usize = 35;
+
+/// The limit on bytes of bodies that are held.
+const BYTES_OF_BODIES: RefusedBy = RefusedBy::new("bytes_of_bodies");
+/// The limit on vaults of an account that are received or worked on.
+const UPLOADS_OF_ACCOUNT: RefusedBy = RefusedBy::new("uploads_of_account");
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -105,11 +111,17 @@ impl Bodies {
             }
             End::Full => {
                 tracing::warn!("a body was refused: too many bytes of bodies are held");
-                refused(version, StatusCode::SERVICE_UNAVAILABLE, "too many bytes are being received")
+                with_reason(
+                    refused(version, StatusCode::SERVICE_UNAVAILABLE, "too many bytes are being received"),
+                    BYTES_OF_BODIES,
+                )
             }
             End::Uploading => {
                 tracing::warn!("a body was refused: another vault of its account is at work");
-                refused(version, StatusCode::SERVICE_UNAVAILABLE, "another upload of this account is at work")
+                with_reason(
+                    refused(version, StatusCode::SERVICE_UNAVAILABLE, "another upload of this account is at work"),
+                    UPLOADS_OF_ACCOUNT,
+                )
             }
         }
     }

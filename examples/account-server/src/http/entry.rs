@@ -11,6 +11,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http_body::Body as _;
+use keywright::nextcloud::RefusedBy;
 use keywright::{librepass, nextcloud, rocketchat};
 use tower_http::cors::{AllowHeaders, CorsLayer};
 
@@ -19,6 +20,7 @@ use crate::http::gate::Caller;
 use crate::http::origin::Proxies;
 use crate::http::peer::socket_address;
 use crate::http::refusal::refusal;
+use crate::limits::refusals::Refusals;
 use crate::limits::slow_work::on_behalf_of;
 use crate::network_options::Origin;
 
@@ -32,6 +34,8 @@ pub(crate) struct Entry {
     /// Whether a request that others could read is refused.
     pub(crate) refuse_plain_http: bool,
     pub(crate) bodies: Bodies,
+    /// Whose refusals come late.
+    pub(crate) refusals: Arc<Refusals>,
     /// The origins whose pages may call from browsers.
     pub(crate) origins: Vec<Origin>,
 }
@@ -66,6 +70,7 @@ async fn enter(entry: Entry, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(origin);
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(origin.client, caller.address.port())));
     let path = request.uri().path();
+    let is_check = is_check(path);
     let proves = request.method() != Method::OPTIONS && needs_login(path);
     let response = if entry.refuse_plain_http && !origin.private && !may_be_plain(path) {
         refusal(StatusCode::BAD_REQUEST, "plain HTTP is refused; use https")
@@ -78,7 +83,17 @@ async fn enter(entry: Entry, mut request: Request, next: Next) -> Response {
     if let Some(in_progress) = in_progress {
         in_progress.answered(response.body().size_hint().lower());
     }
+    // The connection counts as idle meanwhile, so it still makes room for a new client.
+    let is_refused = !is_check && response.extensions().get::<RefusedBy>().is_some();
+    if let Some(late) = is_refused.then(|| entry.refusals.lateness(origin.client)).flatten() {
+        tokio::time::sleep(late).await;
+    }
     response
+}
+
+/// Whether a path is for those who watch the server.
+fn is_check(path: &str) -> bool {
+    matches!(path, "/health" | "/ready")
 }
 
 /// Whether an answer of success at this path shows that the client has a login.
@@ -92,7 +107,7 @@ fn needs_login(path: &str) -> bool {
 /// Whether a path is served in the clear. The protocol of Nextcloud Passwords has a refusal of its
 /// own.
 fn may_be_plain(path: &str) -> bool {
-    matches!(path, "/health" | "/ready") || path.starts_with(nextcloud::BASE_PATH)
+    is_check(path) || path.starts_with(nextcloud::BASE_PATH)
 }
 
 fn cors(origins: &[Origin]) -> CorsLayer {

@@ -4,6 +4,13 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use keywright::nextcloud::RefusedBy;
+
+/// Notes in an answer what turned the request away, for the log.
+pub(crate) fn with_reason(mut response: Response, reason: RefusedBy) -> Response {
+    response.extensions_mut().insert(reason);
+    response
+}
 
 /// Returns a refusal. The message has no character that JSON escapes.
 pub(crate) fn refusal(status: StatusCode, message: &'static str) -> Response {

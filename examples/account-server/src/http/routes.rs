@@ -12,20 +12,24 @@ use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use keywright::core::random_bytes;
-use keywright::{SystemEntropy, librepass, nextcloud, rocketchat};
+use keywright::nextcloud::RefusedBy;
+use keywright::{SystemEntropy, librepass, nextcloud, rocketchat, selfservice};
 use tracing::Instrument;
 
 use crate::housekeeping::Housekeeper;
 use crate::http::entry::Entry;
 use crate::http::peer::socket_address;
+use crate::http::refusal::with_reason;
 use crate::http::{links, unlock};
 use crate::readiness::Readiness;
 use crate::running::Running;
+use crate::signin;
 use crate::store_watch::StoreWatch;
 
-const PAGE: &str = include_str!("page.html");
 /// The header that names a request in answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What turned a request for the state of the server away.
+const NOT_READY: RefusedBy = RefusedBy::new("not_ready");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// Returns the routes of the whole server.
@@ -37,7 +41,6 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
     let asked = watch.clone();
     let readiness = Readiness::new(housekeeper.keywright.clone(), watch.clone());
     let mut router = Router::new()
-        .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async move || health(&asked)))
         .route("/ready", get(async move || ready(readiness.check().await)))
@@ -61,6 +64,11 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch, entry: Entry
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
+    // These are at the root.
+    for endpoint in selfservice::Endpoint::ALL {
+        router = router.route_service(&format!("/{}", endpoint.path()), housekeeper.sign_in.pages.clone());
+    }
+    let router = router.merge(signin::routes::routes(&housekeeper.sign_in));
     let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
     let router = finishing(entry.bodies(router), watch, &housekeeper.running);
     let router = entry.around(router);
@@ -121,7 +129,7 @@ fn unlock_pages(housekeeper: &Housekeeper) -> Router {
 fn health(watch: &StoreWatch) -> Response {
     match watch.look() {
         None => "ok\n".into_response(),
-        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store is gone\n").into_response(),
+        Some(_) => with_reason((StatusCode::SERVICE_UNAVAILABLE, "the store is gone\n").into_response(), NOT_READY),
     }
 }
 
@@ -129,7 +137,10 @@ fn health(watch: &StoreWatch) -> Response {
 fn ready(verdict: Result<(), &'static str>) -> Response {
     match verdict {
         Ok(()) => "ready\n".into_response(),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+        Err(reason) => {
+            let answer = (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response();
+            with_reason(answer, NOT_READY)
+        }
     }
 }
 
@@ -171,10 +182,11 @@ async fn logged(watch: StoreWatch, request: Request, next: Next) -> Response {
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
     match status {
-        // What the operator has to know: who was turned away, and for how long.
+        // What the operator has to know: who was turned away, by what, and for how long.
         429 | 503 => {
             let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            tracing::warn!(method, route, status, milliseconds, client, retry_after, "request");
+            let refused_by = response.extensions().get().map_or("unknown", RefusedBy::as_str);
+            tracing::warn!(method, route, status, milliseconds, client, refused_by, retry_after, "request");
         }
         _ => tracing::info!(method, route, status, milliseconds, client, "request"),
     }

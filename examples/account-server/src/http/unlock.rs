@@ -12,9 +12,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use keywright::TransactError;
 use keywright::core::ClientAdmission;
-use keywright::librepass::{Admittance, Endpoint};
+use keywright::librepass::{Admittance, Endpoint, RefusedBy};
 
 use crate::http::peer::socket_address;
+use crate::http::refusal::with_reason;
 use crate::limits::token_bucket::{Counted, TokenBuckets};
 
 /// A form has one short field.
@@ -42,17 +43,18 @@ where
     if let (Some(limits), Some(here)) = (limits, here)
         && let Admittance::Full { retry_after } = limits.admit(Endpoint::AdmitClient, Counted::Peer(here))
     {
-        return too_many(retry_after);
+        return too_many(retry_after, RefusedBy::REQUESTS_OF_PEER);
     }
     let token = token(request.uri().query().unwrap_or_default());
     let Ok(form) = to_bytes(request.into_body(), MAX_FORM).await else { return over() };
     match click(token, here.filter(|_| !is_refused(&form))).await {
         Ok(Some(ClientAdmission::Admitted { .. })) => page(StatusCode::OK, include_str!("unlocked.html")),
-        Ok(Some(ClientAdmission::TooMany { retry_after })) => too_many(retry_after),
+        Ok(Some(ClientAdmission::TooMany { retry_after })) => too_many(retry_after, RefusedBy::ADMISSIONS),
         Ok(None) => over(),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "nobody was let in by a mail");
-            (StatusCode::SERVICE_UNAVAILABLE, "this did not work; try again\n").into_response()
+            let answer = (StatusCode::SERVICE_UNAVAILABLE, "this did not work; try again\n").into_response();
+            with_reason(answer, RefusedBy::STORE_BUSY)
         }
     }
 }
@@ -72,9 +74,10 @@ fn over() -> Response {
     (StatusCode::FORBIDDEN, "this link does not work any more; a newer mail may have another one\n").into_response()
 }
 
-fn too_many(retry_after: u64) -> Response {
+fn too_many(retry_after: u64, reason: RefusedBy) -> Response {
     let text = format!("too often; try again in {retry_after} s\n");
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, HeaderValue::from(retry_after))], text).into_response()
+    let headers = [(header::RETRY_AFTER, HeaderValue::from(retry_after))];
+    with_reason((StatusCode::TOO_MANY_REQUESTS, headers, text).into_response(), reason)
 }
 
 fn page(status: StatusCode, page: &'static str) -> Response {

@@ -4,19 +4,23 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use keywright::core::SecretName;
+use keywright::rocketchat::RocketChat;
 use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
 use crate::accounts::directory::Accounts;
-use crate::accounts::file::values::is_name;
+use crate::accounts::file::values::{is_email, is_name};
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
+use crate::hosts::rocketchat::RocketChatHost;
 use crate::operator::failure::Failed;
 use crate::operator::find::find;
+use crate::operator::moving;
 use crate::operator::progress::Progress;
-use crate::options::AccountCommand;
+use crate::options::{AccountCommand, Options};
 use crate::output;
+use crate::start::rocketchat_of;
 
 /// How many partitions are listed at once.
 const PARTITIONS: u32 = 256;
@@ -28,7 +32,7 @@ const NEWEST: u32 = 5;
 ///
 /// # Errors
 /// A [`Failure`]. Nothing was changed, unless the message states that this is unknown.
-pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
+pub(super) async fn run(options: &Options, keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     match command {
         AccountCommand::List => list(keywright, &accounts).await,
@@ -39,7 +43,7 @@ pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Resu
         }
         AccountCommand::Unlock { account } => {
             let id = find(keywright, account).await?;
-            let lifted = keywright.unlock(&id).await.map_err(Failure::Act)?;
+            let lifted = keywright.operator().unlock(&id).await.map_err(Failure::Act)?;
             let names: Vec<&str> = lifted.iter().map(SecretName::as_str).collect();
             Ok(if names.is_empty() {
                 format!("{account}: no wait or limit was in force")
@@ -49,17 +53,29 @@ pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Resu
         }
         AccountCommand::ResetTwoFactor { account } => {
             let id = find(keywright, account).await?;
-            let factors = keywright.two_factor().map_err(|error| Failure::Accounts(error.into()))?;
-            Ok(match factors.disable(&id).await.map_err(Failed::Factors)? {
+            Ok(match keywright.operator().reset_two_factor(&id).await.map_err(Failed::Factors)? {
                 true => format!("{account}: all second factors are removed"),
                 false => format!("{account}: there was no second factor"),
             })
         }
         AccountCommand::EndSessions { account } => {
             let id = find(keywright, account).await?;
-            keywright.end_sessions(&id).await.map_err(Failure::Act)?;
+            keywright.operator().end_sessions(&id).await.map_err(Failure::Act)?;
             accounts.end_logins(&id).await?;
             Ok(format!("{account}: all sessions, tokens and app passwords have ended"))
+        }
+        AccountCommand::Export { file, secrets_in_clear } => moving::export(keywright, file, *secrets_in_clear).await,
+        AccountCommand::Import { file, dry_run } => moving::import(keywright, file, *dry_run).await,
+        AccountCommand::LoginCode { account } => {
+            let id = find(keywright, account).await?;
+            let rocketchat = rocketchat_of(options, keywright, accounts)?;
+            let code = rocketchat.create_login_code(&id).await.map_err(Failure::Act)?;
+            // Printed once, as it is asked for.
+            Ok(format!("{account}: a login code, once, within a minute\n{}", code.expose()))
+        }
+        AccountCommand::Challenge { account } => {
+            let id = find(keywright, account).await?;
+            challenge(&rocketchat_of(options, keywright, accounts)?, account, &id).await
         }
         AccountCommand::Erase { account, yes } => erase(keywright, &accounts, account, *yes).await,
     }
@@ -104,8 +120,7 @@ async fn show(keywright: &Keywright, accounts: &Accounts, account: &AccountId) -
     if let Some(email) = accounts.profile(account).await?.and_then(|profile| profile.email) {
         let _written = write!(text, "\ne-mail address: {email}");
     }
-    let factors = keywright.two_factor().map_err(|error| Failure::Accounts(error.into()))?;
-    let enrolled = factors.enrolled(account).await.map_err(Failed::Factors)?;
+    let enrolled = keywright.two_factor().enrolled(account).await.map_err(Failed::Factors)?;
     let recovery = enrolled.recovery.map_or_else(|| "none".to_owned(), |left| format!("{left} left"));
     let mailed = if enrolled.email { "on" } else { "off" };
     let _written = write!(
@@ -124,6 +139,10 @@ async fn show(keywright: &Keywright, accounts: &Accounts, account: &AccountId) -
 async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<String, Failure> {
     if !is_name(name) {
         return Err(Failed::Name { name: name.to_owned() }.into());
+    }
+    // A script may pass on what a stranger typed, and mail is written to this address.
+    if !email.is_none_or(is_email) {
+        return Err(Failed::Email.into());
     }
     if accounts.find(name).await?.is_some() {
         return Err(Failed::AccountExists { name: name.to_owned() }.into());
@@ -144,6 +163,22 @@ async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<
     }
 }
 
+/// Makes a challenge of a log-in whose password the operator vouches for.
+async fn challenge(
+    rocketchat: &RocketChat<RocketChatHost>,
+    name: &str,
+    account: &AccountId,
+) -> Result<String, Failure> {
+    let made = rocketchat.create_challenge(account).await.map_err(Failed::Challenge)?;
+    Ok(match made {
+        Some(made) => {
+            let until = output::moment(made.expires);
+            format!("{name}: a challenge, until {until}\n{}", made.id.expose())
+        }
+        None => format!("{name}: a log-in requires no second factor, so there is no challenge"),
+    })
+}
+
 /// The host's own records go last, because the account is found by them.
 async fn erase(keywright: &Keywright, accounts: &Accounts, name: &str, yes: bool) -> Result<String, Failure> {
     let id = find(keywright, name).await?;
@@ -151,7 +186,7 @@ async fn erase(keywright: &Keywright, accounts: &Accounts, name: &str, yes: bool
         return Err(Failed::NotConfirmed.into());
     }
     accounts.end_logins(&id).await?;
-    let erased = keywright.erase_account(&id).await.map_err(Failure::Act)?;
+    let erased = keywright.operator().erase_account(&id).await.map_err(Failure::Act)?;
     accounts.forget(&id).await?;
     Ok(match erased {
         Erasure::Erased => format!("{name}: erased; its log is kept until it is old enough"),

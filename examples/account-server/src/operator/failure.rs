@@ -3,10 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use keywright::rocketchat::DueError;
 use keywright::sqlite::{BackupError, OpenError};
 use keywright::store::Partition;
 use keywright::twofactor::TwoFactorError;
-use keywright::{HousekeepingError, KeyringFileError, StartError};
+use keywright::twofactor::import::{ImportStopped, LineError};
+use keywright::{HousekeepingError, KeyringFileError, KeysError, StartError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -15,10 +17,22 @@ pub(crate) enum Failed {
     Sweep(#[source] HousekeepingError),
     #[error("the second factors cannot be changed")]
     Factors(#[source] TwoFactorError),
+    #[error("secrets are not written in clear without --secrets-in-clear")]
+    NotInClear,
+    #[error("the file {} cannot be read or written", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("line {number} of the file is not a user")]
+    Line { number: usize, source: LineError },
+    #[error("the import has stopped; run it again")]
+    Import(#[source] Box<ImportStopped>),
+    #[error("there is no challenge for the account")]
+    Challenge(#[source] DueError),
     #[error("there is an account `{name}` already")]
     AccountExists { name: String },
     #[error("`{name}` is not a name of 1 to 190 bytes without colon or control character")]
     Name { name: String },
+    #[error("the value of --email is not an e-mail address")]
+    Email,
     #[error("nothing is erased without --yes")]
     NotConfirmed,
     #[error(
@@ -45,19 +59,10 @@ pub(crate) enum Failed {
     NoFile,
     #[error("the keyring {} cannot be changed", path.display())]
     Keyring { path: PathBuf, source: KeyringFileError },
-    #[error("not everything can be sealed again; run this again")]
-    Reseal(#[source] HousekeepingError),
+    #[error(transparent)]
+    Keys(KeysError),
     #[error("{partitions} partitions hold records that do not open and were left alone; run `check`")]
     Unreadable { partitions: u64 },
-    #[error("the keys in use cannot be determined")]
-    Retire(#[source] HousekeepingError),
     #[error("{} is still sealed under an older key: run `keys reseal` first; nothing was removed", partition.key())]
     InUse { partition: Partition },
-    #[error(
-        "the keyring changed less than a minute ago, and a running server may not have read it yet: wait {seconds} s; \
-         nothing was removed"
-    )]
-    TooEarly { seconds: u64 },
-    #[error("the age of the keyring cannot be determined")]
-    Age(#[source] io::Error),
 }

@@ -2,7 +2,7 @@
 //! like all others. Each can be stopped at any moment and run again.
 //!
 //! `accounts` acts on accounts, `check` finds and accepts damage, `copies` makes and restores
-//! backups, `keys` changes the keyring. `failure` is what can go wrong.
+//! backups, `keys` changes the keyring, `moving` takes second factors out and in. `failure` is what can go wrong.
 
 mod accounts;
 mod check;
@@ -10,6 +10,7 @@ mod copies;
 pub(crate) mod failure;
 mod find;
 mod keys;
+mod moving;
 mod progress;
 
 use keywright::Keywright;
@@ -52,7 +53,7 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
     }
     let keywright = start::open(options).await?.keywright;
     let done = match command {
-        Command::Accounts { command } => accounts::run(&keywright, command).await?,
+        Command::Accounts { command } => accounts::run(options, &keywright, command).await?,
         Command::Events { account, limit } => accounts::events(&keywright, account, *limit).await?,
         Command::Sweep => sweep(&keywright).await?,
         Command::Check { accept: None, .. } => return check::check(&keywright).await,

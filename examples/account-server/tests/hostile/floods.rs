@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::attack::Flood;
 use crate::scene::{
-    KNOWN, ask, connect, connect_from, folder, full, many_sockets, memory, request, scripted, session_request, start,
-    timed,
+    KNOWN, ask, connect, folder, full, many_sockets, memory, request, scripted, session_request, start, timed,
 };
 
 /// Wrong passwords for many names on many connections, from a few networks. A log-in by password from
@@ -19,36 +18,25 @@ fn wrong_passwords_hold_up_nobody() {
     let connections = if full() { 1_000 } else { 100 };
     let folder = folder();
     let server = start(&folder, &[]);
-    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let (logins, known) = thread::scope(|scope| {
-        for number in 0..connections {
-            let (server, done, answered) = (&server, &done, &answered);
-            scope.spawn(move || {
-                let mut guess = 0;
-                while !done.load(Ordering::Acquire) {
-                    let text = session_request(&format!("nobody{number}-{guess}:wrong"));
-                    let from = format!("127.0.1.{}", 1 + number % 8);
-                    ask(connect_from(server, &from), &text);
-                    answered.fetch_add(1, Ordering::Relaxed);
-                    guess += 1;
-                }
-            });
-        }
-        while answered.load(Ordering::Relaxed) < connections {
-            thread::yield_now();
-        }
-        let times =
-            |login: &str, count| (0..count).map(|_| timed(&server, &session_request(login))).collect::<Vec<_>>();
-        let measured = (times("alice:login", 5), times(KNOWN, 20));
-        done.store(true, Ordering::Release);
-        measured
-    });
+    let flood = Flood::start(&server, connections);
+    while flood.answered() < connections {
+        thread::yield_now();
+    }
+    let (begun, before) = (Instant::now(), flood.answered());
+    let times = |login: &str, count| (0..count).map(|_| timed(&server, &session_request(login))).collect::<Vec<_>>();
+    let (logins, known) = (times("alice:login", 5), times(KNOWN, 50));
+    let rate = (flood.answered() - before) as f64 / begun.elapsed().as_secs_f64();
+    flood.end();
     let slowest = |times: &[(u16, Duration)]| times.iter().map(|(_, time)| *time).max().unwrap();
     let (login, client) = (slowest(&logins), slowest(&known));
-    println!("{connections} connections of wrong passwords: log-in {logins:?}, known client at most {client:?}");
+    println!(
+        "{connections} connections of wrong passwords, {rate:.0} a second: log-in {logins:?}, known client at most \
+         {client:?}"
+    );
     assert!(logins.iter().chain(&known).all(|(status, _)| *status == 200), "{logins:?} {known:?}");
     // Without `--release`, and with this test's threads on the same cores, this shows only that nobody starves.
     let (login_limit, client_limit) = if full() { (1_000, 100) } else { (30_000, 10_000) };
+    assert!(server.log().contains("refused_by=\"hashes_of_network\""));
     assert!(login < Duration::from_millis(login_limit), "{login:?}");
     assert!(client < Duration::from_millis(client_limit), "{client:?}");
     server.stop();

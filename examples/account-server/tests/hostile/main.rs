@@ -6,10 +6,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod attack;
 mod scene;
 
 mod bodies;
 mod connections;
+#[cfg(target_os = "linux")]
+mod disk;
 mod floods;
 mod mail;
 mod origins;

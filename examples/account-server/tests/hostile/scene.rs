@@ -117,6 +117,28 @@ pub(crate) fn librepass_token(server: &Server, email: &str) -> String {
     client.log_in(email, "correct horse").unwrap().login().token().expose().to_owned()
 }
 
+/// The upload of changes to a LibrePass vault.
+pub(crate) fn sync(token: &str, changes: &str) -> String {
+    let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json\r\n");
+    request("POST", "/api/cipher/sync", &headers, changes)
+}
+
+/// The id of a cipher.
+pub(crate) fn cipher_id(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
+
+/// A cipher of the token's user, with a text of so many hex digits that has a nonce of its own.
+pub(crate) fn cipher(token: &str, number: usize, digits: usize) -> String {
+    // A token begins with `lp_` and the id of its user.
+    let owner = token.get(3..35).unwrap();
+    let (a, b, c, d, e) = (&owner[..8], &owner[8..12], &owner[12..16], &owner[16..20], &owner[20..]);
+    let (id, text) = (cipher_id(number), "ab".repeat((digits - 24) / 2));
+    format!(
+        "{{\"id\":\"{id}\",\"owner\":\"{a}-{b}-{c}-{d}-{e}\",\"type\":0,\"protectedData\":\"{number:024x}{text}\"}}"
+    )
+}
+
 /// Returns the memory that a process has now and had at most, in MiB.
 pub(crate) fn memory(server: &Server) -> (u64, u64) {
     let status = std::fs::read_to_string(Path::new("/proc").join(server.id().to_string()).join("status")).unwrap();

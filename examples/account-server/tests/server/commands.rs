@@ -27,6 +27,10 @@ fn accounts_are_listed_shown_and_created() {
     let again = folder.refuse_command(&["accounts", "create", "bob b."]);
     assert!(again.contains("there is an account `bob b.` already"), "{again}");
     assert!(folder.refuse_command(&["accounts", "create", "a:b"]).contains("without colon"));
+    for email in ["sesame", "a@b\nSubject: sesame", "<a@sesame.org>"] {
+        let refused = folder.refuse_command(&["accounts", "create", "carol", "--email", email]);
+        assert!(refused.contains("--email is not an e-mail address") && !refused.contains("sesame"), "{refused}");
+    }
     assert!(folder.run(&["accounts", "list"]).ends_with("2 accounts\n"));
     server.stop();
 }

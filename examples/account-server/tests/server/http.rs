@@ -24,7 +24,9 @@ fn what_there_is_besides_the_protocol() {
     let (_folder, server) = start(&[]);
     let health = get(&server, "/health");
     assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
-    let page = get(&server, "/");
+    let root = get(&server, "/");
+    assert_eq!((root.status, root.header("location")), (303, Some("/login")));
+    let page = get(&server, "/login");
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));

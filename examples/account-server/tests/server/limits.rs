@@ -19,6 +19,7 @@ fn ten_opens_then_429() {
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=3).contains(&wait));
     assert_eq!(alice.get("session/request").status, 200);
+    assert!(server.log().contains("refused_by=\"requests_of_account\""), "{}", server.log());
     server.stop();
 
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--rate-limits", "off"]);

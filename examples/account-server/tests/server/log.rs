@@ -26,6 +26,11 @@ fn every_request_has_an_id_and_a_client() {
     let log = server.log();
     let line = log.lines().rfind(|line| line.contains("status=429")).unwrap();
     assert!(line.contains(" WARN ") && line.contains(&format!("retry_after=\"{wait}\"")), "{line}");
+    let id = refused.header("x-request-id").unwrap();
+    for part in ["refused_by=\"guesses\"", "client=\"127.0.0.1\"", id] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!format!("{refused:?}").contains("guesses"), "the client is not told");
     server.stop();
 }
 

@@ -8,6 +8,8 @@ mod program;
 
 mod accounts;
 #[cfg(unix)]
+mod admission;
+#[cfg(unix)]
 mod clock;
 mod commands;
 mod copies;
@@ -20,6 +22,7 @@ mod librepass;
 mod limits;
 mod log;
 mod mail;
+mod moving;
 mod openapi;
 mod operator;
 mod pairs;
@@ -28,6 +31,8 @@ mod ready;
 #[cfg(unix)]
 mod restart;
 mod rocketchat;
+mod rocketchat_codes;
+mod signin;
 mod smtp;
 mod stop;
 mod tls;

@@ -52,7 +52,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
 /// Counts the request, before it costs anything.
 async fn book<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<(), Failure> {
     let step = |draft: &mut Draft<'_>| match tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) {
-        Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many)),
+        Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many_mails)),
         None => Ok(Err(ApiError::INVALID_TOKEN)),
     };
     Ok(cx.step(caller.account(), &[caller.login.slot(), PENDING.name()], step).await??)

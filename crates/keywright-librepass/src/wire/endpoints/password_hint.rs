@@ -28,7 +28,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
             return Ok(Err(ApiError::USER_NOT_FOUND));
         };
         if let Err(seconds) = credential.book_mail_in(draft)? {
-            return Ok(Err(ApiError::too_many(seconds)));
+            return Ok(Err(ApiError::too_many_mails(seconds)));
         }
         let kind = Kind::PasswordHint { hint: credential.hint.clone() };
         // After a day it is of no more use than a fresh one.

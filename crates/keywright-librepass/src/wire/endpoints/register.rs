@@ -114,7 +114,7 @@ async fn wait<H: Host>(cx: &Context<H>, new: &Registration) -> Result<(), Failur
     let partition = new.address.waiting_partition(cx.driver.keyring());
     let note = |draft: &mut Draft<'_>| waiting::add_in(draft, account, new.network);
     let noted = cx.driver.transact(&partition, &[WAITING.name()], note).await?;
-    noted.map_err(ApiError::too_many)?;
+    noted.map_err(ApiError::too_many_mails)?;
     let step = |draft: &mut Draft<'_>| {
         let code = cx.code_hash(&new.user, &new.code);
         let verification = Verification::waiting(code, new.origin.clone(), draft.now());

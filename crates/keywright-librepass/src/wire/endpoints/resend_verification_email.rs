@@ -35,7 +35,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     // A fresh link takes two commits: the one that counts it, and the account's.
     match cx.driver.transact(&partition, &[WAITING.name()], renew).await? {
         None => cx.promised(&address, 2, Err(ApiError::USER_NOT_FOUND)).await,
-        Some(Err(seconds)) => cx.promised(&address, 2, Err(ApiError::too_many(seconds))).await,
+        Some(Err(seconds)) => cx.promised(&address, 2, Err(ApiError::too_many_mails(seconds))).await,
         Some(Ok(account)) => {
             let sent = send_anew(cx, &account).await?;
             cx.promised(&address, u8::from(sent.is_err()), sent).await

@@ -14,7 +14,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// Whether mail can be sent to an address, according to the parser that sends it. Whether it
 /// arrives is another matter.
-pub(super) fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     let plain = text.len() <= MAX_EMAIL_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace());
     plain && mail::recipient(text).is_some()
 }

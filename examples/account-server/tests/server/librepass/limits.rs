@@ -100,6 +100,7 @@ fn twenty_calls_then_429() {
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=7).contains(&wait), "{refused:?}");
     assert_eq!(scene.send(&server, "GET", "/actuator/info", "", "").status, 200);
+    assert!(server.log().contains("refused_by=\"requests_of_peer\""), "{}", server.log());
     server.stop();
 
     let server = scene.start(&[]);

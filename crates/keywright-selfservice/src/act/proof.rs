@@ -1,0 +1,138 @@
+//! The proof that a change of factors requires: a code where a factor is enrolled, and otherwise
+//! the password.
+
+use keywright_core::{Charge, Refusal};
+use keywright_store::{Draft, SlotName};
+use keywright_twofactor::{Attested, CHANGE_FACTORS, Demand, FactorChange, Method, SLOTS, StepUps, VerifyOutcome};
+
+use super::password::{self, Checked};
+use crate::answer::Failure;
+use crate::context::Context;
+use crate::host::{Caller, Host};
+
+/// What a form has to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: the session has just proven itself.
+    Nothing,
+    /// A time-based or a recovery code.
+    Code,
+    /// The login password.
+    Password,
+    /// Something that these pages cannot check.
+    Impossible,
+}
+
+/// Why a proof was not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The field is empty.
+    Missing,
+    /// The text is no code.
+    Malformed,
+    /// It is wrong, and the next attempt must wait for so many seconds, if at all.
+    Wrong { wait: Option<u64> },
+    /// It was not checked. The seconds to wait, or `None` if only an act helps.
+    Wait(Option<u64>),
+    /// Nothing that these pages can check authorizes the change.
+    Impossible,
+}
+
+impl Refused {
+    pub(crate) fn of_refusal(refusal: &Refusal) -> Self {
+        Self::Wait((!refusal.is_locked()).then(|| refusal.retry_after()))
+    }
+
+    pub(crate) fn of_charge(charge: Option<&Charge>) -> Self {
+        match charge.and_then(Charge::next) {
+            Some(next) if next.is_locked() => Self::Wait(None),
+            next => Self::Wrong { wait: next.map(Refusal::retry_after) },
+        }
+    }
+
+    /// Returns the seconds for `Retry-After`.
+    pub(crate) const fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Wrong { wait } => wait,
+            Self::Wait(Some(seconds)) => Some(seconds),
+            Self::Wait(None) => Some(86_400),
+            Self::Missing | Self::Malformed | Self::Impossible => None,
+        }
+    }
+}
+
+/// Returns what a form for a change of factors has to ask for.
+pub(crate) async fn need<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Need, Failure> {
+    Ok(match cx.two_factor.demand(&caller.account, &CHANGE_FACTORS, caller.session, true).await? {
+        Demand::Remembered(_) => Need::Nothing,
+        Demand::Required(methods) => asked(&methods),
+        Demand::NothingEnrolled => Need::Impossible,
+    })
+}
+
+fn asked(methods: &[Method]) -> Need {
+    if methods.iter().any(|method| matches!(method, Method::Totp | Method::Recovery)) {
+        Need::Code
+    } else if methods.contains(&Method::Password) {
+        Need::Password
+    } else {
+        Need::Impossible
+    }
+}
+
+/// Checks what was typed, and returns the authorization to change factors.
+pub(crate) async fn prove<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    typed: &str,
+) -> Result<Result<FactorChange, Refused>, Failure> {
+    let methods = match cx.two_factor.demand(&caller.account, &CHANGE_FACTORS, caller.session, true).await? {
+        Demand::Remembered(proof) => return Ok(Ok(proof.into())),
+        Demand::Required(methods) => methods,
+        Demand::NothingEnrolled => return Ok(Err(Refused::Impossible)),
+    };
+    match asked(&methods) {
+        Need::Nothing | Need::Impossible => Ok(Err(Refused::Impossible)),
+        Need::Code | Need::Password if typed.trim().is_empty() => Ok(Err(Refused::Missing)),
+        Need::Code => by_code(cx, caller, typed).await,
+        Need::Password => by_password(cx, caller, typed).await,
+    }
+}
+
+async fn by_code<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    typed: &str,
+) -> Result<Result<FactorChange, Refused>, Failure> {
+    let (two_factor, session, client) = (&cx.two_factor, caller.session, caller.client);
+    let is_totp = two_factor.enrolled(&caller.account).await?.is_form_of_totp(typed);
+    let verdict = if is_totp {
+        two_factor.step_up_totp(&caller.account, &CHANGE_FACTORS, session, typed, client).await?
+    } else {
+        two_factor.step_up_recovery(&caller.account, &CHANGE_FACTORS, session, typed, client).await?
+    };
+    Ok(match verdict {
+        VerifyOutcome::Granted(proof) => Ok(proof.into()),
+        VerifyOutcome::Denied(denial) => Err(Refused::of_charge(denial.charge())),
+        VerifyOutcome::Refused(refusal) => Err(Refused::of_refusal(&refusal)),
+        VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => Err(Refused::Malformed),
+    })
+}
+
+async fn by_password<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    typed: &str,
+) -> Result<Result<FactorChange, Refused>, Failure> {
+    let steps = cx.two_factor.steps();
+    let slots: Vec<SlotName> = SLOTS.iter().copied().chain([StepUps::slot(caller.session)]).collect();
+    let grant =
+        |draft: &mut Draft<'_>| steps.step_up_attested_in(draft, &CHANGE_FACTORS, caller.session, Attested::Password);
+    Ok(match password::check(cx, caller, typed, &slots, grant).await? {
+        Checked::Right(Some(proof)) => Ok(proof.into()),
+        // A factor was enrolled in the meantime.
+        Checked::Right(None) => return Err(Failure::Stale),
+        Checked::Wrong(charge) => Err(Refused::of_charge(charge.as_ref())),
+        Checked::Refused(refusal) => Err(Refused::of_refusal(&refusal)),
+    })
+}

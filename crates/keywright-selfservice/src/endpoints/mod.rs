@@ -1,0 +1,9 @@
+//! One file for each group of pages. An endpoint reads what was sent, lets the owner's act happen,
+//! and returns a page.
+
+pub(crate) mod admit;
+pub(crate) mod confirm;
+pub(crate) mod enrol;
+pub(crate) mod others;
+pub(crate) mod overview;
+pub(crate) mod recovery;

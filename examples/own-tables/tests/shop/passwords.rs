@@ -1,0 +1,132 @@
+//! A password that is reset by a ticket: the shop's row and the spent ticket change together, or neither does.
+
+use std::sync::Arc;
+
+use keywright::core::{EventKind, Severity};
+use keywright::store::{Draft, Partition, Record, Slot, StepError, Tentative};
+use keywright::{AccountId, Keyring, Keywright, NoVault, SystemEntropy};
+use keywright_testing::postgres::Cluster;
+use own_tables::{GrantError, SCHEMA, ShopStore};
+use serde::{Deserialize, Serialize};
+
+/// Lets its owner set a new password, once.
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    is_open: bool,
+}
+
+impl Record for Ticket {
+    const SCHEMA: u16 = 1;
+}
+
+const TICKET: Slot<Ticket> = Slot::lasting("shop-reset");
+
+static PASSWORD_RESET: EventKind = EventKind::change("shop_password_reset", Severity::Notice, "the password was reset");
+
+struct World {
+    cluster: Cluster,
+    store: ShopStore,
+    keywright: Keywright,
+    account: AccountId,
+    user: i64,
+}
+
+impl World {
+    async fn new() -> Self {
+        let cluster = Cluster::new();
+        cluster.sql("postgres", SCHEMA);
+        let user = cluster.sql("postgres", "INSERT INTO shop.users (email) VALUES ('a@shop.example') RETURNING id");
+        let config = cluster.url("postgres").parse().unwrap();
+        let store = ShopStore::open(config, 8).await.unwrap();
+        let keyring = Keyring::generate(&SystemEntropy).unwrap();
+        let builder = Keywright::builder(NoVault(store.clone())).keyring(keyring).slots(&[TICKET.kind()]);
+        let keywright = builder.open().await.unwrap();
+        let account = AccountId::new(&*user).unwrap();
+        keywright.ensure_account(&account).await.unwrap();
+        let world = Self { cluster, store, keywright, account, user: user.parse().unwrap() };
+        let issue = |draft: &mut Draft<'_>| draft.put(TICKET, &Ticket { is_open: true });
+        let partition = Partition::account(&world.account);
+        world.keywright.driver().transact(&partition, &[TICKET.name()], issue).await.unwrap();
+        world
+    }
+
+    /// Spends the ticket, ends all sessions, and runs these statements of the shop's with it.
+    async fn reset(&self, statements: &str) -> Result<Option<&'static str>, GrantError> {
+        let spend = |draft: &mut Draft<'_>| -> Result<Option<Tentative<&'static str>>, StepError> {
+            let Some(Ticket { is_open: true }) = draft.read(TICKET)? else { return Ok(None) };
+            draft.put(TICKET, &Ticket { is_open: false })?;
+            draft.move_credential_epoch()?; // ends all sessions
+            draft.event(&PASSWORD_RESET);
+            Ok(Some(draft.tentative("changed")))
+        };
+        let partition = Partition::account(&self.account);
+        // The slot is not named: the step asks for it, and is run again.
+        self.store
+            .grant_with(self.keywright.driver(), &partition, &[], spend, async |transaction| {
+                // Longer with every change, so that changes can be counted.
+                let sql =
+                    "UPDATE shop.users SET password_hash = concat(password_hash, '#'), password_changed_at = now()
+                    WHERE id = $1";
+                transaction.execute(sql, &[&self.user]).await?;
+                // The shop passes over the error of what follows.
+                let _ = transaction.batch_execute(statements).await;
+                Ok(())
+            })
+            .await
+    }
+
+    /// How often the password was changed, and whether the ticket is open.
+    async fn state(&self) -> (String, bool) {
+        let changes = self.cluster.sql("postgres", "SELECT coalesce(length(password_hash), 0) FROM shop.users");
+        let partition = Partition::account(&self.account);
+        let is_open = |draft: &mut Draft<'_>| Ok(draft.read(TICKET)?.is_some_and(|ticket| ticket.is_open));
+        let is_open = self.keywright.driver().observe(&partition, &[TICKET.name()], is_open).await.unwrap();
+        (changes, is_open)
+    }
+}
+
+#[tokio::test]
+async fn a_password_changes_with_its_ticket_once() {
+    let world = World::new().await;
+    assert_eq!(world.reset("").await.unwrap(), Some("changed"));
+    assert_eq!(world.reset("").await.unwrap(), None);
+    assert_eq!(world.state().await, ("1".to_owned(), false));
+}
+
+#[tokio::test]
+async fn a_change_that_fails_spends_nothing_even_if_the_shop_passes_over_it() {
+    let world = World::new().await;
+    assert!(matches!(world.reset("SELECT 1 / 0").await, Err(GrantError::Fault(_))));
+    assert_eq!(world.state().await, ("0".to_owned(), true));
+    assert_eq!(world.reset("").await.unwrap(), Some("changed"));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_grants_nothing() {
+    let world = World::new().await;
+    world.cluster.sql(
+        "postgres",
+        "CREATE FUNCTION shop.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+         CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON shop.users
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shop.fail()",
+    );
+    assert!(matches!(world.reset("").await, Err(GrantError::Unknown(_))));
+    assert_eq!(world.state().await, ("0".to_owned(), true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_resets_one_changes_the_password() {
+    let world = Arc::new(World::new().await);
+    let racers: Vec<_> = (0..8)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.reset("").await })
+        })
+        .collect();
+    let mut granted = 0;
+    for racer in racers {
+        granted += usize::from(matches!(racer.await.unwrap(), Ok(Some(_))));
+    }
+    assert_eq!(granted, 1);
+    assert_eq!(world.state().await, ("1".to_owned(), false));
+}
