@@ -110,7 +110,7 @@ impl Connection {
         let mut body = vec![0; value("content-length").ok_or("an answer without a length")?.parse()?];
         self.stream.read_exact(&mut body)?;
         let body = String::from_utf8(body)?;
-        if !head.starts_with("HTTP/1.1 200") {
+        if !head.starts_with("HTTP/1.1 20") {
             return Err(format!("{line}: {head}{body}").into());
         }
         Ok(Answer { session: value("x-api-session"), body })
