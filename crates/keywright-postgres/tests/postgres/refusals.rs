@@ -1,6 +1,8 @@
 //! What is refused when a store is opened, and what is denied because a newer version wrote it: typed errors that name
 //! what and where, and no secret.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+
 use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, SealContext, SystemEntropy};
