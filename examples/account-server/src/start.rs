@@ -228,6 +228,7 @@ fn sign_in(
     let secure = options.has_tls() || server.public_url.is_https();
     let sessions = Arc::new(Sessions::new(keywright.driver().clone()));
     let host = SelfServiceHost {
+        two_factor: keywright.two_factor_with(policy()?).map_err(AccountsError::from)?,
         server: Arc::clone(server),
         sessions: Arc::clone(&sessions),
         nextcloud: nextcloud.clone(),
