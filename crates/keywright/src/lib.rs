@@ -162,6 +162,21 @@ mod activity;
 mod builder;
 mod check;
 mod error;
+// Pages only: part of the documentation and of the doctests with all features, and of no program.
+#[cfg(all(
+    any(doc, doctest),
+    feature = "axum",
+    feature = "challenge",
+    feature = "confirm",
+    feature = "librepass",
+    feature = "nextcloud",
+    feature = "qr",
+    feature = "rocketchat",
+    feature = "selfservice",
+    feature = "sqlite",
+    feature = "testing",
+))]
+pub mod guide;
 mod housekeeping;
 mod key_note;
 mod key_sources;
