@@ -20,10 +20,11 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keywright_core::{Clock, SystemClock};
 use keywright_testing::postgres::Cluster;
 use keywright_testing::process::{Folder, Server};
 
@@ -110,7 +111,7 @@ impl Connection {
         let mut body = vec![0; value("content-length").ok_or("an answer without a length")?.parse()?];
         self.stream.read_exact(&mut body)?;
         let body = String::from_utf8(body)?;
-        if !head.starts_with("HTTP/1.1 200") {
+        if !head.starts_with("HTTP/1.1 20") {
             return Err(format!("{line}: {head}{body}").into());
         }
         Ok(Answer { session: value("x-api-session"), body })
@@ -145,7 +146,7 @@ fn reset(connection: &mut Connection, client: usize) -> Result<(), Failure> {
 }
 
 fn verify(connection: &mut Connection, client: usize, number: usize) -> Result<(), Failure> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let now = SystemClock.now()?.get();
     let code = totp_rs::Builder::new().with_secret(SECRET).build_noncompliant().generate(now);
     let headers = format!(
         "x-user-id: code{number}Id\r\nx-auth-token: code{number}-token-0123456789abc\r\nx-2fa-method: totp\r\n\
@@ -269,7 +270,7 @@ fn main() -> Result<(), Failure> {
     let url = cluster.url("postgres");
     let folder = Folder::new(&program);
     let mut block = 0;
-    let first = start(&folder, &url, &accounts(CODES.saturating_mul(CLIENTS.len() * 2))?)?;
+    let first = start(&folder, &url, &accounts(CODES.saturating_mul(CLIENTS.len()).saturating_mul(2))?)?;
     let servers = [first];
     table("PostgreSQL, 1", &servers, &mut block)?;
     let [first] = servers;
