@@ -4,6 +4,10 @@
 //! A comment names a document by its path from the root, followed by a section or a number:
 //! `docs/security.md` § 6, `docs/decisions.md` 27b. In a protocol's crate, "protocol § 4.3" is a
 //! section of that protocol's page.
+//!
+//! A page of the guide or of the documents names the test that shows a promise by its file and its
+//! name, as in `crates/keywright/tests/whole/year.rs::every_table_keeps_to_its_ceiling_for_a_year`.
+//! The test must exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +55,46 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
             complaints.extend(unresolved(root, page, &text).into_iter().map(|found| format!("{name}: {found}")));
         }
     }
+    for page in pages(root)? {
+        let text = fs::read_to_string(&page).map_err(Error::io(page.display().to_string()))?;
+        let name = page.strip_prefix(root).unwrap_or(&page).display().to_string();
+        complaints.extend(absent_tests(root, &text).into_iter().map(|found| format!("{name}: {found}")));
+    }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
+}
+
+/// Returns the pages that may name tests: those at the root, the documents and the guides.
+fn pages(root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
+    let mut folders = vec![root.to_owned(), root.join("docs"), root.join("docs/protocols")];
+    for entry in fs::read_dir(root.join("crates")).map_err(Error::io("crates/"))? {
+        folders.push(entry.map_err(Error::io("crates/"))?.path().join("guide"));
+    }
+    let mut found = BTreeSet::new();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        for entry in fs::read_dir(folder).map_err(Error::io(folder.display().to_string()))? {
+            let path = entry.map_err(Error::io(folder.display().to_string()))?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.insert(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the tests that a page names in backticks and that do not exist.
+fn absent_tests(root: &Path, page: &str) -> Vec<String> {
+    let named = page.split('`').filter_map(|text| {
+        let (file, test) = text.split_once(".rs::")?;
+        let is_name = !test.is_empty() && test.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        (is_name && file.contains('/')).then(|| (format!("{file}.rs"), test))
+    });
+    named
+        .filter_map(|(file, test)| match fs::read_to_string(root.join(&file)) {
+            Ok(text) if text.contains(&format!("fn {test}(")) => None,
+            Ok(_) => Some(format!("`{file}` has no test `{test}`")),
+            Err(_) => Some(format!("`{file}` does not exist")),
+        })
+        .collect()
 }
 
 /// Returns the sources and manifests below the folders with code.
@@ -210,6 +253,17 @@ mod tests {
         assert_eq!(one("// `security.md` § 6"), "`security.md` does not exist");
         assert!(one("// (protocol § 6)").contains("of which protocol?"));
         assert!(one("/// The dossier says").contains("docs/protocols/"));
+    }
+
+    #[test]
+    fn a_page_names_tests_that_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/tests")).unwrap();
+        fs::write(folder.path().join("a/tests/b.rs"), "async fn one_wins() {}\n").unwrap();
+        let absent = |page: &str| absent_tests(folder.path(), page).join("; ");
+        assert_eq!(absent("shown by `a/tests/b.rs::one_wins`, in `b.rs::other` and `Type::method`"), "");
+        assert_eq!(absent("`a/tests/b.rs::one`"), "`a/tests/b.rs` has no test `one`");
+        assert_eq!(absent("`a/tests/c.rs::one_wins`"), "`a/tests/c.rs` does not exist");
     }
 
     #[test]

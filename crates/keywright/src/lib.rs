@@ -74,6 +74,9 @@
 //! # }
 //! ```
 //!
+//! The guide (module `guide`, in a documentation that is built with all features) has a page for each
+//! task, beginning with two-factor authentication.
+//!
 //! # In a server
 //! HTTP servers drop a handler's future when its client disconnects. A commit that is under way
 //! still takes effect, but what should follow it (notifying the observer, sending a mail) is lost
@@ -138,7 +141,7 @@
 //! | `challenge` (default) | the password challenge | `challenges` |
 //! | `confirm` (default) | confirmations of destructive actions | `confirmations`, `confirmations_with` |
 //! | `sqlite` (default) | the SQLite backend, [`sqlite`](mod@sqlite) | |
-//! | `twofactor` | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
+//! | `twofactor` (default) | time-based codes, recovery codes and step-up | `two_factor`, `two_factor_with` |
 //! | `qr` | QR codes of enrolments; enables `twofactor` | |
 //! | `json` | imported and exported users as lines of JSON; enables `twofactor` | |
 //! | `rekey` | password vaults and their re-encryption | `vaults`, `vaults_with` |
@@ -154,7 +157,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// The example of the README, compiled and run as a doctest.
-#[cfg(all(doctest, feature = "confirm", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "sqlite", feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
@@ -162,6 +165,21 @@ mod activity;
 mod builder;
 mod check;
 mod error;
+// Pages only: part of the documentation and of the doctests with all features, and of no program.
+#[cfg(all(
+    any(doc, doctest),
+    feature = "axum",
+    feature = "challenge",
+    feature = "confirm",
+    feature = "librepass",
+    feature = "nextcloud",
+    feature = "qr",
+    feature = "rocketchat",
+    feature = "selfservice",
+    feature = "sqlite",
+    feature = "testing",
+))]
+pub mod guide;
 mod housekeeping;
 mod key_note;
 mod key_sources;
