@@ -24,6 +24,16 @@ pub(crate) struct Finished {
     /// The events of the batch, for the observer.
     pub(crate) events: Vec<SecurityEvent>,
     pub(crate) standing: Standing,
+    pub(crate) notes: Notes,
+}
+
+/// What the metrics count besides events. It influences no decision.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Notes {
+    /// The caller was told to wait, because the ledger refused a guess.
+    pub(crate) refused: bool,
+    /// How many due tasks have failed and are tried again later.
+    pub(crate) due_failed: u32,
 }
 
 impl Draft<'_> {
@@ -35,16 +45,16 @@ impl Draft<'_> {
             || !staged.writes.is_empty()
             || !staged.events.is_empty()
             || staged.vault.is_some();
-        let standing = self.standing;
+        let (standing, notes) = (self.standing, self.notes);
         if !changes {
             let batch = self.grants.then(|| Batch::check(self.partition.clone(), self.loaded.revision));
-            return Ok(Finished { batch, events: Vec::new(), standing });
+            return Ok(Finished { batch, events: Vec::new(), standing, notes });
         }
         if self.moves_epochs() && staged.events.is_empty() && self.partition.is_account() {
             return Err(StepError::Misuse("the step moved an epoch without emitting an event"));
         }
         let (batch, events) = self.write()?;
-        Ok(Finished { batch: Some(batch), events, standing })
+        Ok(Finished { batch: Some(batch), events, standing, notes })
     }
 
     fn moves_epochs(&self) -> bool {

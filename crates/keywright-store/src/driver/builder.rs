@@ -113,6 +113,7 @@ impl DriverBuilder {
             .transpose()?;
         let (known, unknown) = self.max_waiting;
         Ok(Driver {
+            operation: "other",
             parts: Arc::new(Parts {
                 store: self.store,
                 keyring: self.keyring,
