@@ -191,7 +191,7 @@ impl Housekeeping {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
         for partition in page {
-            match self.driver.reseal(&partition).await {
+            match self.driver.named("housekeeping").reseal(&partition).await {
                 Ok(resealed) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
                 Err(error) if error.is_damage() => pass.unreadable.push(partition),
                 Err(error) => return Err(error.into()),
@@ -228,7 +228,8 @@ impl Housekeeping {
             }
         }
         let keys = [key_note::KEYS_IN_USE.name()];
-        let retired = self.driver.transact(&Partition::server(), &keys, key_note::retire_in).await?;
+        let retired =
+            self.driver.named("housekeeping").transact(&Partition::server(), &keys, key_note::retire_in).await?;
         Ok(Retirement::Retired(retired))
     }
 
@@ -274,7 +275,7 @@ impl Housekeeping {
         let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), next };
         for partition in page {
             let Some(account) = partition.as_account() else { continue };
-            match self.driver.observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
+            match self.driver.named("housekeeping").observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
                 Ok(Some(_)) => scan.accounts.push(account),
                 Ok(None) => {}
                 Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
