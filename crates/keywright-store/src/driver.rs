@@ -37,6 +37,9 @@ pub use log::{EventCursor, EventPage};
 /// per partition at a time; this number matters for races between servers.
 pub const MAX_RERUNS: u32 = 16;
 
+/// The name of operations without one.
+pub(crate) const OTHER: &str = "other";
+
 /// How many commits of the owner and of known clients may wait for one partition in one process.
 /// One more gets [`TransactError::Busy`].
 pub const MAX_WAITING: usize = 2_048;

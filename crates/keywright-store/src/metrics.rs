@@ -14,7 +14,7 @@
 //! `load_failed`, `rejected`, `refused` (the step failed), `damaged`, `clock`, `entropy` or
 //! `misuse`.
 
-use metrics::{Unit, describe_counter, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_histogram};
 
 /// Operations that have ended, by name and outcome.
 pub const OPERATIONS: &str = "keywright_operations_total";
@@ -48,8 +48,15 @@ pub const COMMIT_SECONDS: &str = "keywright_commit_seconds";
 pub const LOAD_SECONDS: &str = "keywright_load_seconds";
 
 /// Describes all metrics of this crate to the installed recorder, for exporters that show
-/// descriptions. Call it once, after the recorder was installed.
+/// descriptions, and sets counters to 0 whose first increment an alert must not miss. Call it once,
+/// after the recorder was installed.
 pub fn describe() {
+    for name in [CONFLICTS, RERUNS, UNKNOWN_COMMITS, WAITS_TOLD] {
+        counter!(name, "operation" => crate::driver::OTHER).absolute(0);
+    }
+    for name in [DAMAGE, DUE_FAILURES] {
+        counter!(name).absolute(0);
+    }
     describe_counter!(OPERATIONS, "Operations that have ended, by name and outcome.");
     describe_counter!(CONFLICTS, "Commits that the store refused because another one was faster.");
     describe_counter!(RERUNS, "Reruns of steps after a conflict or a lost reply.");
