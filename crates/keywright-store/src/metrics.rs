@@ -19,6 +19,21 @@ use metrics::{Unit, counter, describe_counter, describe_histogram};
 /// Operations that have ended, by name and outcome.
 pub const OPERATIONS: &str = "keywright_operations_total";
 
+/// The outcomes of operations.
+pub const OUTCOMES: [&str; 11] = [
+    "committed",
+    "unchanged",
+    "busy",
+    "unknown",
+    "load_failed",
+    "rejected",
+    "refused",
+    "damaged",
+    "clock",
+    "entropy",
+    "misuse",
+];
+
 /// Commits that the store refused because somebody else's was faster.
 pub const CONFLICTS: &str = "keywright_commit_conflicts_total";
 
@@ -53,6 +68,12 @@ pub const LOAD_SECONDS: &str = "keywright_load_seconds";
 pub fn describe() {
     for name in [CONFLICTS, RERUNS, UNKNOWN_COMMITS, WAITS_TOLD] {
         counter!(name, "operation" => crate::driver::OTHER).absolute(0);
+    }
+    for outcome in OUTCOMES {
+        counter!(OPERATIONS, "operation" => crate::driver::OTHER, "outcome" => outcome).absolute(0);
+    }
+    for kind in crate::EVENT_KINDS {
+        counter!(SECURITY_EVENTS, "kind" => kind.name()).absolute(0);
     }
     for name in [DAMAGE, DUE_FAILURES] {
         counter!(name).absolute(0);

@@ -12,13 +12,16 @@
 //! `task` is the name of a method of [`Housekeeping`](crate::Housekeeping); `outcome` is `done` or
 //! `failed`.
 
-use metrics::{Unit, describe_counter, describe_gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge};
 
 pub use keywright_store::metrics as store;
 pub use keywright_wire::metrics as queue;
 
 /// Calls of housekeeping, by task and outcome.
 pub const HOUSEKEEPING: &str = "keywright_housekeeping_total";
+
+/// The tasks of housekeeping.
+pub const TASKS: [&str; 6] = ["move_horizon", "sweep", "forget_events", "reseal", "due", "scan_due"];
 
 /// When a task of housekeeping was last done, in Unix seconds by the driver's clock.
 pub const HOUSEKEEPING_LAST: &str = "keywright_housekeeping_last_done_timestamp_seconds";
@@ -38,11 +41,15 @@ pub const HORIZON_LAG_SECONDS: &str = "keywright_horizon_lag_seconds";
 /// How many keys the keyring has. More than one means that a rotation is not finished.
 pub const KEYS: &str = "keywright_keys";
 
-/// Describes all metrics to the installed recorder, for exporters that show descriptions. Call it
-/// once, after the recorder was installed.
+/// Describes all metrics to the installed recorder, for exporters that show descriptions, and sets
+/// counters to 0 whose first increment an alert must not miss. Call it once, after the recorder was
+/// installed.
 pub fn describe() {
     store::describe();
     queue::describe();
+    for task in TASKS {
+        counter!(HOUSEKEEPING, "task" => task, "outcome" => "failed").absolute(0);
+    }
     describe_counter!(HOUSEKEEPING, "Calls of housekeeping, by task and outcome.");
     describe_gauge!(HOUSEKEEPING_LAST, Unit::Seconds, "When a task of housekeeping was last done, in Unix time.");
     describe_gauge!(DUE_ACCOUNTS, "Accounts with due work that may be tried.");
