@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
 
-use crate::draft::finish::Notes;
+use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, PlainBody};
 use crate::locks::{PartitionAccess, Standing};
 use crate::nonces::Nonces;
@@ -21,6 +21,7 @@ use crate::step_error::StepError;
 use crate::vault::VaultWrite;
 
 pub(crate) mod finish;
+pub(crate) mod notes;
 mod read;
 mod room;
 pub(crate) mod root;

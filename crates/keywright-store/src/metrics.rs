@@ -16,6 +16,9 @@
 
 use metrics::{Unit, counter, describe_counter, describe_histogram};
 
+use crate::driver::OTHER;
+use crate::events::EVENT_KINDS;
+
 /// Operations that have ended, by name and outcome.
 pub const OPERATIONS: &str = "keywright_operations_total";
 
@@ -67,12 +70,12 @@ pub const LOAD_SECONDS: &str = "keywright_load_seconds";
 /// after the recorder was installed.
 pub fn describe() {
     for name in [CONFLICTS, RERUNS, UNKNOWN_COMMITS, WAITS_TOLD] {
-        counter!(name, "operation" => crate::driver::OTHER).absolute(0);
+        counter!(name, "operation" => OTHER).absolute(0);
     }
     for outcome in OUTCOMES {
-        counter!(OPERATIONS, "operation" => crate::driver::OTHER, "outcome" => outcome).absolute(0);
+        counter!(OPERATIONS, "operation" => OTHER, "outcome" => outcome).absolute(0);
     }
-    for kind in crate::EVENT_KINDS {
+    for kind in EVENT_KINDS {
         counter!(SECURITY_EVENTS, "kind" => kind.name()).absolute(0);
     }
     for name in [DAMAGE, DUE_FAILURES] {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
+use super::notes::Notes;
 use crate::batch::{Batch, Put, StoredEvent, Write};
 use crate::contents::Entry;
 use crate::due::list::DUE;
@@ -25,15 +26,6 @@ pub(crate) struct Finished {
     pub(crate) events: Vec<SecurityEvent>,
     pub(crate) standing: Standing,
     pub(crate) notes: Notes,
-}
-
-/// What the metrics count besides events. It influences no decision.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Notes {
-    /// The caller was told to wait, because the ledger refused a guess.
-    pub(crate) refused: bool,
-    /// How many due tasks have failed and are tried again later.
-    pub(crate) due_failed: u32,
 }
 
 impl Draft<'_> {

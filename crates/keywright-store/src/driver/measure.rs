@@ -2,7 +2,7 @@
 
 use keywright_core::SecurityEvent;
 
-use crate::draft::finish::Notes;
+use crate::draft::notes::Notes;
 #[cfg(feature = "metrics")]
 use crate::metrics as names;
 
