@@ -91,7 +91,7 @@ fn prepare(root: &Path, server: Option<&Path>) -> Result<(PathBuf, PathBuf), Err
     Ok((program, runs))
 }
 
-fn target_directory(root: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn target_directory(root: &Path) -> Result<PathBuf, Error> {
     let text = process::read(tools::cargo(root).args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Value = serde_json::from_str(&text).unwrap_or_default();
     let directory = metadata.get("target_directory").and_then(Value::as_str);

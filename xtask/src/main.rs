@@ -91,6 +91,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The reference server under load, on SQLite and on PostgreSQL: requests a second, and their 99th percentile.
+    Load,
     /// Only the layout: no cycle of files, imports that name the defining module, references that
     /// resolve.
     Layout,
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Soak { seeds } => suite::soak(&root, seeds),
         Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Load => load(&root),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => supply::check(&root),
         Task::Audit => suite::audit(&root),
@@ -130,4 +133,15 @@ fn bench(root: &std::path::Path, arguments: &[String]) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["bench", "--package", "keywright-benches", "--"]).args(arguments);
     process::stream(&mut command, &mut Counts::default())
+}
+
+fn load(root: &std::path::Path) -> Result<(), Error> {
+    tools::require_postgres()?;
+    let mut build = tools::cargo(root);
+    build.args(["build", "--release", "--package", "account-server"]);
+    process::stream(&mut build, &mut Counts::default())?;
+    let program = client::target_directory(root)?.join("release").join("account-server");
+    let mut command = tools::cargo(root);
+    command.args(["run", "--release", "--package", "keywright-benches", "--bin", "server_load", "--"]);
+    process::stream(command.arg(program), &mut Counts::default())
 }

@@ -191,7 +191,11 @@ pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
 /// [`Error::Step`] with the first step that failed.
 pub(crate) fn soak(root: &Path, seeds: u32) -> Result<(), Error> {
     let mut report = Report::new();
-    let outcome = report.step("tools", |_| tools::require_postgres()).and_then(|()| {
+    let tools = report.step("tools", |_| {
+        tools::require_faketime()?;
+        tools::require_postgres()
+    });
+    let outcome = tools.and_then(|()| {
         report.step("soak", |counts| {
             let mut command = tools::cargo(root);
             command.args(["test", "--package", "account-server", "--test", "soak", "--", "--nocapture"]);

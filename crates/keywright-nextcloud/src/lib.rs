@@ -273,7 +273,7 @@ pub use keywright_wire::{DueError, HostError, Peer, RefusedBy, queue};
 pub use path::{APP_PATH, canonical_path};
 pub use policy::{
     APP_VERSION, BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy,
-    NextcloudPolicyBuilder, NextcloudPolicyError, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME, TOKEN_TRIES,
+    NextcloudPolicyBuilder, NextcloudPolicyError, ORIGIN, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
 pub use settings::Settings;

@@ -142,7 +142,9 @@ async fn admitted<H: Host>(
         let attempt = attempt_of(draft, account, peer)?;
         guess::peek_standing(draft, &attempt)
     };
-    let Some(standing) = cx.driver.observe(partition, &[guess::LEDGER.name()], look).await? else { return Ok(false) };
+    // The slots that the commit will load too.
+    let slots = [guess::LEDGER.name(), DUE.name()];
+    let Some(standing) = cx.driver.observe(partition, &slots, look).await? else { return Ok(false) };
     cx.host.admit_guess(&Requester::new(partition.clone(), standing))?;
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! The numbers and choices that are policy.
 
 use keywright_confirm::ConfirmPolicy;
-use keywright_twofactor::TwoFactorPolicy;
+use keywright_twofactor::{Origin, TwoFactorPolicy};
 
 /// How long a session lives after its last use, in seconds (protocol § 2.2: upstream's default).
 pub const SESSION_LIFETIME: u64 = 600;
@@ -17,6 +17,9 @@ pub const CREDIT_SECONDS: u64 = 300;
 pub const CREDIT_TRIES: u8 = 5;
 /// The largest request body, in bytes (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
+/// Through what factors are enrolled here. Which factors of other origins are required too is the
+/// policy's choice ([`TwoFactorPolicyBuilder::required`](keywright_twofactor::TwoFactorPolicyBuilder::required)).
+pub const ORIGIN: Origin = Origin::new("nextcloud");
 /// The common prefix of the protocol's paths (protocol § 1).
 pub const BASE_PATH: &str = "/index.php/apps/passwords/api/1.0/";
 

@@ -23,7 +23,7 @@ use crate::host::{Admittance, AppTokenId, Endpoint, Host};
 use crate::keychain;
 use crate::login;
 use crate::path::canonical_path;
-use crate::policy::NextcloudPolicy;
+use crate::policy::{NextcloudPolicy, ORIGIN};
 use crate::request::ROUTES;
 use crate::unlock::{self, GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 
@@ -41,7 +41,7 @@ impl<H: Host> Nextcloud<H> {
     pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, TwoFactorPolicyError> {
         let decoys = Decoys::new(driver.keyring());
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let (challenges, open_checks) = (ChallengeSteps::new(), Arc::default());
         let driver = driver.named("nextcloud");
         let cx = Context { driver, host, policy, challenges, confirmations, factors, open_checks, decoys };

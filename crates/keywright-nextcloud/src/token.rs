@@ -54,9 +54,9 @@ impl<'p> Tokens<'p> {
 }
 
 /// Returns what an account can be required to prove beside its challenge, or `None` for one without
-/// a time-based device.
+/// a time-based device that this protocol requires.
 pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
-    let enrolled = cx.factors.enrolled_in(draft)?;
+    let enrolled = cx.factors.required_in(draft)?;
     if !enrolled.has_totp() {
         return Ok(None);
     }
@@ -80,7 +80,7 @@ pub(crate) fn asked<'p, H: Host>(
     draft: &mut Draft<'_>,
     tokens: &Tokens<'p>,
 ) -> Result<Result<Option<Given<'p>>, ApiError>, StepError> {
-    if !cx.factors.enrolled_in(draft)?.has_totp() {
+    if !cx.factors.required_in(draft)?.has_totp() {
         return Ok(Ok(None));
     }
     Ok(match tokens {

@@ -49,7 +49,10 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    const fn text(self) -> &'static str {
+    /// Returns a sentence about the kind, without anything of an account or of the server: it may be
+    /// shown to anybody.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Unreachable => "the database server cannot be reached",
             Self::Refused => "the database server refuses the role or the connection's encryption",
@@ -196,7 +199,7 @@ fn is_uncertain(error: &PgDatabaseError) -> bool {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.text())?;
+        f.write_str(self.kind.description())?;
         self.place.as_deref().map_or(Ok(()), |place| write!(f, " ({place})"))
     }
 }

@@ -82,7 +82,11 @@ pub(crate) fn enrolment<H: Host>(
     user: &User,
     demand: Demand,
 ) -> Result<Enrolment, StepError> {
-    let enrolled = cx.factors.enrolled_in(draft)?;
+    // A change of factors requires whatever the account has, so nobody enrols one past another.
+    let enrolled = match demand {
+        Demand::Offered => cx.factors.required_in(draft)?,
+        Demand::Enrolled | Demand::ToAdd => cx.factors.enrolled_in(draft)?,
+    };
     let recovery_codes = enrolled.recovery;
     let whatever_is_offered = demand != Demand::Offered;
     let mut methods = Vec::new();

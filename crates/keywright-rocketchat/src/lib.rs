@@ -391,7 +391,7 @@ pub use host::{Admittance, EndLogins, Endpoint, Host, Mail, MailError, Named, Pe
 pub use keywright_wire::{DueError, HostError, Peer, RefusedBy, queue};
 pub use policy::{
     BASE_PATH, CHALLENGE_SECONDS, CHALLENGE_TRIES, CREDIT_SECONDS, EMAIL_CODE_SECONDS, INFO_PATH, LEAST_MAX_BODY,
-    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, RocketChatPolicy, RocketChatPolicyBuilder,
+    LOGIN_CODE_SECONDS, MAX_BODY, MAX_CHALLENGES, MAX_CREDITS, ORIGIN, RocketChatPolicy, RocketChatPolicyBuilder,
     RocketChatPolicyError, TOTP_DIGITS, VERSION,
 };
 pub use service::RocketChat;

@@ -121,7 +121,8 @@ impl<H: Host> LogIn<'_, H> {
             let attempt = self.attempt(draft);
             guess::peek_standing(draft, &attempt)
         };
-        let standing = self.cx.driver.observe(partition, &[LEDGER.name()], look).await?;
+        // The slots that the commit will load too.
+        let standing = self.cx.driver.observe(partition, &[LEDGER.name(), DUE.name()], look).await?;
         let Some(standing) = standing else { return Ok(false) };
         self.cx.host.admit_guess(&Requester::new(partition.clone(), standing))?;
         Ok(true)

@@ -43,7 +43,11 @@ pub(crate) async fn redeem<H: Host>(cx: &Context<H>, code: &SecretString) -> Res
     let spent = cx.driver.run(&partition(cx, code), &[LOGIN_CODE.name()], spend).await?;
     let (account, epochs) = spent.ok_or_else(ApiError::invalid_code)?;
     let stands = |draft: &mut Draft<'_>| {
-        let stands = draft.root()?.epochs() == epochs;
+        let stands = match draft.root() {
+            // The account was erased meanwhile, and nothing is left of it.
+            Err(StepError::NoAccount) => false,
+            root => root?.epochs() == epochs,
+        };
         if stands {
             draft.event(&LOGGED_IN);
         }

@@ -3,8 +3,11 @@
 
 use keywright_confirm::ConfirmPolicy;
 use keywright_twofactor::recovery::Preset;
-use keywright_twofactor::{KeyUri, TwoFactorPolicy};
+use keywright_twofactor::{KeyUri, Origin, TwoFactorPolicy};
 
+/// Through what factors are enrolled here. Which factors of other origins are required too is the
+/// policy's choice ([`TwoFactorPolicyBuilder::required`](keywright_twofactor::TwoFactorPolicyBuilder::required)).
+pub const ORIGIN: Origin = Origin::new("rocketchat");
 /// The common prefix of the protocol's paths, except for [`INFO_PATH`].
 pub const BASE_PATH: &str = "/api/v1/";
 /// The path that apps and monitors request first (protocol § 15).

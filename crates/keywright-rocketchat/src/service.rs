@@ -21,7 +21,7 @@ use crate::endpoints;
 use crate::error::{ApiError, Wait};
 use crate::host::{Admittance, Endpoint, Host, Named, Permission, Quota};
 use crate::login_code;
-use crate::policy::RocketChatPolicy;
+use crate::policy::{ORIGIN, RocketChatPolicy};
 use crate::request::{self, Call, Input};
 use crate::unlock::{GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 use crate::user::LoginTokenId;
@@ -44,7 +44,7 @@ impl<H: Host> RocketChat<H> {
     pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, TwoFactorPolicyError> {
         let index = driver.keyring().index("rocketchat");
         let decoys = Decoys::new(driver.keyring());
-        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
         let driver = driver.named("rocketchat");
         Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index, decoys }) })

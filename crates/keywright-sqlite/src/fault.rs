@@ -113,7 +113,7 @@ impl Fault {
     }
 
     pub(crate) fn into_load_error(self) -> LoadError {
-        if self.kind == FaultKind::UnknownForm {
+        if matches!(self.kind, FaultKind::UnknownForm | FaultKind::Corrupt) {
             LoadError::Corrupt(self.into())
         } else {
             LoadError::Failed(self.into())

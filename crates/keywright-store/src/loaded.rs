@@ -107,6 +107,9 @@ pub(crate) fn open_root(
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, revision.to_bytes());
     let (schema, body) = keyring.open(&context, body).map_err(StepError::Open)?;
+    if schema > RootRecord::SCHEMA {
+        return Err(StepError::Damaged(Damage::NewerRoot));
+    }
     let root = RootRecord::decode(schema, &body).ok_or(StepError::Damaged(Damage::Root))?;
     if root.is_sound(revision) { Ok(root) } else { Err(StepError::Damaged(Damage::Root)) }
 }

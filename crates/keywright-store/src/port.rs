@@ -305,8 +305,8 @@ pub enum LoadError {
     /// The store cannot be reached, or failed.
     #[error("the store failed to load")]
     Failed(#[source] BoxError),
-    /// A row has a form that this version does not know.
-    #[error("the store holds a row that is malformed or was written by a newer version")]
+    /// A row has a form that this version does not know, or the store is damaged where it is.
+    #[error("the store holds a row that is malformed, damaged or was written by a newer version")]
     Corrupt(#[source] BoxError),
     /// The load took too long: the driver ([`load_limit`](crate::DriverBuilder::load_limit)) or the
     /// backend itself gave it up. Try again.

@@ -91,6 +91,9 @@ pub enum Damage {
     /// The root opens but cannot have been written by this version.
     #[error("the root record contains values that no version writes")]
     Root,
+    /// A newer version wrote the root record, in a form that this one does not know.
+    #[error("a newer version wrote the root record")]
+    NewerRoot,
     /// There are rows in a partition that has no root, or a blank one.
     #[error("the partition has rows but no root record")]
     Orphans,

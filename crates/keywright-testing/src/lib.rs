@@ -39,8 +39,8 @@
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
 //! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
 //! - `tower`: calls a `tower::Service` with bodies that misbehave (feature `tower`).
-//! - [`process`]: runs a program in its own folder, and a server on a free port. [`smtp`]: a mail
-//!   server that misbehaves.
+//! - [`process`]: runs a program in its own folder, and a server on a free port; [`shifted`]: with a clock
+//!   that is off. [`smtp`]: a mail server that misbehaves.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 #![expect(clippy::missing_panics_doc, reason = "what cannot be done fails the test")]
@@ -55,6 +55,7 @@ mod outbox;
 pub mod postgres;
 pub mod process;
 mod secrets;
+pub mod shifted;
 pub mod smtp;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -1,6 +1,7 @@
 //! What an account has enrolled, as callers see it.
 
 use crate::attested::factor::AttestedInfo;
+use crate::origin::{Origin, RequiredFactors};
 use crate::recovery::imported::CodeForm;
 use crate::totp::code::TypedCode;
 use crate::totp::device::DeviceInfo;
@@ -17,13 +18,39 @@ pub struct Enrolled {
     pub recovery: Option<u8>,
     /// The form of the live set's codes.
     pub(crate) recovery_form: Option<CodeForm>,
+    /// Through what the live set was made.
+    pub(crate) recovery_origin: Origin,
     /// Whether mailed codes are required.
     pub email: bool,
+    /// Through what mailed codes were switched on.
+    pub(crate) email_origin: Origin,
     /// The factors that the host checks itself, oldest first.
     pub attested: Vec<AttestedInfo>,
 }
 
 impl Enrolled {
+    /// Returns what a protocol requires of this. Factors that the host checks itself are enrolled
+    /// through the library, so they stay.
+    pub(crate) fn required(self, required: RequiredFactors, own: &Origin) -> Self {
+        if required == RequiredFactors::All || *own == Origin::LIBRARY {
+            return self;
+        }
+        let requires = |origin: &Origin| origin == own || *origin == Origin::LIBRARY;
+        // Recovery codes stand in for devices. They are a factor of their own only where there is
+        // no device.
+        let by_code = if self.devices.is_empty() {
+            requires(&self.recovery_origin)
+        } else {
+            self.devices.iter().any(|device| requires(&device.origin))
+        };
+        let email = self.email && requires(&self.email_origin);
+        if by_code {
+            Self { email, ..self }
+        } else {
+            Self { devices: Vec::new(), recovery: None, recovery_form: None, email, ..self }
+        }
+    }
+
     /// Whether the account has a device, so that a time-based code can be requested.
     #[must_use]
     pub const fn has_totp(&self) -> bool {

@@ -155,6 +155,7 @@ mod error;
 pub mod events;
 pub mod import;
 mod migration;
+mod origin;
 mod outcome;
 pub mod policy;
 #[cfg(feature = "qr")]
@@ -177,6 +178,7 @@ pub use attested::{
 pub use enrolled::Enrolled;
 pub use error::TwoFactorError;
 pub use keywright_core::{ActionName, Purpose, SessionId, typed};
+pub use origin::{Origin, RequiredFactors};
 pub use outcome::{
     ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, Enrolment, EnrolmentOutcome, EnrolmentStart, Method,
     Proven, VerifyOutcome,

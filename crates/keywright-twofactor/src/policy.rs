@@ -3,6 +3,7 @@
 
 use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
 
+use crate::origin::RequiredFactors;
 use crate::recovery::code::Preset;
 use crate::step_up::policy::StepUpPolicy;
 pub use crate::step_up::policy::{FRESH_SECONDS, MAX_FRESH_SECONDS};
@@ -89,6 +90,7 @@ pub struct TwoFactorPolicy {
     pub(crate) recovery: Preset,
     pub(crate) step_up: StepUpPolicy,
     pub(crate) end_other_logins: bool,
+    pub(crate) required: RequiredFactors,
 }
 
 impl Default for TwoFactorPolicy {
@@ -103,6 +105,7 @@ impl Default for TwoFactorPolicy {
             recovery: Preset::Default,
             step_up: StepUpPolicy::default(),
             end_other_logins: true,
+            required: RequiredFactors::Own,
         }
     }
 }
@@ -149,6 +152,12 @@ impl TwoFactorPolicy {
     #[must_use]
     pub const fn ends_other_logins(&self) -> bool {
         self.end_other_logins
+    }
+
+    /// Returns whose factors a protocol requires.
+    #[must_use]
+    pub const fn required(&self) -> RequiredFactors {
+        self.required
     }
 
     /// Checks this policy against the server's ledger policy: a year of guessing must find a code
@@ -264,6 +273,12 @@ impl TwoFactorPolicyBuilder {
     /// with the new epoch. The host must end those logins that it stores itself.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.policy.end_other_logins = end;
+        self
+    }
+
+    /// Sets whose factors a protocol requires. Default [`RequiredFactors::Own`].
+    pub const fn required(mut self, required: RequiredFactors) -> Self {
+        self.policy.required = required;
         self
     }
 

@@ -6,9 +6,10 @@ use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::origin::Origin;
 use crate::policy::{CLOCK_REPORT_SECONDS, MAX_DEVICES};
 use crate::session::SessionDigest;
-use crate::totp::active::{Device, MatchContext, is_name};
+use crate::totp::active::{Added, Device, MatchContext, is_name};
 use crate::totp::code::{Fingerprint, Found, TypedCode, fingerprint};
 use crate::totp::device::DeviceId;
 use crate::totp::parameters::Parameters;
@@ -35,6 +36,8 @@ pub(crate) struct Factors {
     pub(crate) devices: Vec<Device>,
     pub(crate) pending: Option<Pending>,
     pub(crate) email: bool,
+    /// Through what mailed codes were last switched on.
+    pub(crate) email_origin: Origin,
     /// The generation of all devices together, which is drawn again when none of the earlier ones
     /// is left.
     pub(crate) generation: Generation,
@@ -92,6 +95,7 @@ impl Default for Factors {
             devices: Vec::new(),
             pending: None,
             email: false,
+            email_origin: Origin::LIBRARY,
             generation: Generation::HOST,
             spent: Vec::new(),
             reported: LastReports { out_of_window: never, ran_ahead: never },
@@ -110,6 +114,12 @@ impl Factors {
 
     pub(crate) fn device(&self, id: DeviceId) -> Option<&Device> {
         self.devices.iter().find(|device| device.id == id)
+    }
+
+    /// Returns the origin of what replaces these devices, if steps of an origin enrol it.
+    pub(crate) fn replaced_by(&self, ids: &[DeviceId], own: &Origin) -> Origin {
+        let replaced = self.devices.iter().filter(|device| ids.contains(&device.id));
+        replaced.fold(own.clone(), |origin, device| device.origin().replaced_by(&origin))
     }
 
     /// Whether any device has codes of this length. If none has, a text of this length is not a
@@ -192,7 +202,7 @@ impl Factors {
         name: String,
         secret: TotpSecret,
         parameters: Parameters,
-        added: UnixSeconds,
+        added: Added,
         next: u64,
     ) {
         let next = next.max(self.first_unspent(&secret, &parameters));
@@ -272,6 +282,7 @@ struct Stored {
     devices: Vec<Device>,
     pending: Option<Pending>,
     email: bool,
+    email_origin: Origin,
     generation: Generation,
     spent: Vec<Spent>,
     reported: LastReports,
@@ -285,14 +296,18 @@ struct OutOfBounds;
 impl TryFrom<Stored> for Factors {
     type Error = OutOfBounds;
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { devices, pending, email, generation, spent, reported } = stored;
+        let Stored { devices, pending, email, email_origin, generation, spent, reported } = stored;
         let one_each = |(at, one): (usize, &Device)| !devices.iter().skip(at).skip(1).any(|other| other.id == one.id);
         let bounded = devices.len() <= MAX_DEVICES
             && devices.iter().all(Device::is_bounded)
             && devices.iter().enumerate().all(one_each)
             && spent.len() <= MAX_SPENT
             && pending.as_ref().is_none_or(|pending| is_name(&pending.name) && pending.made <= pending.expires);
-        if bounded { Ok(Self { devices, pending, email, generation, spent, reported }) } else { Err(OutOfBounds) }
+        if bounded {
+            Ok(Self { devices, pending, email, email_origin, generation, spent, reported })
+        } else {
+            Err(OutOfBounds)
+        }
     }
 }
 
@@ -312,6 +327,10 @@ mod tests {
 
     const START: u64 = 1_700_000_010;
 
+    fn added() -> Added {
+        Added { at: at(START), origin: Origin::LIBRARY }
+    }
+
     fn at(seconds: u64) -> UnixSeconds {
         UnixSeconds::new(seconds).unwrap()
     }
@@ -325,7 +344,7 @@ mod tests {
     }
 
     fn add(factors: &mut Factors, byte: u8, secret: TotpSecret, parameters: Parameters, next: u64) -> u64 {
-        factors.add(id(byte), "phone".into(), secret, parameters, at(START), next);
+        factors.add(id(byte), "phone".into(), secret, parameters, added(), next);
         factors.device(id(byte)).unwrap().last_next()
     }
 
@@ -383,7 +402,7 @@ mod tests {
         for name in [String::new(), "a".repeat(65)] {
             let mut factors = full();
             factors.devices.pop();
-            factors.add(id(3), name, secret(8), Parameters::DEFAULT, at(START), 0);
+            factors.add(id(3), name, secret(8), Parameters::DEFAULT, added(), 0);
             assert!(Factors::decode(1, &postcard::to_allocvec(&factors).unwrap()).is_err());
         }
         refuses(|factors| factors.pending.as_mut().unwrap().name = "\n".into());

@@ -10,6 +10,7 @@ use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 use crate::attested::state::{ATTESTED, AttestedFactors};
 use crate::enrolled::Enrolled;
 use crate::events;
+use crate::origin::Origin;
 use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
@@ -43,6 +44,8 @@ pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.n
 #[derive(Debug, Clone, Default)]
 pub struct TwoFactorSteps {
     pub(crate) policy: TwoFactorPolicy,
+    /// Through what these steps enrol factors.
+    pub(crate) origin: Origin,
     step_ups: StepUps,
 }
 
@@ -68,7 +71,15 @@ impl TwoFactorSteps {
     pub fn new(policy: TwoFactorPolicy, ledger: &LedgerPolicy) -> Result<Self, TwoFactorPolicyError> {
         policy.check_ledger(ledger)?;
         let step_ups = StepUps::new(policy.step_up.clone());
-        Ok(Self { policy, step_ups })
+        Ok(Self { policy, origin: Origin::LIBRARY, step_ups })
+    }
+
+    /// Returns the steps of a protocol: factors that they enrol are of this origin, and
+    /// [`required_in`](Self::required_in) returns what this protocol requires.
+    #[must_use]
+    pub fn through(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// Returns the policy.
@@ -99,10 +110,25 @@ impl TwoFactorSteps {
             devices: factors.devices.iter().map(|device: &Device| device.info(&context, &self.policy)).collect(),
             pending,
             recovery: live.as_ref().map(|live| live.remaining()),
-            recovery_form: live.map(|live| live.form),
+            recovery_form: live.as_ref().map(|live| live.form),
+            recovery_origin: live.map(|live| live.origin).unwrap_or_default(),
             email: factors.email,
+            email_origin: factors.email_origin,
             attested: AttestedFactors::read(draft)?.infos(),
         })
+    }
+
+    /// Returns what these steps require of the account, under the policy's
+    /// [`RequiredFactors`](crate::RequiredFactors): nothing, or what is enrolled. Ask this for a
+    /// log-in or for an act that changes no factor. For a change of factors ask
+    /// [`enrolled_in`](Self::enrolled_in).
+    ///
+    /// Steps that are not [of a protocol](Self::through) require everything.
+    ///
+    /// # Errors
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
+    pub fn required_in(&self, draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
+        Ok(self.enrolled_in(draft)?.required(self.policy.required, &self.origin))
     }
 
     /// Switches mailed codes on or off. Returns whether this changed anything. The codes themselves
@@ -116,6 +142,7 @@ impl TwoFactorSteps {
             return Ok(false);
         }
         factors.email = on;
+        factors.email_origin = self.origin.clone();
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         draft.event(if on { &events::EMAIL_FACTOR_ON } else { &events::EMAIL_FACTOR_OFF });

@@ -56,8 +56,8 @@ impl Activity {
         self.event.kind()
     }
 
-    /// Returns the present name of the authenticator or remembered device that the event is about,
-    /// or `None` if there is none or it has been removed. Its id is the event's field `device`.
+    /// Returns the present name of the authenticator that the event is about, or `None` if there is
+    /// none or it has been removed. Its id is the event's field `device`.
     #[must_use]
     pub fn device(&self) -> Option<&str> {
         self.device.as_deref()
@@ -69,8 +69,9 @@ impl Activity {
         self.event.text("purpose").or_else(|| self.event.text("action"))
     }
 
-    /// Returns the client from which it came, if the event names one. Compare it with the
-    /// [tag](keywright_core::Client::tag) of a request to tell an owner "this browser".
+    /// Returns the client from which it came, if the event names one in its field `client`, as an
+    /// application's own events may. Those of Keywright's own crates do not name any yet. Compare
+    /// it with the [tag](keywright_core::Client::tag) of a request to tell an owner "this browser".
     #[must_use]
     pub fn client(&self) -> Option<ClientTag> {
         self.event.text("client").and_then(ClientTag::parse)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
-use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
+use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError};
 
 use crate::key_note;
 use crate::measure;
@@ -19,7 +19,7 @@ const PAGE: u32 = 256;
 /// A position in the store at which a pass over all partitions stopped. Pass it to the next call to
 /// continue. An outdated one does no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(Partition);
+pub struct Cursor(pub(crate) Partition);
 
 /// A position in the list of due work at which a pass stopped.
 ///
@@ -47,6 +47,9 @@ pub struct DueScan {
     pub accounts: Vec<AccountId>,
     /// The accounts whose root does not open. An operator must investigate them.
     pub unreadable: Vec<AccountId>,
+    /// Whether a place in the store's own list of accounts cannot be read, so that accounts were
+    /// left out. An operator must restore a backup.
+    pub damaged: bool,
     /// Where to continue; `None` at the end of the store.
     pub next: Option<Cursor>,
 }
@@ -90,7 +93,7 @@ pub enum Retirement {
 pub struct Housekeeping {
     pub(crate) driver: Driver,
     pub(crate) store: Arc<dyn Store>,
-    pace: Arc<Mutex<Pace>>,
+    pub(crate) pace: Arc<Mutex<Pace>>,
 }
 
 impl Housekeeping {
@@ -276,39 +279,7 @@ impl Housekeeping {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
-    /// Reads `limit` partitions from `after` on, and returns the accounts among them that have due
-    /// work according to their **sealed roots**. It does not depend on the index of due work, in
-    /// which a clock that ran ahead may have postponed work by years, or which somebody may have
-    /// changed. It opens the root of every account, with one small read for each.
-    ///
-    /// # Errors
-    /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same cursor
-    /// then.
-    pub async fn scan_due(&self, after: Option<Cursor>, limit: u32) -> Result<DueScan, HousekeepingError> {
-        let work = async {
-            let is_first = after.is_none();
-            let (page, next) = self.page(after, limit).await?;
-            let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), next };
-            for partition in page {
-                let Some(account) = partition.as_account() else { continue };
-                match self.driver.named("housekeeping").observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
-                    Ok(Some(_)) => scan.accounts.push(account),
-                    Ok(None) => {}
-                    Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
-                    Err(TransactError::Load(LoadError::Corrupt(_))) => scan.unreadable.push(account),
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let oldest = measure::oldest_due(&self.driver, &scan.accounts).await;
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.oldest_due.add(&self.driver, oldest, is_first, scan.next.is_none());
-            drop(pace);
-            Ok(scan)
-        };
-        self.measured("scan_due", work).await
-    }
-
-    async fn measured<T>(
+    pub(crate) async fn measured<T>(
         &self,
         task: &'static str,
         work: impl Future<Output = Result<T, HousekeepingError>>,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
+use keywright_store::names::Names;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
 
 use crate::housekeeping::Housekeeping;
@@ -68,14 +69,14 @@ impl Keywright {
         self.driver.ensure_account(account).await
     }
 
-    /// Erases everything about an account except its security log and its due work, and makes its
-    /// sessions and tokens void.
+    /// Erases everything about an account except its security log and its due work, makes its
+    /// sessions and tokens void, and frees its names (the addresses of LibrePass).
     ///
     /// # Errors
     /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
     /// may be erased; call this again.
     pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
-        self.driver.erase_account(account).await
+        Names::new(self.driver.clone()).erase_account(account).await
     }
 
     /// Returns the sender of a request as the services take it, to count its wrong guesses.
@@ -123,8 +124,7 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
-    /// Returns the two-factor service: time-based codes, recovery codes, step-up and remembered
-    /// devices. Its policy is the one that was given to
+    /// Returns the two-factor service: time-based codes, recovery codes and step-up. Its policy is the one that was given to
     /// [`Builder::two_factor_policy`](crate::Builder::two_factor_policy), or the default.
     #[cfg(feature = "twofactor")]
     #[must_use]

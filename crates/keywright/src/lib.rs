@@ -175,6 +175,7 @@ pub mod metrics;
 mod no_vault;
 mod operator;
 mod pace;
+mod scan;
 mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -57,8 +57,7 @@ impl Operator {
         self.keywright.driver().named("operator").transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
-    /// Makes all sessions, tokens, step-ups, remembered devices and pending confirmations of an
-    /// account void. Passwords and second factors stay, so the owner can log in again. Login tokens
+    /// Makes all sessions, tokens, step-ups and pending confirmations of an account void. Passwords and second factors stay, so the owner can log in again. Login tokens
     /// that the host checks itself are not affected.
     ///
     /// # Errors

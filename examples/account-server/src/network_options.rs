@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Uri};
 use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use keywright::librepass::MailedLinks;
-use keywright::twofactor::Once;
+use keywright::twofactor::{Once, RequiredFactors};
 use lettre::message::Mailbox;
 
 use crate::http::connections::CLOSING;
@@ -74,6 +74,11 @@ pub(crate) struct NetworkOptions {
     /// Whether a time-based code is accepted once in all, or once for each purpose.
     #[arg(long, value_name = "account|purpose", default_value = "account", hide_possible_values = true)]
     pub(crate) totp_once: OnceFor,
+
+    /// Whose second factors a protocol requires: its own and the library's, or all of the account,
+    /// whichever protocol enrolled them.
+    #[arg(long, global = true, value_name = "own|all", default_value = "own", hide_possible_values = true)]
+    pub(crate) second_factors: FactorsOf,
 }
 
 impl NetworkOptions {
@@ -152,6 +157,22 @@ impl From<OnceFor> for Once {
         match once {
             OnceFor::Account => Self::Account,
             OnceFor::Purpose => Self::Purpose,
+        }
+    }
+}
+
+/// Whose second factors a protocol requires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FactorsOf {
+    Own,
+    All,
+}
+
+impl From<FactorsOf> for RequiredFactors {
+    fn from(factors: FactorsOf) -> Self {
+        match factors {
+            FactorsOf::Own => Self::Own,
+            FactorsOf::All => Self::All,
         }
     }
 }

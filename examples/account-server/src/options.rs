@@ -236,6 +236,18 @@ pub(crate) enum AccountCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Makes a login code of Rocket.Chat and prints it: who sends it to `loginCode.redeem` within a
+    /// minute is logged in, once, without any factor. First make sure that it is the owner who asks.
+    LoginCode {
+        /// As for `unlock`.
+        account: String,
+    },
+    /// Makes a two-factor challenge of Rocket.Chat and prints its id: who sends it to
+    /// `twoFactorChallenges.verifyChallenge` with a right code within five minutes gets a login code.
+    Challenge {
+        /// As for `unlock`.
+        account: String,
+    },
     /// Erases an account. Only its security log is kept, for as long as events are.
     Erase {
         /// As for `unlock`.

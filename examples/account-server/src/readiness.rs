@@ -1,11 +1,13 @@
 //! Whether the server can do its work: read and write its store, which is still its own and has
 //! room.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keywright::Keywright;
-use keywright::store::{Draft, Partition, Record, Slot};
+use keywright::store::{Draft, LoadError, Partition, Record, Slot, TransactError};
+use keywright_postgres::Fault;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -82,7 +84,22 @@ impl Readiness {
         };
         self.keywright.driver().transact(&self.partition, &[TEST.name()], step).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the store was not written");
-            "the store cannot be read or written"
+            reason(&error)
         })
     }
+}
+
+/// Why the store cannot be used, as far as its backend says so.
+fn reason(error: &TransactError) -> &'static str {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.kind().description();
+        }
+        if let Some(LoadError::TimedOut) = error.downcast_ref::<LoadError>() {
+            return "the store did not answer in time";
+        }
+        source = error.source();
+    }
+    "the store cannot be read or written"
 }

@@ -175,7 +175,13 @@ pub(crate) async fn assemble(
     refuse_plain_http: bool,
     public_url: PublicUrl,
 ) -> Result<Housekeeper, Failure> {
+    let two_factor = TwoFactorPolicy::builder()
+        .once(options.network.totp_once.into())
+        .required(options.network.second_factors.into())
+        .build()
+        .map_err(AccountsError::from)?;
     let policy = NextcloudPolicy::builder()
+        .two_factor(two_factor)
         .reset(options.reset_style.into())
         .refuse_plain_http(refuse_plain_http)
         .max_body(options.max_body.clamp(LEAST_BODY, MAX_BODY))
@@ -191,14 +197,7 @@ pub(crate) async fn assemble(
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let limits = limited.then(FixedWindows::default);
     let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
-    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
-    let two_factor = TwoFactorPolicy::builder()
-        .recovery(Preset::RocketChat)
-        .once(options.network.totp_once.into())
-        .build()
-        .map_err(AccountsError::from)?;
-    let policy = RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?;
-    let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
+    let rocketchat = keywright.rocketchat(Arc::new(host), rocketchat_policy(options)?).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
     let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
     let host = LibrePassHost { server: Arc::clone(&server), limits: librepass_limits.clone() };
@@ -428,6 +427,35 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
     let opened = place.set(builder)?.open().await;
     let keywright = opened.map_err(|source| Failure::Keyring { place: place.name(), source })?;
     Ok(Opened { keywright, sqlite })
+}
+
+/// Returns Rocket.Chat's protocol for an operator's command, which sends no mail.
+///
+/// # Errors
+/// A [`Failure`] with its reason.
+pub(crate) fn rocketchat_of(
+    options: &Options,
+    keywright: &Keywright,
+    accounts: Arc<Accounts>,
+) -> Result<RocketChat<RocketChatHost>, Failure> {
+    let mailer = Arc::new(Mailer::Off);
+    let public_url: PublicUrl = format!("http://{}", options.listen).parse().map_err(Failure::Url)?;
+    let notices =
+        Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
+    let server = Arc::new(Server { accounts, mailer, notices, public_url, wake: Notify::new() });
+    let host = RocketChatHost { server, limits: None, clock: Arc::clone(keywright.driver().clock()) };
+    Ok(keywright.rocketchat(Arc::new(host), rocketchat_policy(options)?).map_err(AccountsError::from)?)
+}
+
+fn rocketchat_policy(options: &Options) -> Result<RocketChatPolicy, Failure> {
+    let two_factor = TwoFactorPolicy::builder()
+        .recovery(Preset::RocketChat)
+        .once(options.network.totp_once.into())
+        .required(options.network.second_factors.into())
+        .build()
+        .map_err(AccountsError::from)?;
+    let max_body = options.max_body.clamp(rocketchat::LEAST_MAX_BODY, rocketchat::MAX_BODY);
+    Ok(RocketChatPolicy::builder().max_body(max_body).two_factor(two_factor).build()?)
 }
 
 fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePassPolicy, LibrePassPolicyError> {

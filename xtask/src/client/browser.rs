@@ -33,7 +33,9 @@ pub(super) fn run(
     fs::create_dir_all(&directory).map_err(Error::io(format!("{}", directory.display())))?;
     copy_files(&root.join(SCRIPTS), &directory).map_err(Error::io(SCRIPTS))?;
     install_packages(&directory, SCRIPTS)?;
-    let account = format!("[[account]]\nname = \"demo\"\nlogin_password = \"{PASSWORD}\"\n");
+    let account = format!(
+        "[[account]]\nname = \"demo\"\nlogin_password = \"{PASSWORD}\"\n[account.rocketchat]\nuser_id = \"demoId\"\n"
+    );
     let scene = Scene::new(&runs, &account, &json!({ "secrets": [PASSWORD] }))?;
     let server = Server::start(program, &scene, &["--rate-limits", "off"])?;
     let mut command = Command::new("node");

@@ -9,7 +9,7 @@ use keywright_core::{AccountId, ClientTag, SecretBytes};
 use keywright_rekey::Vaults;
 use keywright_store::names::Names;
 use keywright_store::{Driver, StepError, TransactError, VaultStore};
-use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
+use keywright_twofactor::{CodeKind, Origin, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::{DueError, Network, Protocol, Reply};
 
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
@@ -52,7 +52,8 @@ impl<H: Host> LibrePass<H> {
         let cx = Context {
             keys: HandshakeKeys::load(driver.clone()).await?,
             names: Names::new(driver.clone()),
-            factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?,
+            factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?
+                .through(Origin::new("librepass")),
             vaults: Vaults::new(driver.clone(), vault_store, policy.vaults),
             driver,
             host,

@@ -2,6 +2,7 @@
 //! a wrong passphrase.
 
 mod credit;
+mod origins;
 mod races;
 mod waits;
 

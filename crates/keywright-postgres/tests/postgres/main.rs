@@ -6,6 +6,7 @@ mod conformance;
 mod costs;
 mod faults;
 mod migrations;
+mod refusals;
 mod roles;
 mod servers;
 mod tls;

@@ -2,6 +2,8 @@
 
 use keywright_rocketchat::RocketChatPolicy;
 use keywright_store::Draft;
+use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{DeviceImport, ImportedDevice, Origin, RequiredFactors, TotpSecret, TwoFactorPolicy};
 use serde_json::json;
 
 use crate::support::{ADMIN, Answer, Client, TARGET, World};
@@ -185,5 +187,37 @@ async fn a_reset_of_the_keys_goes_by_what_is_offered() {
             (true, true) => is_proven_by(&client, "users.resetE2EKey", "totp").await,
             (true, false) => drop(client.reset().code(&ADMIN.password()).send().await.succeeds()),
         }
+    }
+}
+
+/// A device of another protocol is not asked for, so a client that shows none is not locked out;
+/// but it guards the factors here, or a thief of a login would put an authenticator beside it.
+#[tokio::test]
+async fn what_another_protocol_enrolled_guards_the_factors_only() {
+    for required in [RequiredFactors::Own, RequiredFactors::All] {
+        let two_factor = TwoFactorPolicy::builder().recovery(Preset::RocketChat).required(required).build().unwrap();
+        let policy = RocketChatPolicy::builder().two_factor(two_factor).build().unwrap();
+        let world = World::with(policy).await.without_totp(ADMIN).await;
+        let secret = TotpSecret::from_slice(&ADMIN.secret()).unwrap();
+        let device = ImportedDevice::new("phone", secret);
+        let elsewhere = world.factors().through(Origin::new("elsewhere"));
+        world
+            .step(ADMIN, |draft| {
+                let imported = elsewhere.import_device_in(draft, &device)?;
+                assert!(matches!(imported, DeviceImport::Imported(_)));
+                Ok(())
+            })
+            .await;
+        let all = required == RequiredFactors::All;
+        assert_eq!(world.log_in(ADMIN).send().await.status, if all { 401 } else { 200 });
+        let client = world.client(ADMIN);
+        let asked = client.post("users.logoutOtherClients").send().await;
+        assert_eq!(
+            asked.fails("totp-required").json()["details"]["method"],
+            json!(if all { "totp" } else { "password" })
+        );
+        is_proven_by(&client, "users.2fa.enableEmail", "totp").await;
+        is_proven_by(&client, "users.2fa.disableEmail", "totp").await;
+        client.post("users.2fa.enableEmail").code(&world.totp(ADMIN)).send().await.succeeds();
     }
 }

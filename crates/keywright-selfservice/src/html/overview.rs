@@ -181,9 +181,9 @@ fn actions(view: &View<'_>, actions: &[HostAction]) -> Markup {
                     li {
                         div .what { strong { (action.title) } span .meta { (action.description) } }
                         div .acts {
-                            a .danger href=(view.path_of(Endpoint::Confirm, &action.id)) aria-label=(action.title) {
-                                (view.say(Text::ConfirmStart))
-                            }
+                            @let label = view.say(Text::ConfirmStart);
+                            a .danger href=(view.path_of(Endpoint::Confirm, &action.id))
+                                aria-label={ (label) ": " (action.title) } { (label) }
                         }
                     }
                 }

@@ -132,6 +132,7 @@ fn document(frame: &Frame<'_>) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
+                link rel="icon" href="data:,";
                 title { (frame.title) }
                 (PreEscaped(frame.head))
             }

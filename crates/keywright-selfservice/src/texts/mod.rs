@@ -228,4 +228,24 @@ mod tests {
             assert!(!english(*text).is_empty() && !german(*text).is_empty(), "{text:?}");
         }
     }
+
+    /// Other crates' kinds are known by their names alone.
+    #[test]
+    fn the_kinds_of_the_crates_below_have_sentences() {
+        use keywright_twofactor::events;
+        for kind in [
+            &events::FACTOR_ADDED,
+            &events::FACTOR_REPLACED,
+            &events::FACTOR_REMOVED,
+            &events::RECOVERY_CODE_USED,
+            &events::RECOVERY_CODES_LIVE,
+            &events::STEP_UP_GRANTED,
+            &events::TOTP_ACCEPTED,
+            &events::TOTP_OUT_OF_WINDOW,
+            &crate::act::sessions::SESSIONS_ENDED,
+        ] {
+            assert!(English.event(kind.name()).is_some() && German.event(kind.name()).is_some(), "{}", kind.name());
+        }
+        assert_eq!(English.event("nothing"), None);
+    }
 }

@@ -299,6 +299,29 @@ pub(super) fn event(kind: &str) -> Option<(&'static str, &'static str)> {
         "challenge_replaced" => ("The master password was changed", "Das Hauptpasswort wurde geändert"),
         "keychain_set" => ("The keychain was stored", "Der Schlüsselbund wurde gespeichert"),
         "vault_swapped" => ("The vault was encrypted anew", "Der Tresor wurde neu verschlüsselt"),
+        "vault_held" => (
+            "A newly encrypted vault waits for its confirmation",
+            "Ein neu verschlüsselter Tresor wartet auf seine Bestätigung",
+        ),
+        "vault_dropped" => ("A newly encrypted vault was discarded", "Ein neu verschlüsselter Tresor wurde verworfen"),
+        "vault_damaged" => {
+            ("The vault is damaged and was not given out", "Der Tresor ist beschädigt und wurde nicht herausgegeben")
+        }
+        "vault_accepted" => (
+            "The operator accepted a damaged vault as it is",
+            "Der Betreiber hat einen beschädigten Tresor angenommen, wie er ist",
+        ),
+        "factors_imported" => (
+            "The second factors were taken over from another system",
+            "Die zweiten Faktoren wurden aus einem anderen System übernommen",
+        ),
+        "factors_exported" => {
+            ("The operator exported the second factors", "Der Betreiber hat die zweiten Faktoren ausgeführt")
+        }
+        "registration_superseded" => (
+            "The registration was dropped, because another account verified the address first",
+            "Die Registrierung wurde verworfen, weil ein anderes Konto die Adresse zuerst bestätigt hat",
+        ),
         "end_to_end_keys_reset" => {
             ("The end-to-end keys were reset", "Die Ende-zu-Ende-Schlüssel wurden zurückgesetzt")
         }

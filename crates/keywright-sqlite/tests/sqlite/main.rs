@@ -7,6 +7,7 @@ mod crash;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+#[cfg(test)]
 mod forms;
 #[cfg(test)]
 mod full;

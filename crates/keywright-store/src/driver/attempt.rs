@@ -96,7 +96,7 @@ impl Rounds {
                 // A root is one row, so a concurrent commit cannot make it one that does not open.
                 let of_root = match step {
                     StepError::Open(error) => error.slot() == ROOT,
-                    step => matches!(step, StepError::Damaged(Damage::Root)),
+                    step => matches!(step, StepError::Damaged(Damage::Root | Damage::NewerRoot)),
                 };
                 match self.suspicions > MAX_SUSPICIONS {
                     false => Ok(()),

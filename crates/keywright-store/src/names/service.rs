@@ -6,9 +6,10 @@ use std::fmt;
 use keywright_core::AccountId;
 
 use super::list::{CLAIM, ClaimState, Claimant, Intent, NAMES, NameIndex};
-use super::{Claimed, Evicted, Released, evict, holding};
+use super::{Claimed, Evicted, Released, evict, holding, release_all};
 use crate::draft::Draft;
-use crate::driver::{Driver, TransactError};
+use crate::driver::{Driver, Erasure, TransactError};
+use crate::due::DUE;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
 
@@ -111,6 +112,39 @@ impl Names {
         let Some(by) = self.driver.observe(&name.partition(), &[CLAIM.name()], look).await? else { return Ok(None) };
         let held = self.look(&by, name).await?;
         Ok(matches!(held, ClaimState::Owned | ClaimState::Lapsed).then_some(by.account))
+    }
+
+    /// Erases an account as [`Driver::erase_account`] does, and deletes the claims of its names, so
+    /// that nothing of it stays behind in other partitions.
+    ///
+    /// # Errors
+    /// Returns [`TransactError`] if the account was not erased. After [`TransactError::Unknown`] it
+    /// may be erased; call this again. A claim that cannot be deleted is no error: its name is free
+    /// all the same.
+    pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
+        let expiry = self.driver.events_kept();
+        let step = |draft: &mut Draft<'_>| {
+            match draft.root() {
+                Err(StepError::NoAccount) => return Ok(None),
+                root => root?,
+            };
+            let released = release_all(draft)?;
+            draft.erase(&[DUE.name()])?;
+            draft.expire_erased(draft.now().plus(expiry))?;
+            Ok(Some(released))
+        };
+        let Some(released) = self.driver.run(&account.into(), &[NAMES.name(), DUE.name()], step).await? else {
+            return Ok(Erasure::NoAccount);
+        };
+        for name in &released {
+            if let Err(error) = self.drop_claim(name).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the claim of a name that is free stays behind"
+                );
+            }
+        }
+        Ok(Erasure::Erased)
     }
 
     /// Deletes the claim of a name that its account has given up. Returns whether the claim was

@@ -11,6 +11,7 @@ use crate::recovery::set::CodeSet;
 use crate::recovery::state::Recovery;
 use crate::state::{Factors, TOTP};
 use crate::step::TwoFactorSteps;
+use crate::totp::active::Added;
 
 /// The recovery codes of a user in the form in which they are stored.
 enum Codes {
@@ -73,6 +74,7 @@ impl TwoFactorSteps {
         // What removed devices have spent stays spent.
         let mut factors = if draft.exists() { Factors::read(draft)? } else { Factors::default() };
         factors.email = user.email;
+        factors.email_origin = self.origin.clone();
         let (now, ledger) = (draft.now(), draft.ledger_policy());
         let mut counts = ImportedFactors::default();
         for (index, device) in user.devices.iter().enumerate() {
@@ -90,7 +92,8 @@ impl TwoFactorSteps {
                 return Ok(Err(ImportFault::Device { index, fault }));
             }
             let id = factors.new_id(draft)?;
-            factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, now, device.next);
+            let added = Added { at: now, origin: self.origin.clone() };
+            factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, added, device.next);
             counts.devices = counts.devices.saturating_add(1);
             let below = usize::from(!self.policy.takes(&device.secret));
             counts.devices_below_policy = counts.devices_below_policy.saturating_add(below);
@@ -129,6 +132,7 @@ impl TwoFactorSteps {
         if !matches!(codes, Codes::None) {
             let mut recovery = Recovery::read(draft)?;
             recovery.renew(draft, &[])?;
+            recovery.origin = self.origin.clone();
             match codes {
                 Codes::Made(set) => recovery.live = Some(set),
                 Codes::Imported(set) => imported.codes = Some(set),

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::MAX_CODES;
 use super::set::MAC;
+use crate::origin::Origin;
 use crate::recovery::code::Preset;
 use crate::recovery::set::CodeSet;
 use crate::session::SessionDigest;
@@ -28,6 +29,8 @@ pub(crate) struct Recovery {
     /// The generation is drawn again whenever a set becomes live, and when the live one is removed.
     pub(crate) generation: Generation,
     pub(crate) live: Option<CodeSet>,
+    /// Through what the live set was made.
+    pub(crate) origin: Origin,
     pub(crate) pending: Option<Pending>,
 }
 
@@ -60,7 +63,7 @@ impl Pending {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { generation: Generation::HOST, live: None, pending: None }
+        Self { generation: Generation::HOST, live: None, origin: Origin::LIBRARY, pending: None }
     }
 }
 
@@ -94,6 +97,7 @@ impl Record for Recovery {
 struct RecoveryOut<'a> {
     generation: Generation,
     live: Option<SetOut<'a>>,
+    origin: &'a Origin,
     pending: Option<(SetOut<'a>, SessionDigest, Epochs, UnixSeconds)>,
 }
 
@@ -127,7 +131,7 @@ impl Serialize for Recovery {
         let pending = self.pending.as_ref();
         let pending = pending.map(|pending| ((&pending.set).into(), pending.session, pending.epochs, pending.expires));
         let live = self.live.as_ref().map(SetOut::from);
-        RecoveryOut { generation: self.generation, live, pending }.serialize(to)
+        RecoveryOut { generation: self.generation, live, origin: &self.origin, pending }.serialize(to)
     }
 }
 
@@ -136,6 +140,7 @@ impl Serialize for Recovery {
 struct RecoveryIn {
     generation: Generation,
     live: Option<SetIn>,
+    origin: Origin,
     pending: Option<(SetIn, SessionDigest, Epochs, UnixSeconds)>,
 }
 
@@ -182,7 +187,7 @@ impl TryFrom<RecoveryIn> for Recovery {
             let bounded = set.used == 0 && set.made <= expires;
             if bounded { Ok(Pending { set, session, epochs, expires }) } else { Err(OutOfBounds) }
         });
-        Ok(Self { generation: stored.generation, live, pending: pending.transpose()? })
+        Ok(Self { generation: stored.generation, live, origin: stored.origin, pending: pending.transpose()? })
     }
 }
 
@@ -230,7 +235,7 @@ mod tests {
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let generation = Generation::from_u64(7);
         let pending = Pending { set, session: [7; 32], epochs, expires: made.plus(600) };
-        Recovery { generation, live: Some(live), pending: Some(pending) }
+        Recovery { generation, live: Some(live), origin: Origin::LIBRARY, pending: Some(pending) }
     }
 
     fn bytes(recovery: &Recovery) -> Vec<u8> {

@@ -10,6 +10,7 @@ use super::imported::{CodeForm, IMPORTED, Imported, ImportedSet, Looked};
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
+use crate::origin::Origin;
 use crate::outcome::{Denial, Method, Proven, VerifyOutcome};
 use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
@@ -39,7 +40,7 @@ impl TwoFactorSteps {
         let (set, codes) = CodeSet::make(draft.entropy(), self.policy.recovery, draft.now())?;
         draft.event(&events::RECOVERY_CODES_MADE);
         match liveness {
-            Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
+            Liveness::Now => self.go_live(draft, recovery, set, client)?,
             Liveness::OnAcknowledgement { session } => {
                 let session = session_digest(SESSION_LABEL, session);
                 let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
@@ -77,7 +78,7 @@ impl TwoFactorSteps {
         if !pending.is_live(draft)? {
             return Ok(false);
         }
-        go_live(draft, &self.policy, recovery, pending.set, client)?;
+        self.go_live(draft, recovery, pending.set, client)?;
         Ok(true)
     }
 
@@ -91,7 +92,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Imports codes in the form in which Rocket.Chat stores them, lower-case hex SHA-256 each.
@@ -104,7 +105,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
         let recovery = Recovery::read(draft)?;
-        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+        Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
     /// Removes the live set and the pending one. Returns whether there was either.
@@ -197,6 +198,8 @@ impl TwoFactorSteps {
 pub(crate) struct LiveCodes {
     remaining: u8,
     pub(crate) form: CodeForm,
+    /// Through what they were made.
+    pub(crate) origin: Origin,
 }
 
 impl LiveCodes {
@@ -208,11 +211,16 @@ impl LiveCodes {
 
 /// Returns the codes that work, if there are any.
 pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<LiveCodes>, StepError> {
-    if let Some(set) = Recovery::read(draft)?.live {
-        return Ok(Some(LiveCodes { remaining: set.remaining(), form: CodeForm::Preset(set.preset()) }));
+    let recovery = Recovery::read(draft)?;
+    if let Some(set) = recovery.live {
+        let form = CodeForm::Preset(set.preset());
+        return Ok(Some(LiveCodes { remaining: set.remaining(), form, origin: recovery.origin }));
     }
     let codes = draft.read(IMPORTED)?.and_then(|imported| imported.codes);
-    Ok(codes.map(|set| LiveCodes { remaining: set.remaining(), form: CodeForm::Imported(set.form) }))
+    Ok(codes.map(|set| {
+        let form = CodeForm::Imported(set.form);
+        LiveCodes { remaining: set.remaining(), form, origin: Origin::LIBRARY }
+    }))
 }
 
 /// Checks a code of an imported set that needs no slow hash.
@@ -303,21 +311,27 @@ pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Cl
     Ok(true)
 }
 
-/// Replaces all the recovery codes of the account with this set. The guesses counted so far were at
-/// other codes: a limit that outlived them would lock out the owner of the new ones.
-fn go_live(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    mut recovery: Recovery,
-    set: CodeSet,
-    client: Client,
-) -> Result<(), StepError> {
-    recovery.renew(draft, &changed_by(policy, client))?;
-    drop_imported(draft)?;
-    recovery.live = Some(set);
-    recovery.pending = None;
-    recovery.put(draft)?;
-    move_epochs(draft, policy)?;
-    draft.event(&events::RECOVERY_CODES_LIVE);
-    Ok(())
+impl TwoFactorSteps {
+    /// Replaces all the recovery codes of the account with this set. The guesses counted so far
+    /// were at other codes: a limit that outlived them would lock out the owner of the new ones.
+    fn go_live(
+        &self,
+        draft: &mut Draft<'_>,
+        mut recovery: Recovery,
+        set: CodeSet,
+        client: Client,
+    ) -> Result<(), StepError> {
+        recovery.renew(draft, &changed_by(&self.policy, client))?;
+        recovery.origin = match live(draft)? {
+            Some(replaced) => replaced.origin.replaced_by(&self.origin),
+            None => self.origin.clone(),
+        };
+        drop_imported(draft)?;
+        recovery.live = Some(set);
+        recovery.pending = None;
+        recovery.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        draft.event(&events::RECOVERY_CODES_LIVE);
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ use super::code::{Fingerprint, Found, TotpVerifier, TypedCode, Window, fingerpri
 use super::device::{DeviceId, DeviceInfo, ImportedDevice};
 use super::parameters::Parameters;
 use super::secret::{TotpSecret, stored};
+use crate::origin::Origin;
 use crate::policy::{Once, TwoFactorPolicy};
 
 /// The maximum number of purposes for which a device remembers the last step separately. Beyond it,
@@ -31,10 +32,17 @@ pub(crate) struct Device {
     secret: TotpSecret,
     parameters: Parameters,
     added: UnixSeconds,
+    origin: Origin,
     /// The first step that is still acceptable for any purpose. It never decreases.
     next: u64,
     /// The same for individual purposes, under [`Once::Purpose`].
     purposes: Vec<Purpose>,
+}
+
+/// When and through what a device becomes active.
+pub(crate) struct Added {
+    pub(crate) at: UnixSeconds,
+    pub(crate) origin: Origin,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,15 +105,16 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 impl Device {
     /// Creates a device whose first acceptable step is `next`.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         id: DeviceId,
         name: String,
         secret: TotpSecret,
         parameters: Parameters,
-        added: UnixSeconds,
+        added: Added,
         next: u64,
     ) -> Self {
-        Self { id, name, secret, parameters, added, next, purposes: Vec::new() }
+        let Added { at: added, origin } = added;
+        Self { id, name, secret, parameters, added, origin, next, purposes: Vec::new() }
     }
 
     pub(crate) fn info(&self, context: &MatchContext, policy: &TwoFactorPolicy) -> DeviceInfo {
@@ -114,6 +123,7 @@ impl Device {
             name: self.name.clone(),
             added: self.added,
             parameters: self.parameters,
+            origin: self.origin.clone(),
             refused_until: self.refused_until(context),
             below_policy: self.is_below(policy),
         }
@@ -133,6 +143,10 @@ impl Device {
             parameters: Some(self.parameters),
             next: self.last_next(),
         }
+    }
+
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(crate) const fn parameters(&self) -> &Parameters {
@@ -267,7 +281,8 @@ mod tests {
 
     fn device() -> Device {
         let secret = TotpSecret::from_slice(&[1; 20]).unwrap();
-        Device::new(DeviceId::from_bytes([1; 8]), "phone".into(), secret, Parameters::DEFAULT, UnixSeconds::EPOCH, 7)
+        let added = Added { at: UnixSeconds::EPOCH, origin: Origin::LIBRARY };
+        Device::new(DeviceId::from_bytes([1; 8]), "phone".into(), secret, Parameters::DEFAULT, added, 7)
     }
 
     fn context(once: Once, purpose: &str, now: u64) -> MatchContext {

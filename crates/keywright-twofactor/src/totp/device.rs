@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
+use crate::origin::Origin;
 use crate::uri::{KeyUri, UriError};
 
 /// The identifier of a device within its account: 64 random bits. It is not secret.
@@ -59,6 +60,8 @@ pub struct DeviceInfo {
     pub added: UnixSeconds,
     /// The parameters with which the device computes its codes.
     pub parameters: Parameters,
+    /// Through what the device was enrolled.
+    pub origin: Origin,
     /// Until when all of the device's codes are refused, because the last used one belongs to a
     /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
     /// usually `None`.

@@ -3,7 +3,7 @@
 use keywright_core::{Client, Event, EventKind, SessionId};
 use keywright_store::{Draft, StepError, Tentative};
 
-use super::active::{MatchContext, is_name, seconds_off};
+use super::active::{Added, MatchContext, is_name, seconds_off};
 use super::code::{TotpVerifier, TypedCode};
 use super::device::{DeviceId, ImportedDevice, PendingDevice};
 use super::parameters::Parameters;
@@ -125,6 +125,7 @@ impl TwoFactorSteps {
                 });
             }
         };
+        let origin = factors.replaced_by(pending.replaces.as_slice(), &self.origin);
         let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
         if factors.devices.len() >= self.policy.devices {
             return Ok(EnrolmentOutcome::TooManyDevices);
@@ -136,7 +137,8 @@ impl TwoFactorSteps {
         let matches = factors.compare(&typed, &context);
         factors.advance(&matches, &context);
         let id = factors.new_id(draft)?;
-        factors.add(id, pending.name, pending.secret, parameters, context.now, after);
+        let added = Added { at: context.now, origin };
+        factors.add(id, pending.name, pending.secret, parameters, added, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
@@ -171,8 +173,8 @@ impl TwoFactorSteps {
             factors.renew(draft, &[])?;
         }
         let id = factors.new_id(draft)?;
-        let (name, secret, now) = (device.name.clone(), device.secret.duplicate(), draft.now());
-        factors.add(id, name, secret, parameters, now, device.next);
+        let added = Added { at: draft.now(), origin: self.origin.clone() };
+        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, added, device.next);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, &events::FACTOR_ADDED, id);
@@ -218,13 +220,15 @@ impl TwoFactorSteps {
         factors.advance(&matches, &context);
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
         let replaced = !ids.is_empty();
+        let origin = factors.replaced_by(&ids, &self.origin);
         for id in ids {
             factors.remove(id);
         }
         factors.pending = None;
         factors.renew(draft, &changed_by(&self.policy, client))?;
         let id = factors.new_id(draft)?;
-        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
+        let added = Added { at: context.now, origin };
+        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, added, after);
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         emit(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);

@@ -12,6 +12,7 @@ mod enrolment;
 mod faults;
 mod generations;
 mod model;
+mod origins;
 #[cfg(feature = "qr")]
 mod qr;
 mod races;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod activity;
 mod horizon;
 mod keys;
 mod pairs;

@@ -115,7 +115,7 @@ async fn a_whole_life_leaves_no_secret_in_any_span() {
         "operation=\"two_factor.verify_recovery\"",
         "operation=\"challenge.verify\"",
         "operation=\"confirm.confirm_mailed\"",
-        "operation=\"vault.promote\"",
+        "operation=\"vault.",
         "operation=\"nextcloud\"",
         "operation=\"librepass\"",
         "outcome=\"committed\"",

@@ -3,7 +3,7 @@
 use keywright::core::random_bytes;
 use keywright::nextcloud::queue::Requester;
 use keywright::nextcloud::{AppToken, AppTokenId};
-use keywright::rocketchat::EndLogins;
+use keywright::rocketchat::{self, EndLogins};
 use keywright::store::{Draft, Partition, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
@@ -36,7 +36,8 @@ impl Accounts {
         let policy =
             TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;
-        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
+        // The file's factors are those of its Rocket.Chat users.
+        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?.through(rocketchat::ORIGIN);
         Ok(Self { driver, keys, factors, passwords })
     }
 

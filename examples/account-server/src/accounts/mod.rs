@@ -16,6 +16,7 @@ mod password;
 mod permissions;
 mod rocketchat;
 pub(crate) mod seed;
+mod settings;
 pub(crate) mod slots;
 #[cfg(test)]
 mod testing;

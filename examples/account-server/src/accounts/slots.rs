@@ -1,5 +1,7 @@
 //! What is stored about accounts: the records, and the slots that this server declares for them.
 
+use std::collections::BTreeMap;
+
 use keywright::store::slot::Expiring;
 use keywright::store::{Record, Slot};
 use keywright::{AccountId, SlotKind, UnixSeconds};
@@ -27,6 +29,9 @@ pub(super) const ISSUED_TOKENS: Slot<IssuedTokens> = Slot::lasting("server-rocke
 /// The end-to-end key pair of an account, beside [`PROFILE`].
 pub(super) const ROCKETCHAT_KEYS: Slot<RocketChatKeys> = Slot::lasting("server-rocketchat-keys");
 
+/// What a user of Nextcloud Passwords has set, in the account's own partition.
+pub(super) const SETTINGS: Slot<UserSettings> = Slot::lasting("server-user-settings");
+
 /// The kinds of slots that this server declares.
 pub(crate) const SLOT_KINDS: &[SlotKind] = &[
     PROFILE.kind(),
@@ -37,6 +42,7 @@ pub(crate) const SLOT_KINDS: &[SlotKind] = &[
     ISSUED_TOKEN.kind(),
     ISSUED_TOKENS.kind(),
     ROCKETCHAT_KEYS.kind(),
+    SETTINGS.kind(),
     readiness::TEST.kind(),
 ];
 
@@ -140,5 +146,14 @@ pub(super) struct RocketChatKeys {
 }
 
 impl Record for RocketChatKeys {
+    const SCHEMA: u16 = 1;
+}
+
+/// Settings by name. A value is JSON text: the record's own format has no type for any value.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct UserSettings(pub(super) BTreeMap<String, String>);
+
+impl Record for UserSettings {
     const SCHEMA: u16 = 1;
 }

@@ -9,6 +9,7 @@ use keywright::nextcloud::{
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
+use serde_json::Value;
 
 use crate::accounts::error::AccountsError;
 use crate::hosts::server::Server;
@@ -110,10 +111,11 @@ impl Host for NextcloudHost {
         socket_address(peer.extensions)
     }
 
-    /// Its own address and name. This server keeps no settings of its users.
-    async fn settings(&self, _: &AccountId) -> Result<Settings, HostError> {
+    /// Its own address and name, and what the user has set.
+    async fn settings(&self, account: &AccountId) -> Result<Settings, HostError> {
+        let own = self.server.accounts.settings(account).await.map_err(HostError::new)?;
         let url = format!("{}/", self.server.public_url);
-        Ok(Settings::new()
+        Ok(own
             .with("server.theme.label", "account-server")
             .with("server.theme.logo", LOGO)
             .with("server.theme.app.icon", LOGO)
@@ -121,6 +123,18 @@ impl Host for NextcloudHost {
             .with("server.theme.background", LOGO)
             .with("server.handbook.url", url.as_str())
             .with_base_url(&url))
+    }
+
+    async fn set_settings(&self, account: &AccountId, settings: &Settings) -> Result<Option<Settings>, HostError> {
+        let settings: Vec<_> = settings.iter().collect();
+        let stored = self.server.accounts.change_settings(account, &settings).await;
+        stored.map(Some).map_err(HostError::new)
+    }
+
+    async fn reset_settings(&self, account: &AccountId, names: &[&str]) -> Result<Option<Settings>, HostError> {
+        let forgotten: Vec<_> = names.iter().map(|name| (*name, &Value::Null)).collect();
+        let left = self.server.accounts.change_settings(account, &forgotten).await;
+        left.map(Some).map_err(HostError::new)
     }
 
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {

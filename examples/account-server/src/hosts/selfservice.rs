@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use keywright::confirm::{Action, Confirmed};
 use keywright::core::ClientAdmission;
+use keywright::rocketchat::EndLogins;
 use keywright::selfservice::queue::Requester;
-use keywright::selfservice::{Caller, Host, HostError, LinkAdmits, Network};
+use keywright::selfservice::{Caller, ConfirmStyle, Host, HostAction, HostError, LinkAdmits, Network, OwnerAction};
 use keywright::{Client, SecretString, nextcloud, rocketchat};
 
 use crate::accounts::error::AccountsError;
@@ -18,6 +20,28 @@ use crate::http::peer::socket_address;
 use crate::signin::cookie::SESSION;
 use crate::signin::password::busy;
 use crate::signin::sessions::{Sessions, credential, id_of};
+
+/// The ids of the actions.
+const LOGINS: &str = "chat-logins";
+const KEYS: &str = "chat-keys";
+
+/// The titles and descriptions of the actions.
+const ENGLISH: [(&str, &str); 2] = [
+    ("Log out all chat clients", "Every Rocket.Chat client has to log in again."),
+    (
+        "Reset the chat keys",
+        "The end-to-end keys are removed and every Rocket.Chat client is logged out. Messages that were encrypted with \
+         them can no longer be read.",
+    ),
+];
+const GERMAN: [(&str, &str); 2] = [
+    ("Alle Chat-Programme abmelden", "Jedes Programm für Rocket.Chat muss sich neu anmelden."),
+    (
+        "Chat-Schlüssel zurücksetzen",
+        "Die Ende-zu-Ende-Schlüssel werden entfernt, und jedes Programm für Rocket.Chat wird abgemeldet. Damit \
+         verschlüsselte Nachrichten sind nicht mehr lesbar.",
+    ),
+];
 
 /// This server, as the pages see it.
 pub(crate) struct SelfServiceHost {
@@ -61,6 +85,32 @@ impl Host for SelfServiceHost {
     async fn sign_out(&self, caller: &Caller) -> Result<Option<HeaderValue>, HostError> {
         self.sessions.end(&caller.account, caller.session);
         Ok(SESSION.removed(self.secure))
+    }
+
+    /// What cannot be undone here: the log-ins and the keys of Rocket.Chat, where the account has a
+    /// user there.
+    async fn actions(&self, caller: &Caller, language: &str) -> Result<Vec<HostAction>, HostError> {
+        let user = self.server.accounts.rocketchat_shown(&caller.account).await.map_err(HostError::new)?;
+        if user.is_none() {
+            return Ok(Vec::new());
+        }
+        let [logins, keys] = if language == "de" { GERMAN } else { ENGLISH };
+        Ok(vec![
+            HostAction::new(LOGINS, logins.0, logins.1, ConfirmStyle::TypedCode),
+            HostAction::new(KEYS, keys.0, keys.1, ConfirmStyle::PasswordAndWait),
+        ])
+    }
+
+    /// The logins end first, so that none of them stores another pair of keys.
+    async fn perform(&self, proof: Confirmed<OwnerAction>) -> Result<(), HostError> {
+        let (account, action) = proof.into_parts();
+        let accounts = &self.server.accounts;
+        accounts.end_rocketchat_logins(&account, &EndLogins::All).await.map_err(HostError::new)?;
+        if action.target() == KEYS {
+            accounts.remove_rocketchat_keys(&account).await.map_err(HostError::new)?;
+            tracing::info!(%account, "end-to-end keys were reset");
+        }
+        Ok(())
     }
 
     /// A link belongs to one of the protocols, whose tokens differ.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use keywright::core::SecretName;
+use keywright::rocketchat::RocketChat;
 use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Erasure, Keywright, TransactError};
 
@@ -12,12 +13,14 @@ use crate::accounts::file::values::{is_email, is_name};
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::seed::Seeding;
 use crate::failure::Failure;
+use crate::hosts::rocketchat::RocketChatHost;
 use crate::operator::failure::Failed;
 use crate::operator::find::find;
 use crate::operator::moving;
 use crate::operator::progress::Progress;
-use crate::options::AccountCommand;
+use crate::options::{AccountCommand, Options};
 use crate::output;
+use crate::start::rocketchat_of;
 
 /// How many partitions are listed at once.
 const PARTITIONS: u32 = 256;
@@ -29,7 +32,7 @@ const NEWEST: u32 = 5;
 ///
 /// # Errors
 /// A [`Failure`]. Nothing was changed, unless the message states that this is unknown.
-pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
+pub(super) async fn run(options: &Options, keywright: &Keywright, command: &AccountCommand) -> Result<String, Failure> {
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     match command {
         AccountCommand::List => list(keywright, &accounts).await,
@@ -63,6 +66,17 @@ pub(super) async fn run(keywright: &Keywright, command: &AccountCommand) -> Resu
         }
         AccountCommand::Export { file, secrets_in_clear } => moving::export(keywright, file, *secrets_in_clear).await,
         AccountCommand::Import { file, dry_run } => moving::import(keywright, file, *dry_run).await,
+        AccountCommand::LoginCode { account } => {
+            let id = find(keywright, account).await?;
+            let rocketchat = rocketchat_of(options, keywright, accounts)?;
+            let code = rocketchat.create_login_code(&id).await.map_err(Failure::Act)?;
+            // Printed once, as it is asked for.
+            Ok(format!("{account}: a login code, once, within a minute\n{}", code.expose()))
+        }
+        AccountCommand::Challenge { account } => {
+            let id = find(keywright, account).await?;
+            challenge(&rocketchat_of(options, keywright, accounts)?, account, &id).await
+        }
         AccountCommand::Erase { account, yes } => erase(keywright, &accounts, account, *yes).await,
     }
 }
@@ -147,6 +161,22 @@ async fn create(accounts: &Accounts, name: &str, email: Option<&str>) -> Result<
         Seeding::Made => Ok(format!("{name}, shown this once\napp password:   {app}\nlogin password: {login}")),
         Seeding::Kept => Err(Failed::AccountExists { name: name.to_owned() }.into()),
     }
+}
+
+/// Makes a challenge of a log-in whose password the operator vouches for.
+async fn challenge(
+    rocketchat: &RocketChat<RocketChatHost>,
+    name: &str,
+    account: &AccountId,
+) -> Result<String, Failure> {
+    let made = rocketchat.create_challenge(account).await.map_err(Failed::Challenge)?;
+    Ok(match made {
+        Some(made) => {
+            let until = output::moment(made.expires);
+            format!("{name}: a challenge, until {until}\n{}", made.id.expose())
+        }
+        None => format!("{name}: a log-in requires no second factor, so there is no challenge"),
+    })
 }
 
 /// The host's own records go last, because the account is found by them.

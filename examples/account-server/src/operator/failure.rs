@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use keywright::rocketchat::DueError;
 use keywright::sqlite::{BackupError, OpenError};
 use keywright::store::Partition;
 use keywright::twofactor::TwoFactorError;
@@ -24,6 +25,8 @@ pub(crate) enum Failed {
     Line { number: usize, source: LineError },
     #[error("the import has stopped; run it again")]
     Import(#[source] Box<ImportStopped>),
+    #[error("there is no challenge for the account")]
+    Challenge(#[source] DueError),
     #[error("there is an account `{name}` already")]
     AccountExists { name: String },
     #[error("`{name}` is not a name of 1 to 190 bytes without colon or control character")]

@@ -53,7 +53,7 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
     }
     let keywright = start::open(options).await?.keywright;
     let done = match command {
-        Command::Accounts { command } => accounts::run(&keywright, command).await?,
+        Command::Accounts { command } => accounts::run(options, &keywright, command).await?,
         Command::Events { account, limit } => accounts::events(&keywright, account, *limit).await?,
         Command::Sweep => sweep(&keywright).await?,
         Command::Check { accept: None, .. } => return check::check(&keywright).await,

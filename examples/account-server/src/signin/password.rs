@@ -64,20 +64,28 @@ pub(crate) async fn check(
     let driver = accounts.driver();
     let account = accounts.find(name).await.map_err(HostError::new)?;
     let partition = account.as_ref().map_or_else(|| decoys.of_name(name), Partition::account);
-    let begin = |draft: &mut Draft<'_>| {
+    let attempt = |draft: &Draft<'_>| {
         let client = match &account {
             Some(account) => client(driver, account, network, token),
             None => network.map_or_else(Client::unknown, |network| Client::network(network.tag(draft))),
         };
-        guess::begin(draft, &Attempt::new(LOGIN_PASSWORD, Generation::HOST, client))
+        Attempt::new(LOGIN_PASSWORD, Generation::HOST, client)
     };
+    // A flood is refused before anything is committed for it.
+    let look = |draft: &mut Draft<'_>| guess::peek_standing(draft, &attempt(draft));
+    let standing = driver.observe(&partition, &[LEDGER.name()], look).await.map_err(busy)?;
+    if let Some(standing) = standing {
+        let admitted = accounts.admit_guess(&Requester::new(partition.clone(), standing));
+        admitted.map_err(AccountsError::into_host_error)?;
+    }
+    let begin = |draft: &mut Draft<'_>| guess::begin(draft, &attempt(draft));
     let begun = driver.transact(&partition, &[LEDGER.name()], begin).await.map_err(busy)?;
     let pending = match begun {
         Ok(pending) => pending,
         Err(refusal) if refusal.is_unjudged() => return Ok(Checked::Busy),
         Err(refusal) => return Ok(Checked::Refused(refusal)),
     };
-    let requester = Requester::of_guess(partition, &pending);
+    let requester = Requester::of_guess(partition, &pending).with_admitted(standing.is_some());
     let right = match accounts.check_password(account.as_ref(), password, &requester).await {
         Ok(right) => right,
         Err(error) => {

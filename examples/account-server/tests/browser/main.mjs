@@ -61,7 +61,8 @@ async function step(name, act) {
 /** Checks the page's accessibility, and takes pictures of it: two sizes, light and dark. */
 async function look(name) {
   for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme });
+    // Without motion, so that no picture shows a change of colours half way.
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     for (const [size, width, height] of [["wide", 1280, 900], ["narrow", 375, 740]]) {
       await page.setViewportSize({ width, height });
       const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
@@ -77,7 +78,7 @@ async function look(name) {
     const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(" ")}`);
     assert.deepEqual(found, [], `${name}, ${scheme}`);
   }
-  await page.emulateMedia({ colorScheme: "light" });
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: null });
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
@@ -180,6 +181,36 @@ await step("the whole activity is shown", async () => {
   await follow("Show all activity");
   await has("If you do not recognise something");
   await look("activity");
+});
+await step("an action is confirmed by a typed code", async () => {
+  await page.goto(url);
+  await follow("Continue: Log out all chat clients");
+  await look("confirm");
+  await press("Continue");
+  await has("To confirm, type this code:");
+  await look("confirm-code");
+  await page.getByLabel("The code shown above").fill("wrong");
+  await press("Do it now");
+  await has("That was not the code");
+  await page.getByLabel("The code shown above").fill(await page.locator(".shown code").innerText());
+  await press("Do it now");
+  await has("It is done.");
+});
+await step("an action is confirmed by the password after a wait", async () => {
+  await follow("Continue: Reset the chat keys");
+  await press("Continue");
+  assert.equal(await page.getByRole("button", { name: "Do it now" }).count(), 0, "the button comes with the end");
+  await page.getByLabel("Your password").fill("wrong");
+  await page.getByRole("button", { name: "Do it now" }).waitFor();
+  await press("Do it now");
+  await has("This password is wrong.");
+  await page.getByLabel("Your password").fill(password);
+  await press("Do it now");
+  await has("It is done.");
+  await follow("Continue: Reset the chat keys");
+  await press("Continue");
+  await look("confirm-wait");
+  await follow("Cancel");
 });
 await step("the keyboard reaches the content and the first act", async () => {
   await page.goto(url);

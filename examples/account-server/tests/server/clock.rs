@@ -1,9 +1,7 @@
 //! Clocks that jump between restarts, by `faketime` (Debian's package of that name): whatever was
 //! promised under one clock holds under the next.
 
-use std::process::Command;
-
-use tempfile::TempDir;
+use keywright_testing::shifted::Shifted;
 
 use crate::client::{Answer, Client};
 use crate::librepass::scene::Scene;
@@ -18,45 +16,12 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 const TEN_YEARS: i64 = 3_652 * DAY;
 
-/// A program that runs the server with a shifted clock.
-struct Shifted {
-    place: TempDir,
-}
-
-impl Shifted {
-    fn new() -> Self {
-        // `faketime` runs a program as its child, which would not get our signals. What it sets up
-        // is set up here instead.
-        let library = Command::new("faketime").args(["-m", "-f", "+0s", "sh", "-c", "echo \"$LD_PRELOAD\""]).output();
-        let Ok(library) = library else { panic!("faketime is missing: on Debian, `apt-get install faketime`") };
-        let library = String::from_utf8(library.stdout).unwrap();
-        let place = tempfile::tempdir().unwrap();
-        let (script, program) = (place.path().join("server"), env!("CARGO_BIN_EXE_account-server"));
-        let text = format!(
-            "#!/bin/sh\nFAKETIME=\"$(cat '{}')\"\nLD_PRELOAD='{}'\nFAKETIME_DONT_FAKE_MONOTONIC=1\n\
-             export FAKETIME LD_PRELOAD FAKETIME_DONT_FAKE_MONOTONIC\nexec '{program}' \"$@\"\n",
-            place.path().join("shift").display(),
-            library.trim(),
-        );
-        std::fs::write(&script, text).unwrap();
-        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        let shifted = Self { place };
-        shifted.set(0);
-        shifted
-    }
-
-    fn program(&self) -> std::path::PathBuf {
-        self.place.path().join("server")
-    }
-
-    /// By how many seconds the next program's clock is ahead.
-    fn set(&self, seconds: i64) {
-        std::fs::write(self.place.path().join("shift"), format!("{seconds:+}s")).unwrap();
-    }
+fn shifted() -> Shifted {
+    Shifted::new(env!("CARGO_BIN_EXE_account-server"))
 }
 
 fn scene() -> (Shifted, Folder) {
-    let shifted = Shifted::new();
+    let shifted = shifted();
     let folder = Folder::new(shifted.program());
     folder.write("accounts.toml", ALICE);
     (shifted, folder)
@@ -159,7 +124,7 @@ fn a_fence_of_the_future_is_refused() {
 /// LibrePass: the server's key pair and the tokens of a clock that ran ahead or behind.
 #[test]
 fn a_vault_is_reached_after_every_jump() {
-    let shifted = Shifted::new();
+    let shifted = shifted();
     let scene = Scene::of(Folder::new(shifted.program()));
     let server = scene.start(&[]);
     scene.register(&server, "user@example.org", "correct horse");

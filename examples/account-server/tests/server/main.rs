@@ -8,6 +8,8 @@ mod program;
 
 mod accounts;
 #[cfg(unix)]
+mod admission;
+#[cfg(unix)]
 mod clock;
 mod commands;
 mod copies;
@@ -30,6 +32,7 @@ mod ready;
 #[cfg(unix)]
 mod restart;
 mod rocketchat;
+mod rocketchat_codes;
 mod signin;
 mod smtp;
 mod stop;

@@ -1,9 +1,12 @@
 //! `/ready`, which reads and writes the store, and `/health`, which does not.
 
+use std::time::Instant;
+
 use keywright::sqlite::rusqlite::Connection;
+use keywright_testing::postgres::Cluster;
 
 use crate::client::{Client, get, raw, text};
-use crate::program::new_folder;
+use crate::program::{Server, new_folder};
 
 #[test]
 fn a_server_is_ready_while_its_store_can_be_written() {
@@ -35,6 +38,57 @@ fn a_store_in_memory_is_ready_too() {
     let folder = new_folder();
     let server = folder.start(&["--store", "memory:"]);
     assert!((0..100).all(|_| get(&server, "/ready").status == 200));
+    server.stop();
+}
+
+/// An answer is good for a second, so this waits for the next one.
+fn becomes(server: &Server, expected: &str) {
+    let begun = Instant::now();
+    loop {
+        let answer = get(server, "/ready");
+        if answer.body == expected {
+            assert_eq!(answer.status == 200, expected == "ready\n");
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{answer:?} instead of {expected}\n{}", server.log());
+    }
+}
+
+/// Whatever PostgreSQL lacks is named, and the server is ready again by itself.
+#[test]
+fn what_a_database_lacks_is_named() {
+    let cluster = Cluster::new();
+    let folder = new_folder();
+    let url = cluster.url("postgres");
+    let server = folder.start(&["--store", &url, "--keyring", "keys"]);
+    becomes(&server, "ready\n");
+
+    cluster.kill();
+    becomes(&server, "not ready: the database server cannot be reached\n");
+    assert_eq!(get(&server, "/health").body, "ok\n");
+    cluster.write("standby.signal", "");
+    cluster.start();
+    becomes(&server, "not ready: the database server is a standby\n");
+    cluster.sql("postgres", "SELECT pg_promote()");
+    becomes(&server, "ready\n");
+
+    let again = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'keywright'";
+    cluster.sql("postgres", &format!("ALTER DATABASE postgres SET default_transaction_read_only = on; {again}"));
+    becomes(&server, "not ready: the database cannot be written\n");
+    let allowed = "SET transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only";
+    cluster.sql("postgres", &format!("{allowed}; {again}"));
+    becomes(&server, "ready\n");
+
+    // As PostgreSQL reports a disk that is full.
+    cluster.sql(
+        "postgres",
+        "CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+         CREATE TRIGGER full_disk AFTER UPDATE ON keywright.roots FOR EACH ROW EXECUTE FUNCTION public.full()",
+    );
+    becomes(&server, "not ready: a disk or another resource of the database server is full\n");
+    cluster.sql("postgres", "DROP TRIGGER full_disk ON keywright.roots");
+    becomes(&server, "ready\n");
     server.stop();
 }
 

@@ -32,10 +32,10 @@ email_2fa = true
 "#;
 const BOB: &str = "x-user-id: bobId\r\nx-auth-token: bob-token-0123456789abcde\r\n";
 /// Mail comes within a second; a slow machine gets more.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Accepts mail, as RFC 5321 defines it. Returns its address, and the messages as they arrive.
-fn mail_server() -> (String, Receiver<String>) {
+pub(crate) fn mail_server() -> (String, Receiver<String>) {
     mail_server_that_waits(|| {})
 }
 

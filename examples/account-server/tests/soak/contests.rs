@@ -8,7 +8,7 @@ use keywright::{Clock, SystemClock};
 use sha2::{Digest, Sha256};
 
 use crate::history::{Contest, Outcome};
-use crate::site::{Answer, SERVERS, Site, basic, outcome};
+use crate::site::{Answer, SERVERS, SHIFTED, Site, basic, outcome};
 
 /// What is looked at once nothing is down any more.
 pub(crate) type Later<'s> = Box<dyn FnOnce() -> Vec<Contest> + Send + 's>;
@@ -20,6 +20,8 @@ const SINK: &str = "{\"userId\":\"sinkId\"}";
 const PASSWORD: &str = "correct horse";
 /// The clients of each race.
 const CLIENTS: usize = 6;
+/// The wrong guesses of each client.
+const GUESSES: usize = 3;
 
 /// The accounts of a run with so many rounds.
 pub(crate) fn accounts(rounds: usize) -> String {
@@ -40,6 +42,8 @@ pub(crate) fn accounts(rounds: usize) -> String {
         text += &format!(
             "[[account]]\nname = \"login{round}\"\nlogin_password = \"{PASSWORD}\"\n[account.rocketchat]\n\
              user_id = \"login{round}Id\"\n{totp}\
+             [[account]]\nname = \"wrong{round}\"\nlogin_password = \"{PASSWORD}\"\n[account.rocketchat]\n\
+             user_id = \"wrong{round}Id\"\n\
              [[account]]\nname = \"nc{round}\"\napp_passwords = [\"nc{round}-app-password-0000000\"]\n\
              [[account]]\nname = \"reset{round}\"\napp_passwords = [\"reset{round}-app-password-0000\"]\n"
         );
@@ -82,16 +86,27 @@ fn race_with(site: &Site, name: &str, method: &str, code: &str) -> Vec<Outcome> 
     race(CLIENTS, |client| outcome(reset(site, client, name, Some((method, code))).as_ref(), 400))
 }
 
+fn is_shifted(client: usize) -> bool {
+    client.rem_euclid(SERVERS) == SHIFTED
+}
+
+/// The outcomes of a code of now, which were in the order of the clients. To a server whose clock is off, it is a code of
+/// another time, so what that refuses says nothing.
+fn of_now(outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let says = |(client, outcome): &(usize, Outcome)| *outcome != Outcome::Refused || !is_shifted(*client);
+    outcomes.into_iter().enumerate().filter(says).map(|(_, outcome)| outcome).collect()
+}
+
 /// One time-based code, and once more when all is over.
 pub(crate) fn time_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
     let (name, code) = (format!("totp{round}"), totp());
-    let mut outcomes = race_with(site, &name, "totp", &code);
+    let mut outcomes = of_now(race_with(site, &name, "totp", &code));
     Box::new(move || {
         let again = outcome(reset(site, round, &name, Some(("totp", &code))).as_ref(), 400);
         if again == Outcome::Done {
             outcomes.push(again);
         }
-        vec![Contest::Code { name, outcomes, left: None }]
+        vec![Contest::Code { name, outcomes, left: None, expires: false }]
     })
 }
 
@@ -109,7 +124,7 @@ pub(crate) fn recovery_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
         let used = (0..=3).find(|used| answer.text.contains(&format!("\"remaining\":{}", 3 - used)));
         let used = used.unwrap_or_else(|| panic!("{}", answer.text));
         assert!(used <= 1, "one code was tried");
-        vec![Contest::Code { name, outcomes, left: Some(used) }]
+        vec![Contest::Code { name, outcomes, left: Some(used), expires: false }]
     })
 }
 
@@ -123,7 +138,7 @@ pub(crate) fn mailed_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
         (asked.status == 400).then(|| mail.lines().find(is_code).map(str::to_owned)).flatten()
     });
     let outcomes = code.map(|code| race_with(site, &name, "email", &code)).unwrap_or_default();
-    Box::new(move || recorded(!outcomes.is_empty(), || Contest::Code { name, outcomes, left: None }))
+    Box::new(move || recorded(!outcomes.is_empty(), || Contest::Code { name, outcomes, left: None, expires: true }))
 }
 
 fn recorded(is_there: bool, contest: impl FnOnce() -> Contest) -> Vec<Contest> {
@@ -139,22 +154,41 @@ pub(crate) fn login<'s>(site: &'s Site, round: usize) -> Later<'s> {
     let outcomes = race(CLIENTS, |client| {
         outcome(site.send(client.rem_euclid(SERVERS), "POST /api/v1/login", "", &body).as_ref(), 401)
     });
-    Box::new(move || vec![Contest::Code { name, outcomes, left: None }])
+    let outcomes = of_now(outcomes);
+    Box::new(move || vec![Contest::Code { name, outcomes, left: None, expires: false }])
 }
 
-/// Wrong guesses, three from each client.
-pub(crate) fn guesses<'s>(site: &'s Site, round: usize) -> Later<'s> {
-    let (name, begun, right) = (format!("guess{round}"), Instant::now(), totp());
+/// Wrong guesses of every client at one secret.
+fn guess<'s>(name: String, guess: impl Fn(usize, usize) -> Option<Outcome> + Sync) -> Later<'s> {
+    let begun = Instant::now();
     let outcomes = race(CLIENTS, |client| {
-        let guess = |number: usize| {
-            let code = format!("{:06}", 17 * (3 * client + number) + 1);
-            let answer = (code != right).then(|| reset(site, client + number, &name, Some(("totp", &code))))?;
-            Some(outcome(answer.as_ref(), 400))
-        };
-        (0..3).filter_map(guess).collect::<Vec<_>>()
+        (0..GUESSES).filter_map(|number| guess(client + number, GUESSES * client + number)).collect::<Vec<_>>()
     });
     let took = begun.elapsed();
-    Box::new(move || vec![Contest::Guesses { name, outcomes: outcomes.concat(), took }])
+    let sent = (0..CLIENTS).flat_map(|client| (0..GUESSES).map(move |number| client + number));
+    let shifted = sent.filter(|client| is_shifted(*client)).count();
+    Box::new(move || vec![Contest::Guesses { name, outcomes: outcomes.concat(), shifted, took }])
+}
+
+/// Wrong time-based codes.
+pub(crate) fn guesses<'s>(site: &'s Site, round: usize) -> Later<'s> {
+    let (name, right) = (format!("guess{round}"), totp());
+    guess(name.clone(), |client, number| {
+        let code = format!("{:06}", 17 * number + 1);
+        let answer = (code != right).then(|| reset(site, client, &name, Some(("totp", &code))))?;
+        Some(outcome(answer.as_ref(), 400))
+    })
+}
+
+/// Wrong login passwords.
+pub(crate) fn login_guesses<'s>(site: &'s Site, round: usize) -> Later<'s> {
+    let name = format!("wrong{round}");
+    guess(name.clone(), |client, number| {
+        let digest = hex::encode(Sha256::digest(format!("guess {number}")));
+        let body =
+            format!("{{\"user\":\"{name}\",\"password\":{{\"digest\":\"{digest}\",\"algorithm\":\"sha-256\"}}}}");
+        Some(outcome(site.send(client.rem_euclid(SERVERS), "POST /api/v1/login", "", &body).as_ref(), 401))
+    })
 }
 
 fn secret(state: usize) -> String {
@@ -240,6 +274,6 @@ pub(crate) fn reset_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
     });
     Box::new(move || {
         let outcomes = outcomes.unwrap_or_default();
-        recorded(!outcomes.is_empty(), || Contest::Code { name, outcomes, left: None })
+        recorded(!outcomes.is_empty(), || Contest::Code { name, outcomes, left: None, expires: true })
     })
 }

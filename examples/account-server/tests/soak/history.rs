@@ -25,10 +25,12 @@ pub(crate) enum Outcome {
 /// The answers to requests that were sent for one secret, account or vault at the same time.
 #[derive(Debug)]
 pub(crate) enum Contest {
-    /// One code, sent many times. `left` is the number of grants that the server's own count shows at the end.
-    Code { name: String, outcomes: Vec<Outcome>, left: Option<usize> },
-    /// Wrong guesses at one secret, within this time.
-    Guesses { name: String, outcomes: Vec<Outcome>, took: Duration },
+    /// One code, sent many times. `left` is the number of grants that the server's own count shows at the end. One that
+    /// expires may be void for everybody once a server whose clock is off has looked at it.
+    Code { name: String, outcomes: Vec<Outcome>, left: Option<usize>, expires: bool },
+    /// Wrong guesses at one secret, within this time. `shifted` of them were sent to a server whose clock is off: by its
+    /// clock, a wait may be over, or another one than by the clock of the others.
+    Guesses { name: String, outcomes: Vec<Outcome>, shifted: usize, took: Duration },
     /// Requests of which each brings another state about from the same earlier one: passwords, challenges,
     /// registrations. `last` are the states that hold at the end, by their number.
     Choice { name: String, before: Option<usize>, tried: Vec<(usize, Outcome)>, last: Vec<usize> },
@@ -79,11 +81,11 @@ pub(crate) fn check(history: &[Contest]) -> Vec<Anomaly> {
 
 fn anomalies(contest: &Contest) -> Vec<Anomaly> {
     match contest {
-        Contest::Code { name, outcomes, left } => code(name, outcomes, *left),
-        Contest::Guesses { name, outcomes, took } => {
+        Contest::Code { name, outcomes, left, expires } => code(name, outcomes, *left, *expires),
+        Contest::Guesses { name, outcomes, shifted, took } => {
             let looked = count(outcomes, Outcome::Refused) + count(outcomes, Outcome::Done);
             let waits = usize::try_from(took.as_secs().div_euclid(FIRST_WAIT)).unwrap();
-            let exceeded = looked > FREE_GUESSES + waits;
+            let exceeded = looked > FREE_GUESSES + waits + shifted;
             exceeded.then(|| Anomaly::BudgetExceeded(name.clone(), looked)).into_iter().collect()
         }
         Contest::Choice { name, before, tried, last } => choice(name, *before, tried, last),
@@ -103,13 +105,13 @@ fn anomalies(contest: &Contest) -> Vec<Anomaly> {
     }
 }
 
-fn code(name: &str, outcomes: &[Outcome], left: Option<usize>) -> Vec<Anomaly> {
+fn code(name: &str, outcomes: &[Outcome], left: Option<usize>, expires: bool) -> Vec<Anomaly> {
     let (done, refused) = (count(outcomes, Outcome::Done), count(outcomes, Outcome::Refused));
     let mut found = Vec::new();
     if done > 1 {
         found.push(Anomaly::GrantedTwice(name.to_owned()));
     }
-    if done == 0 && refused == outcomes.len() {
+    if done == 0 && refused == outcomes.len() && !expires {
         found.push(Anomaly::GrantedToNobody(name.to_owned()));
     }
     if done > 0 && left == Some(0) {
@@ -148,19 +150,23 @@ mod tests {
 
     #[test]
     fn codes_and_guesses() {
-        let code =
-            |outcomes: &[Outcome], left| first(Contest::Code { name: "c".into(), outcomes: outcomes.to_vec(), left });
+        let of = |outcomes: &[Outcome], left, expires| {
+            first(Contest::Code { name: "c".into(), outcomes: outcomes.to_vec(), left, expires })
+        };
+        let code = |outcomes: &[Outcome], left| of(outcomes, left, false);
         assert_eq!(code(&[Done, Refused, Unknown], Some(1)), None);
         assert_eq!(code(&[Unknown, Refused], Some(0)), None);
         assert_eq!(code(&[Done, Done], None), Some(Anomaly::GrantedTwice("c".into())));
         assert_eq!(code(&[Refused, Refused], None), Some(Anomaly::GrantedToNobody("c".into())));
+        assert_eq!(of(&[Refused, Refused], None, true), None);
+        assert_eq!(of(&[Done, Done], None, true), Some(Anomaly::GrantedTwice("c".into())));
         assert_eq!(code(&[Done], Some(0)), Some(Anomaly::GrantLost("c".into())));
-        let guesses = |looked, seconds| {
+        let guesses = |looked, shifted, seconds| {
             let outcomes = [vec![Refused; looked], vec![NotLookedAt; 7]].concat();
-            first(Contest::Guesses { name: "g".into(), outcomes, took: Duration::from_secs(seconds) })
+            first(Contest::Guesses { name: "g".into(), outcomes, shifted, took: Duration::from_secs(seconds) })
         };
-        assert_eq!((guesses(5, 0), guesses(6, 31)), (None, None));
-        assert_eq!(guesses(6, 29), Some(Anomaly::BudgetExceeded("g".into(), 6)));
+        assert_eq!((guesses(5, 0, 0), guesses(6, 0, 31), guesses(7, 2, 0)), (None, None, None));
+        assert_eq!(guesses(6, 0, 29), Some(Anomaly::BudgetExceeded("g".into(), 6)));
     }
 
     #[test]

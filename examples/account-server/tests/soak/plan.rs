@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     KillServer(usize),
     /// The database ends every connection.
     KillBackends,
+    /// The database ends one connection, in the middle of a statement if there is one.
+    KillBackend,
     /// The database is stopped at once, and has to recover.
     RestartDatabase,
     /// A commit does not reach the database.
@@ -37,7 +39,7 @@ fn draw(random: &SeededRng, bound: usize) -> usize {
     usize::try_from(below(random, bound).unwrap()).unwrap()
 }
 
-/// Returns the faults of a seed. Each kind comes once in every seven.
+/// Returns the faults of a seed. Each kind comes once in every eight.
 pub(crate) fn faults(seed: u64, rounds: usize) -> Vec<Strike> {
     let random = seeded(seed);
     let mut plan = Vec::new();
@@ -45,6 +47,7 @@ pub(crate) fn faults(seed: u64, rounds: usize) -> Vec<Strike> {
         let mut kinds = vec![
             Fault::KillServer(draw(&random, SERVERS)),
             Fault::KillBackends,
+            Fault::KillBackend,
             Fault::RestartDatabase,
             Fault::LoseCommit,
             Fault::LoseReply,

@@ -11,14 +11,19 @@ use base64::engine::general_purpose::STANDARD;
 use keywright_testing::postgres::proxy::{Fate, Proxy};
 use keywright_testing::postgres::{Cluster, Pooler};
 use keywright_testing::process::{Folder, Server};
+use keywright_testing::shifted::Shifted;
 use tokio::runtime::Runtime;
 
 use crate::history::Outcome;
 use crate::plan::{Fault, Strike};
 
-pub(crate) const SERVERS: usize = 3;
+pub(crate) const SERVERS: usize = 4;
 /// The server behind the pooler. The first has a direct connection, the second is behind the proxy.
 const POOLED: usize = 2;
+/// The server whose clock is off, with a direct connection.
+pub(crate) const SHIFTED: usize = 3;
+/// By how many seconds.
+const SHIFT: i64 = 3_600;
 /// Longer than any limit within the server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,19 +51,24 @@ pub(crate) struct Site {
     whole: Mutex<()>,
     requests: Mutex<Option<Sender<()>>>,
     _pooler: Pooler,
+    _shifted: Shifted,
     runtime: Runtime,
     cluster: Cluster,
 }
 
 impl Site {
-    /// Starts everything, with the accounts of a file.
-    pub(crate) fn new(accounts: &str) -> Self {
+    /// Starts everything, with the accounts of a file. One server's clock is ahead, or else behind.
+    pub(crate) fn new(accounts: &str, is_ahead: bool) -> Self {
         let cluster = Cluster::new();
         let pooler = Pooler::before(&cluster, 4);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let proxy = runtime.block_on(Proxy::before(&cluster.url("postgres")));
-        let stores = vec![cluster.url("postgres"), proxy.url(), pooler.url("postgres")];
-        let folders = (0..SERVERS).map(|_| Folder::new(env!("CARGO_BIN_EXE_account-server"))).collect();
+        let stores = vec![cluster.url("postgres"), proxy.url(), pooler.url("postgres"), cluster.url("postgres")];
+        let program = env!("CARGO_BIN_EXE_account-server");
+        let shifted = Shifted::new(program);
+        shifted.set(if is_ahead { SHIFT } else { -SHIFT });
+        let folder = |number| if number == SHIFTED { Folder::new(shifted.program()) } else { Folder::new(program) };
+        let folders = (0..SERVERS).map(folder).collect();
         let mut site = Self {
             servers: [const { Mutex::new(None) }; SERVERS],
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0)); SERVERS],
@@ -68,6 +78,7 @@ impl Site {
             whole: Mutex::new(()),
             requests: Mutex::new(None),
             _pooler: pooler,
+            _shifted: shifted,
             runtime,
             cluster,
         };
@@ -181,6 +192,12 @@ impl Site {
                 let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
                 self.cluster.sql("postgres", others);
+            }
+            Fault::KillBackend => {
+                let one = "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
+                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+                    ORDER BY (state = 'active') DESC, random() LIMIT 1) AS one";
+                self.cluster.sql("postgres", one);
             }
             Fault::RestartDatabase => {
                 self.cluster.kill();

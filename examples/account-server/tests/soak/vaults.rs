@@ -6,7 +6,9 @@ use crate::contests::{Later, race};
 use crate::history::{Contest, Outcome};
 use crate::site::{SERVERS, Site};
 
-const PASSWORDS: [&str; 5] = ["correct horse", "battery staple", "staple battery", "horse correct", "battery horse"];
+/// Those of the registrations, one for each server, and then those of the changes.
+const PASSWORDS: [&str; SERVERS + 2] =
+    ["correct horse", "battery staple", "staple battery", "horse correct", "battery horse", "staple horse"];
 const EDITS: usize = 4;
 
 fn outcome<T>(result: &Result<T, ClientError>) -> Outcome {
@@ -56,19 +58,19 @@ fn put(site: &Site, session: &Session) -> (String, Outcome) {
 /// Registrations of one address; then edits, and two changes of the password.
 pub(crate) fn life<'s>(site: &'s Site, round: usize) -> Later<'s> {
     let email = format!("user{round}@example.org");
-    let tried = race(3, |client| (client, register(site, client, &email, client)));
-    let Some(mut held) = holding(site, &email, &[0, 1, 2]) else { return Box::new(Vec::new) };
+    let tried = race(SERVERS, |client| (client, register(site, client, &email, client)));
+    let Some(mut held) = holding(site, &email, &[0, 1, 2, 3]) else { return Box::new(Vec::new) };
     let last = held.iter().map(|(state, _)| *state).collect();
     let mut records = vec![Contest::Choice { name: format!("registration of {email}"), before: None, tried, last }];
     let Some((before, session)) = held.pop() else { return Box::new(move || records) };
     let mut devices = vec![session];
-    devices.extend((0..3).filter_map(|server| log_in(site, server, &email, before).flatten()));
-    let changers = devices.len().saturating_sub(2);
+    devices.extend((0..SERVERS).filter_map(|server| log_in(site, server, &email, before).flatten()));
+    let changers = devices.len().saturating_sub(3);
     let results = race(devices.len(), |client| {
         let device = &devices[client];
         if client < changers {
             site.sent();
-            let state = 3 + client;
+            let state = SERVERS + client;
             (Some((state, outcome(&device.change_password(PASSWORDS[state], None, |_, _| {})))), Vec::new())
         } else {
             (None, (0..EDITS).map(|_| put(site, device)).collect())
@@ -78,7 +80,7 @@ pub(crate) fn life<'s>(site: &'s Site, round: usize) -> Later<'s> {
     let (tried, written): (Vec<_>, Vec<_>) = (tried.into_iter().flatten().collect(), written.concat());
     Box::new(move || {
         // With nothing down, a log-in that cannot be tried is lost.
-        let held = holding(site, &email, &[before, 3, 4]).unwrap_or_default();
+        let held = holding(site, &email, &[before, SERVERS, SERVERS + 1]).unwrap_or_default();
         let last = held.iter().map(|(state, _)| *state).collect();
         if let Some((_, session)) = held.first() {
             let vault = site.insist(0, |_| session.read().ok());

@@ -1,5 +1,7 @@
 //! Mailed links: what opens them, what does not, and who is informed.
 
+use keywright::sqlite::rusqlite::Connection;
+
 use super::scene::{Scene, quick, refusal};
 use crate::program::Server;
 
@@ -107,5 +109,26 @@ fn without_verification_both_happen_at_once() {
     assert_eq!(refusal(session.read()), "LP-Invalid-Token");
     let session = scene.log_in(&server, OTHER, PASSWORD).unwrap();
     assert!(session.read().unwrap().iter().all(|cipher| session.open(cipher).is_ok()));
+    server.stop();
+}
+
+#[test]
+fn an_address_is_free_again_after_an_erasure() {
+    let scene = Scene::new();
+    let server = scene.start(&[]);
+    scene.register(&server, EMAIL, PASSWORD);
+    assert!(scene.log_in(&server, EMAIL, PASSWORD).is_ok());
+    let claims = || -> i64 {
+        let database = Connection::open(scene.path("db")).unwrap();
+        database.query_row("SELECT count(*) FROM keywright_records WHERE slot = 'claim'", (), |row| row.get(0)).unwrap()
+    };
+    assert_eq!(claims(), 1);
+    assert!(scene.run(&["accounts", "erase", EMAIL, "--yes"]).starts_with("user@example.org: erased"));
+    assert_eq!(claims(), 0, "nothing of the account stays behind");
+    assert_eq!(refusal(scene.log_in(&server, EMAIL, PASSWORD)), "LP-Invalid-Credentials");
+    let (_, complaint) = scene.fail(&["accounts", "show", EMAIL]);
+    assert!(complaint.contains("there is no account"), "{complaint}");
+    scene.register(&server, EMAIL, "battery staple");
+    assert!(scene.log_in(&server, EMAIL, "battery staple").is_ok());
     server.stop();
 }
