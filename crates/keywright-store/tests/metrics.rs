@@ -1,7 +1,5 @@
 //! What the driver counts when other servers, the store and due work fail it.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

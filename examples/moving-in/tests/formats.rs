@@ -1,5 +1,7 @@
 //! Small files in every format, made by hand from the descriptions, and the users who then log in.
 
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::list::{CLAIM, ClaimState, Claimant, Intent, NAMES, NameIndex};
 use super::{Claimed, Evicted, Released, evict, holding, release_all};
 use crate::draft::Draft;
 use crate::driver::{Driver, Erasure, TransactError};
-use crate::due::DUE;
+use crate::due::list::DUE;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
 

@@ -59,7 +59,7 @@ impl TwoFactor {
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
     /// account is busy; then the device is not remembered.
     pub async fn trust(&self, proof: &Proven, name: &str) -> Result<Option<TrustToken>, TwoFactorError> {
-        self.run(proof.account(), READ, |draft| self.steps().trust_in(draft, proof, name)).await
+        self.run("two_factor.trust", proof.account(), READ, |draft| self.steps().trust_in(draft, proof, name)).await
     }
 
     /// Recognizes a remembered device by its token. Call it after the password was checked: what it
@@ -76,7 +76,7 @@ impl TwoFactor {
         token: &str,
         purpose: &Purpose,
     ) -> Result<Option<Recognized>, TwoFactorError> {
-        self.run(account, READ, |draft| self.steps().recognize_in(draft, token, purpose)).await
+        self.run("two_factor.recognize", account, READ, |draft| self.steps().recognize_in(draft, token, purpose)).await
     }
 
     /// Returns the devices that are remembered now, oldest first.
@@ -98,7 +98,10 @@ impl TwoFactor {
         device: RememberedId,
         name: &str,
     ) -> Result<bool, TwoFactorError> {
-        self.run(account, READ, |draft| self.steps().rename_remembered_in(draft, device, name)).await
+        self.run("two_factor.rename_remembered", account, READ, |draft| {
+            self.steps().rename_remembered_in(draft, device, name)
+        })
+        .await
     }
 
     /// Forgets a remembered device. Returns whether it existed. It needs no step-up, because it only
@@ -108,7 +111,10 @@ impl TwoFactor {
     /// Returns [`TwoFactorError::Transact`] if it was not forgotten, or if that is unknown. Call it
     /// again then.
     pub async fn forget_remembered(&self, account: &AccountId, device: RememberedId) -> Result<bool, TwoFactorError> {
-        self.run(account, READ, |draft| self.steps().forget_remembered_in(draft, device)).await
+        self.run("two_factor.forget_remembered", account, READ, |draft| {
+            self.steps().forget_remembered_in(draft, device)
+        })
+        .await
     }
 
     /// Forgets all remembered devices. Returns how many there were.
@@ -119,6 +125,6 @@ impl TwoFactor {
         let step = |draft: &mut keywright_store::Draft<'_>| {
             self.steps().forget_all_remembered_in(draft).map(keywright_store::Plain)
         };
-        self.run(account, READ, step).await
+        self.run("two_factor.forget_remembered", account, READ, step).await
     }
 }

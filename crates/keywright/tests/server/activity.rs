@@ -1,7 +1,5 @@
 //! What an owner is shown of the log, and what an operator does for an owner.
 
-#![expect(clippy::panic, reason = "a panic in a test is a failed test")]
-
 use std::sync::Arc;
 
 use keywright::core::Severity;

@@ -55,8 +55,8 @@ impl Flood {
 }
 
 async fn client(number: usize, to: SocketAddr, done: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
-    let from = SocketAddr::from(([127, 0, 1, u8::try_from(1 + number % NETWORKS).unwrap()], 0));
-    let again = number % 2 == 0;
+    let from = SocketAddr::from(([127, 0, 1, u8::try_from((number % NETWORKS).checked_add(1).unwrap()).unwrap()], 0));
+    let again = number.is_multiple_of(2);
     let mut connection = None;
     let mut guess = 0_usize;
     while !done.load(Ordering::Acquire) {
@@ -72,7 +72,7 @@ async fn client(number: usize, to: SocketAddr, done: Arc<AtomicBool>, answered: 
         if again {
             text = text.replace("connection: close\r\n", "");
         }
-        guess += 1;
+        guess = guess.checked_add(1).unwrap();
         // The server may close a connection at any time.
         if let Ok(true) = ask(&mut stream, text.as_bytes()).await {
             answered.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 //! `--release`.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+#![expect(clippy::print_stdout, reason = "what was measured")]
 
 mod attack;
 mod scene;

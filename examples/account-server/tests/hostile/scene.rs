@@ -133,7 +133,7 @@ pub(crate) fn cipher(token: &str, number: usize, digits: usize) -> String {
     // A token begins with `lp_` and the id of its user.
     let owner = token.get(3..35).unwrap();
     let (a, b, c, d, e) = (&owner[..8], &owner[8..12], &owner[12..16], &owner[16..20], &owner[20..]);
-    let (id, text) = (cipher_id(number), "ab".repeat((digits - 24) / 2));
+    let (id, text) = (cipher_id(number), "ab".repeat(digits.checked_sub(24).unwrap() / 2));
     format!(
         "{{\"id\":\"{id}\",\"owner\":\"{a}-{b}-{c}-{d}-{e}\",\"type\":0,\"protectedData\":\"{number:024x}{text}\"}}"
     )

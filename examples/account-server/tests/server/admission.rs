@@ -52,7 +52,7 @@ impl Scene {
     }
 
     fn advance(&self, seconds: u64) {
-        self.ahead.set(self.ahead.get() + seconds);
+        self.ahead.set(self.ahead.get().checked_add(seconds).unwrap());
         self.shifted.set(i64::try_from(self.ahead.get()).unwrap());
     }
 
@@ -112,7 +112,8 @@ impl Scene {
         let inside = log_in(HOME, true);
         assert_eq!(inside.status, 200, "{inside:?}");
         let mut forged = link;
-        forged.replace_range(forged.len() - 1.., "!");
+        forged.pop();
+        forged.push('!');
         assert!(self.send("POST", &forged, ELSEWHERE, form, "admit=here").status >= 400);
         assert_eq!(log_in(ELSEWHERE, true).status, 429);
     }

@@ -68,7 +68,7 @@ fn races(site: &Site, seed: u64) -> (Vec<Contest>, usize) {
 
 fn run(seed: u64, is_guarded: bool) -> Vec<Anomaly> {
     let begun = Instant::now();
-    let site = Site::new(&contests::accounts(ROUNDS), seed % 2 == 0);
+    let site = Site::new(&contests::accounts(ROUNDS), seed.is_multiple_of(2));
     if !is_guarded {
         site.drop_the_guard();
     }

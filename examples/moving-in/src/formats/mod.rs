@@ -92,6 +92,6 @@ fn texts(of: &Value, field: &'static str) -> Result<Vec<String>, Fault> {
 
 fn entry(user: &str, prefix: &str, read: Result<ImportedUser, Fault>) -> Entry {
     let fault = |fault| EntryFault { user: user.to_owned(), fault };
-    let account = AccountId::new(&format!("{prefix}{user}")).map_err(|error| fault(error.into()))?;
+    let account = AccountId::new(format!("{prefix}{user}")).map_err(|error| fault(error.into()))?;
     Ok((account, read.map_err(fault)?))
 }
