@@ -27,6 +27,7 @@ pub fn before(port: u16, delay: Duration) -> Result<SocketAddr, Failure> {
     Ok(address)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a delay is what this is for")]
 fn relay(client: TcpStream, port: u16, delay: Duration) -> Result<(), Failure> {
     let server = TcpStream::connect(("127.0.0.1", port))?;
     client.set_nodelay(true)?;

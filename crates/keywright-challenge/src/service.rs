@@ -38,7 +38,11 @@ impl Challenges {
         // This decides nothing, so it does not wait for other requests: a flood of guesses does not
         // keep the owner from the salts.
         let partition = Partition::account(account);
-        Ok(self.driver.observe(&partition, &[CHALLENGE.name()], |draft| self.steps.get_in(draft)).await?)
+        Ok(self
+            .driver
+            .named("challenge.get")
+            .observe(&partition, &[CHALLENGE.name()], |draft| self.steps.get_in(draft))
+            .await?)
     }
 
     /// Sets the first challenge. The guess ledger treats `client`, by its credential and its
@@ -57,7 +61,11 @@ impl Challenges {
     ) -> Result<SetOutcome, ChallengeError> {
         let changed_by = tags(client);
         let partition = Partition::account(account);
-        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by)).await?)
+        Ok(self
+            .driver
+            .named("challenge.set")
+            .run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by))
+            .await?)
     }
 
     /// Checks a proof. A client that has sent a correct proof before is not delayed by the wrong
@@ -73,7 +81,11 @@ impl Challenges {
         client: Client,
     ) -> Result<Verification, ChallengeError> {
         let partition = Partition::account(account);
-        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.verify_in(draft, proof, client)).await?)
+        Ok(self
+            .driver
+            .named("challenge.verify")
+            .run(&partition, SLOTS, |draft| self.steps.verify_in(draft, proof, client))
+            .await?)
     }
 
     /// Replaces the challenge, given the old secret, and ends all sessions. The guess ledger treats
@@ -94,7 +106,7 @@ impl Challenges {
         let changed_by = tags(client);
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.replace_in(draft, old, secret, salts, client, &changed_by);
-        Ok(self.driver.run(&partition, SLOTS, step).await?)
+        Ok(self.driver.named("challenge.replace").run(&partition, SLOTS, step).await?)
     }
 
     /// Lets a client that others have locked out make ten attempts within an hour. For this,
@@ -124,7 +136,11 @@ impl Challenges {
         client: ClientTag,
     ) -> Result<Verification<ClientAdmission>, ChallengeError> {
         let partition = Partition::account(account);
-        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, proof, by, client)).await?)
+        Ok(self
+            .driver
+            .named("challenge.admit_client")
+            .run(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, proof, by, client))
+            .await?)
     }
 
     /// Lets a client make ten attempts because somebody opened the link of an unlock mail. `ticket`
@@ -143,7 +159,11 @@ impl Challenges {
         client: ClientTag,
     ) -> Result<Option<ClientAdmission>, ChallengeError> {
         let partition = Partition::account(account);
-        Ok(self.driver.transact(&partition, SLOTS, |draft| self.steps.admit_by_mail_in(draft, ticket, client)).await?)
+        Ok(self
+            .driver
+            .named("challenge.admit_by_mail")
+            .transact(&partition, SLOTS, |draft| self.steps.admit_by_mail_in(draft, ticket, client))
+            .await?)
     }
 
     /// Clears all waits and limits of the secret, for the operator. Returns whether there was
@@ -155,7 +175,7 @@ impl Challenges {
     /// have been cleared.
     pub async fn unlock(&self, account: &AccountId) -> Result<bool, ChallengeError> {
         let partition = Partition::account(account);
-        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.unlock_in(draft)).await?)
+        Ok(self.driver.named("challenge.unlock").run(&partition, SLOTS, |draft| self.steps.unlock_in(draft)).await?)
     }
 }
 

@@ -45,7 +45,7 @@ impl Confirmations {
         action: &A,
         session: SessionId,
     ) -> Result<TypedCode, ConfirmError> {
-        self.run(account, |draft| self.steps.begin_code_in(draft, action, session)).await
+        self.run("confirm.begin_code", account, |draft| self.steps.begin_code_in(draft, action, session)).await
     }
 
     /// Checks a code that was typed back.
@@ -64,7 +64,7 @@ impl Confirmations {
             let binding = Binding::of(draft, &action, session)?;
             typed::confirm(draft, self.steps.policy(), &binding, typed)
         };
-        Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
+        Ok(self.run("confirm.confirm_code", account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
     /// Begins a wait of random length.
@@ -78,7 +78,7 @@ impl Confirmations {
         action: &A,
         session: SessionId,
     ) -> Result<Wait, ConfirmError> {
-        self.run(account, |draft| self.steps.begin_wait_in(draft, action, session)).await
+        self.run("confirm.begin_wait", account, |draft| self.steps.begin_wait_in(draft, action, session)).await
     }
 
     /// Confirms after a wait, or begins a new one. The caller must have checked the password.
@@ -96,7 +96,7 @@ impl Confirmations {
             let binding = Binding::of(draft, &action, session)?;
             wait::confirm(draft, self.steps.policy(), &binding)
         };
-        Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
+        Ok(self.run("confirm.confirm_wait", account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
     /// Begins a confirmation by a mailed code, for a caller who is logged in. Returns the code to
@@ -111,7 +111,7 @@ impl Confirmations {
         action: &A,
         session: SessionId,
     ) -> Result<SendOutcome<MailedCode>, ConfirmError> {
-        self.run(account, |draft| self.steps.begin_mailed_in(draft, action, session)).await
+        self.run("confirm.begin_mailed", account, |draft| self.steps.begin_mailed_in(draft, action, session)).await
     }
 
     /// Sends a new code for what [`begin_mailed`](Self::begin_mailed) started, for a request
@@ -126,7 +126,7 @@ impl Confirmations {
         account: &AccountId,
         session: Option<SessionId>,
     ) -> Result<Option<MailedCode>, ConfirmError> {
-        self.run(account, |draft| self.steps.resend_in::<A>(draft, session)).await
+        self.run("confirm.resend", account, |draft| self.steps.resend_in::<A>(draft, session)).await
     }
 
     /// Checks a mailed code. `client` identifies the credential that the caller presented.
@@ -146,7 +146,7 @@ impl Confirmations {
             let binding = Binding::of(draft, &action, session)?;
             mailed::confirm(draft, self.steps.policy(), &binding, typed, client)
         };
-        Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
+        Ok(self.run("confirm.confirm_mailed", account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
     /// Withdraws the pending confirmation to which a token belongs. Returns whether there was one.
@@ -157,15 +157,16 @@ impl Confirmations {
     /// busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) the
     /// confirmation may have been withdrawn.
     pub async fn cancel(&self, account: &AccountId, token: &CancelToken) -> Result<bool, ConfirmError> {
-        self.run(account, |draft| self.steps.cancel_in(draft, token)).await
+        self.run("confirm.cancel", account, |draft| self.steps.cancel_in(draft, token)).await
     }
 
     async fn run<T: Release + Send>(
         &self,
+        operation: &'static str,
         account: &AccountId,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, ConfirmError> {
-        Ok(self.driver.run(&Partition::account(account), SLOTS, step).await?)
+        Ok(self.driver.named(operation).run(&Partition::account(account), SLOTS, step).await?)
     }
 }
 

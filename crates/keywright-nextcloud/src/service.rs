@@ -43,6 +43,7 @@ impl<H: Host> Nextcloud<H> {
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let (challenges, open_checks) = (ChallengeSteps::new(), Arc::default());
+        let driver = driver.named("nextcloud");
         let cx = Context { driver, host, policy, challenges, confirmations, factors, open_checks, decoys };
         Ok(Self { cx: Arc::new(cx) })
     }

@@ -214,7 +214,7 @@ impl Vaults {
     pub async fn create(&self, account: &AccountId) -> Result<CreateOutcome, VaultError> {
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.create_in(draft);
-        Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
+        Ok(self.driver.named("vault.create").transact(&partition, &[VAULT_SLOT], step).await?)
     }
 
     /// Returns what is known of the vault without its ciphers, or `None` if there is none.
@@ -224,7 +224,11 @@ impl Vaults {
     /// busy, or stored data is damaged.
     pub async fn head(&self, account: &AccountId) -> Result<Option<Head>, VaultError> {
         let partition = Partition::account(account);
-        Ok(self.driver.observe(&partition, &[VAULT_SLOT], |draft| self.steps.head_in(draft)).await?)
+        Ok(self
+            .driver
+            .named("vault.head")
+            .observe(&partition, &[VAULT_SLOT], |draft| self.steps.head_in(draft))
+            .await?)
     }
 
     /// Puts and deletes ciphers, after reading which of them exist. Returns
@@ -238,7 +242,7 @@ impl Vaults {
         let Some(existing) = self.existing(account, &edit.ids()).await? else { return Ok(EditOutcome::HeadMoved) };
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.edit_in(draft, edit, &existing, key_epoch);
-        Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
+        Ok(self.driver.named("vault.edit").transact(&partition, &[VAULT_SLOT], step).await?)
     }
 }
 

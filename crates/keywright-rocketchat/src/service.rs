@@ -46,6 +46,7 @@ impl<H: Host> RocketChat<H> {
         let decoys = Decoys::new(driver.keyring());
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?.through(ORIGIN);
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
+        let driver = driver.named("rocketchat");
         Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index, decoys }) })
     }
 

@@ -44,6 +44,7 @@ impl<H: Host> Context<H> {
         let two_factor = TwoFactor::new(driver.clone(), policy.two_factor.clone())?;
         let confirmations = Confirmations::new(driver.clone(), policy.confirm.clone());
         let form_key = driver.keyring().index(FORM_PURPOSE);
+        let driver = driver.named("selfservice");
         Ok(Self { driver, host, policy, two_factor, confirmations, form_key })
     }
 

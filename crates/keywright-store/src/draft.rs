@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
 
+use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, PlainBody};
 use crate::locks::{PartitionAccess, Standing};
 use crate::nonces::Nonces;
@@ -20,6 +21,7 @@ use crate::step_error::StepError;
 use crate::vault::VaultWrite;
 
 pub(crate) mod finish;
+pub(crate) mod notes;
 mod read;
 mod room;
 pub(crate) mod root;
@@ -85,6 +87,7 @@ pub struct Draft<'a> {
     /// The nonces for what this attempt seals.
     nonces: Nonces,
     standing: Standing,
+    notes: Notes,
 }
 
 impl<'a> Draft<'a> {
@@ -113,6 +116,7 @@ impl<'a> Draft<'a> {
             access: None,
             nonces: Nonces::default(),
             standing: Standing::Known,
+            notes: Notes::default(),
         }
     }
 
@@ -128,6 +132,16 @@ impl<'a> Draft<'a> {
     pub(crate) const fn spending(mut self) -> Self {
         self.spending = true;
         self
+    }
+
+    /// Counts a refusal of the ledger, for the metrics.
+    pub(crate) const fn note_refusal(&mut self) {
+        self.notes.refused = true;
+    }
+
+    /// Counts due tasks that have failed, for the metrics.
+    pub(crate) const fn note_due_failures(&mut self, tasks: u32) {
+        self.notes.due_failed = self.notes.due_failed.saturating_add(tasks);
     }
 
     /// Returns the partition.

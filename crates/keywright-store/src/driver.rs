@@ -25,6 +25,8 @@ use crate::step_error::StepError;
 mod attempt;
 mod builder;
 mod log;
+mod measure;
+mod operation;
 mod strays;
 
 pub use builder::DriverBuilder;
@@ -34,6 +36,9 @@ pub use log::{EventCursor, EventPage};
 /// [`TransactError::Busy`]. Within one process conflicts are rare, because it makes only one commit
 /// per partition at a time; this number matters for races between servers.
 pub const MAX_RERUNS: u32 = 16;
+
+/// The name of operations without one.
+pub(crate) const OTHER: &str = "other";
 
 /// How many commits of the owner and of known clients may wait for one partition in one process.
 /// One more gets [`TransactError::Busy`].
@@ -79,6 +84,8 @@ pub trait Timer: std::fmt::Debug + Send + Sync {
 #[derive(Clone)]
 pub struct Driver {
     parts: Arc<Parts>,
+    /// What its spans and metrics call its operations.
+    operation: &'static str,
 }
 
 struct Parts {
@@ -113,6 +120,14 @@ impl Driver {
         let builder = Self::builder(store, keyring).entropy(entropy).clock(clock);
         #[expect(clippy::expect_used, reason = "only declared kinds can disagree, and none are declared")]
         builder.build().expect("a driver without declared kinds")
+    }
+
+    /// Returns this driver with a name for its operations: `two_factor.verify_totp`, for example.
+    /// The name appears in spans and metrics, so it must come from a small set. Without one, an
+    /// operation is called `other`.
+    #[must_use]
+    pub fn named(&self, operation: &'static str) -> Self {
+        Self { parts: Arc::clone(&self.parts), operation }
     }
 
     /// Returns the store.

@@ -213,14 +213,18 @@ fn claim_where(
 pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepError> {
     let now = draft.now();
     let mut list = read(draft)?;
-    let mut released = false;
+    let mut released = 0_u32;
     for task in list.tasks.iter_mut().filter(|task| claimed.iter().any(|claimed| task.is(claimed))) {
         task.claim = None;
         task.failures = task.failures.saturating_add(1);
         task.failed = now;
-        released = true;
+        released = released.saturating_add(1);
     }
-    if released { write(draft, list) } else { Ok(()) }
+    if released == 0 {
+        return Ok(());
+    }
+    draft.note_due_failures(released);
+    write(draft, list)
 }
 
 /// Gives up claims on tasks that were not tried. Another worker may claim them immediately.

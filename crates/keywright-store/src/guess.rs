@@ -423,11 +423,13 @@ fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {
 fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admission), StepError> {
     let mut ledger = read(draft)?;
     let admission = ledger.admit(draft.ledger_policy(), attempt, draft.now());
-    // A refusal writes nothing, except for a moment too far in the future, which is clamped once.
-    if let Admission::Refused(refusal) = &admission
-        && refusal.changed()
-    {
-        draft.put(LEDGER, &ledger)?;
+    if let Admission::Refused(refusal) = &admission {
+        draft.note_refusal();
+        // A refusal writes nothing, except for a moment too far in the future, which is clamped
+        // once.
+        if refusal.changed() {
+            draft.put(LEDGER, &ledger)?;
+        }
     }
     Ok((ledger, admission))
 }

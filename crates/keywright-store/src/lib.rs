@@ -81,6 +81,14 @@
 //! - [`due`] is the work that the host must do after a commit.
 //! - [`names`] keeps names unique without a commit that crosses partitions.
 //!
+//! # Seen in operation
+//! - Each operation of the driver is a `tracing` span of the target `keywright::operation`, at the
+//!   level DEBUG, with its [name](Driver::named), partition, outcome, conflicts and reruns.
+//! - Each security event is a `tracing` event of the target `keywright::security` after its commit:
+//!   INFO for a change, WARN for a denial.
+//! - The feature `metrics` counts operations and measures the store, for the recorder of the crate
+//!   `metrics` that the program installs. The module `metrics` lists the names.
+//!
 //! # What the root proves
 //! The root record is the account's encrypted and authenticated table of contents. It lists every
 //! record with the revision under which it was written, and the newest hash of each of the two
@@ -105,6 +113,8 @@ pub mod guess;
 mod loaded;
 mod locks;
 mod memory;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod names;
 mod nonces;
 mod partition;

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Captures everything that this thread logs, down to the finest level, until [`end`](Self::end).
+/// Captures everything that this thread logs, down to the finest level and with all spans, until [`end`](Self::end).
 #[derive(Debug)]
 pub struct CapturedLog {
     sink: Sink,
@@ -23,6 +24,9 @@ impl CapturedLog {
     pub fn begin() -> Self {
         let sink = Sink::default();
         let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+        // A span that holds no event is shown too, with what it recorded. Fractions of seconds would
+        // look like codes now and then.
+        let subscriber = subscriber.with_span_events(FmtSpan::NEW | FmtSpan::CLOSE).without_time();
         let guard = tracing::subscriber::set_default(subscriber.with_writer(sink.clone()).finish());
         Self { sink, _guard: guard }
     }

@@ -93,6 +93,16 @@ pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
 pub static STEP_UP_GRANTED: EventKind =
     EventKind::change("step_up_granted", Severity::Info, "a session proved itself once more");
 
+/// A device was remembered: it skips the second factor of log-ins. Field: `browser`.
+pub static DEVICE_REMEMBERED: EventKind =
+    EventKind::change("device_remembered", Severity::Notice, "a browser was remembered and is not asked for a code");
+/// A remembered device was recognized in place of a second factor. Fields: `browser`, `purpose`.
+pub static DEVICE_RECOGNIZED: EventKind =
+    EventKind::change("device_recognized", Severity::Info, "a remembered browser was not asked for a code");
+/// A remembered device was forgotten. Field: `browser`.
+pub static DEVICE_FORGOTTEN: EventKind =
+    EventKind::change("device_forgotten", Severity::Notice, "a remembered browser was forgotten");
+
 /// Every kind of event that this crate emits.
 pub static EVENT_KINDS: &[&EventKind] = &[
     &FACTOR_PENDING,
@@ -118,4 +128,7 @@ pub static EVENT_KINDS: &[&EventKind] = &[
     &RECOVERY_CODES_EXHAUSTED,
     &RECOVERY_CODES_STALE,
     &STEP_UP_GRANTED,
+    &DEVICE_REMEMBERED,
+    &DEVICE_RECOGNIZED,
+    &DEVICE_FORGOTTEN,
 ];

@@ -69,6 +69,10 @@
 //!   them. Malformed text is neither checked nor counted, and nothing is written.
 //! - A typed code is compared, as a number, with the code of every time step in every device's
 //!   window. The comparison does not stop at the first match.
+//! - A device that the owner had remembered skips the second factor of a log-in, and nothing else.
+//!   Its token is random, of 256 bits, and stored as a keyed digest within a sealed record, so
+//!   neither a reader nor a writer of the database can make one. Any change of a credential or
+//!   factor makes it void.
 //! - Beginning an enrolment changes nothing that is active, so a stolen session cannot use it to
 //!   switch a factor off. Only the session that began an enrolment can confirm it, so no other
 //!   login can add the device by guessing its code.
@@ -161,6 +165,7 @@ pub mod policy;
 #[cfg(feature = "qr")]
 pub mod qr;
 pub mod recovery;
+mod remembered;
 mod service;
 mod session;
 mod state;
@@ -185,6 +190,7 @@ pub use outcome::{
 };
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;
+pub use remembered::{Recognized, RememberedDevice, RememberedId, RememberedIdError, TrustToken};
 pub use service::TwoFactor;
 pub use state::TOTP;
 pub use step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
@@ -208,4 +214,5 @@ pub const SLOT_KINDS: &[SlotKind] = &[
     attested::challenge::CHALLENGES.kind(),
     recovery::imported::IMPORTED.kind(),
     step_up::STEP_UPS.kind(),
+    remembered::state::REMEMBERED.kind(),
 ];

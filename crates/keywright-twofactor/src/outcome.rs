@@ -2,7 +2,7 @@
 //! releases it after the commit.
 
 use keywright_core::{AccountId, Charge, Purpose, Refusal};
-use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
+use keywright_store::{Epochs, Receipt, Release, WrongReceipt, released_as_is};
 
 use crate::attested::method::AttestedMethod;
 use crate::recovery::set::RecoveryCodes;
@@ -79,6 +79,8 @@ pub struct Proven {
     pub(crate) drift: Option<i8>,
     /// Whether the device's secret is shorter than the policy requires.
     pub(crate) below_policy: bool,
+    /// The epochs in which the factor was shown.
+    pub(crate) epochs: Epochs,
 }
 
 /// A second factor.
@@ -115,8 +117,8 @@ impl Method {
 }
 
 impl Proven {
-    pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
-        Self { account, method, purpose, drift: None, below_policy: false }
+    pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose, epochs: Epochs) -> Self {
+        Self { account, method, purpose, drift: None, below_policy: false, epochs }
     }
 
     /// Returns the account.

@@ -54,6 +54,12 @@ pub const PENDING_SECONDS: u64 = 600;
 /// The length of the shortest secret that may be imported, in bits. Source: RFC 4226 § 4 R6.
 pub const MIN_IMPORT_BITS: u32 = 128;
 
+/// For how many days a device is remembered. Source: `docs/decisions.md` 206.
+pub const REMEMBER_DAYS: u16 = 30;
+
+/// The maximum number of remembered devices of an account. It is also a bound of the stored form.
+pub const MAX_REMEMBERED: usize = 10;
+
 /// The scope within which a code is accepted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -91,6 +97,7 @@ pub struct TwoFactorPolicy {
     pub(crate) step_up: StepUpPolicy,
     pub(crate) end_other_logins: bool,
     pub(crate) required: RequiredFactors,
+    pub(crate) remember_days: u16,
 }
 
 impl Default for TwoFactorPolicy {
@@ -106,6 +113,7 @@ impl Default for TwoFactorPolicy {
             step_up: StepUpPolicy::default(),
             end_other_logins: true,
             required: RequiredFactors::Own,
+            remember_days: REMEMBER_DAYS,
         }
     }
 }
@@ -235,6 +243,12 @@ impl TwoFactorPolicyBuilder {
         self
     }
 
+    /// Sets for how many days a device is remembered: 1 to 90. Default [`REMEMBER_DAYS`].
+    pub const fn remember_days(mut self, days: u16) -> Self {
+        self.policy.remember_days = days;
+        self
+    }
+
     /// Sets how long an enrolment or a set of recovery codes stays pending: 60 to 3,600 seconds.
     /// Default [`PENDING_SECONDS`].
     pub const fn pending_seconds(mut self, seconds: u64) -> Self {
@@ -294,6 +308,7 @@ impl TwoFactorPolicyBuilder {
         within("devices", policy.devices as u64, 1, MAX_DEVICES as u64)?;
         within("pending_seconds", policy.pending_seconds, 60, 3_600)?;
         within("min_secret_bits", policy.min_secret_bits.into(), MIN_SECRET_BITS.into(), 512)?;
+        within("remember_days", policy.remember_days.into(), 1, 90)?;
         Ok(policy)
     }
 }
@@ -350,12 +365,13 @@ mod tests {
     fn every_number_has_both_bounds_and_is_named() {
         type Change = fn(TwoFactorPolicyBuilder, u64) -> TwoFactorPolicyBuilder;
         #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
-        let fields: [(&str, u64, u64, Change); 6] = [
+        let fields: [(&str, u64, u64, Change); 7] = [
             ("digits", 6, 8, |b, n| b.digits(n as u8)),
             ("step_seconds", 15, 60, |b, n| b.step_seconds(n)),
             ("window", 0, 10, |b, n| b.digits(8).window(Window::new(n as u8, n as u8))),
             ("devices", 1, 5, |b, n| b.devices(n as usize)),
             ("pending_seconds", 60, 3_600, |b, n| b.pending_seconds(n)),
+            ("remember_days", 1, 90, |b, n| b.remember_days(n as u16)),
             ("min_secret_bits", 80, 512, |b, n| b.min_secret_bits(n as u32)),
         ];
         for (field, min, max, change) in fields {

@@ -70,7 +70,11 @@ impl TwoFactor {
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
     /// account is busy.
     pub async fn enrolled(&self, account: &AccountId) -> Result<Enrolled, TwoFactorError> {
-        Ok(self.driver.observe(&account.into(), SLOTS, |draft| self.steps.enrolled_in(draft)).await?)
+        Ok(self
+            .driver
+            .named("two_factor.enrolled")
+            .observe(&account.into(), SLOTS, |draft| self.steps.enrolled_in(draft))
+            .await?)
     }
 
     /// Returns the refusal that a time-based code would get now.
@@ -80,7 +84,7 @@ impl TwoFactor {
     /// account is busy.
     pub async fn totp_refusal(&self, account: &AccountId, client: Client) -> Result<Option<Refusal>, TwoFactorError> {
         let look = |draft: &mut Draft<'_>| self.steps.totp_refusal_in(draft, client);
-        Ok(self.driver.observe(&account.into(), TOTP_SLOTS, look).await?)
+        Ok(self.driver.named("two_factor.totp_refusal").observe(&account.into(), TOTP_SLOTS, look).await?)
     }
 
     /// Returns the refusal that a recovery code would get now.
@@ -94,7 +98,7 @@ impl TwoFactor {
         client: Client,
     ) -> Result<Option<Refusal>, TwoFactorError> {
         let look = |draft: &mut Draft<'_>| self.steps.recovery_refusal_in(draft, client);
-        Ok(self.driver.observe(&account.into(), RECOVERY_SLOTS, look).await?)
+        Ok(self.driver.named("two_factor.recovery_refusal").observe(&account.into(), RECOVERY_SLOTS, look).await?)
     }
 }
 
@@ -114,7 +118,10 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<EnrolOutcome, TwoFactorError> {
-        self.authorized(&change.into(), SLOTS, |draft| self.steps.enrol_in(draft, device, code, client)).await
+        self.authorized("two_factor.enrol", &change.into(), SLOTS, |draft| {
+            self.steps.enrol_in(draft, device, code, client)
+        })
+        .await
     }
 
     /// Adds an active device whose secret was made by another system. It is for migrating accounts,
@@ -128,7 +135,7 @@ impl TwoFactor {
         account: &AccountId,
         device: &ImportedDevice,
     ) -> Result<DeviceImport, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.import_device_in(draft, device)).await
+        self.run("two_factor.import_device", account, SLOTS, |draft| self.steps.import_device_in(draft, device)).await
     }
 
     /// Removes a device or an attested factor. See [`TwoFactorSteps::remove_device_in`].
@@ -138,7 +145,10 @@ impl TwoFactor {
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_device_in(draft, device, client)).await
+        self.authorized("two_factor.remove_device", &proof.into(), SLOTS, |draft| {
+            self.steps.remove_device_in(draft, device, client)
+        })
+        .await
     }
 
     /// Removes all devices, attested factors and recovery codes. See [`TwoFactorSteps::remove_all_in`].
@@ -148,7 +158,8 @@ impl TwoFactor {
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn remove_all(&self, proof: StepUp, client: Client) -> Result<bool, TwoFactorError> {
-        self.authorized(&proof.into(), SLOTS, |draft| self.steps.remove_all_in(draft, client)).await
+        self.authorized("two_factor.remove_all", &proof.into(), SLOTS, |draft| self.steps.remove_all_in(draft, client))
+            .await
     }
 
     /// Switches mailed codes on or off.
@@ -158,7 +169,7 @@ impl TwoFactor {
     /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
     /// is busy.
     pub async fn set_email(&self, change: impl Into<FactorChange> + Send, on: bool) -> Result<bool, TwoFactorError> {
-        self.authorized(&change.into(), SLOTS, |draft| self.steps.set_email_in(draft, on)).await
+        self.authorized("two_factor.set_email", &change.into(), SLOTS, |draft| self.steps.set_email_in(draft, on)).await
     }
 
     /// Makes a set of recovery codes, which is to be shown once. See
@@ -175,7 +186,10 @@ impl TwoFactor {
         liveness: Liveness,
         client: Client,
     ) -> Result<RecoveryCodes, TwoFactorError> {
-        self.authorized(&change.into(), SLOTS, |draft| self.steps.make_recovery_in(draft, liveness, client)).await
+        self.authorized("two_factor.make_recovery", &change.into(), SLOTS, |draft| {
+            self.steps.make_recovery_in(draft, liveness, client)
+        })
+        .await
     }
 
     /// Records that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
@@ -189,7 +203,10 @@ impl TwoFactor {
         session: SessionId,
         client: Client,
     ) -> Result<bool, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, session, client)).await
+        self.run("two_factor.acknowledge_recovery", account, SLOTS, |draft| {
+            self.steps.acknowledge_recovery_in(draft, session, client)
+        })
+        .await
     }
 
     /// Imports recovery codes that another system made. It is for migrating accounts, so it takes
@@ -227,7 +244,10 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        self.run(account, TOTP_SLOTS, |draft| self.steps.verify_totp_in(draft, code, purpose, client)).await
+        self.run("two_factor.verify_totp", account, TOTP_SLOTS, |draft| {
+            self.steps.verify_totp_in(draft, code, purpose, client)
+        })
+        .await
     }
 
     /// Checks a recovery code. A correct one also admits the client to time-based codes, if the
@@ -253,7 +273,7 @@ impl TwoFactor {
             }
             Ok(verdict)
         };
-        let verdict = self.run(account, SLOTS, step).await?;
+        let verdict = self.run("two_factor.verify_recovery", account, SLOTS, step).await?;
         self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 
@@ -280,7 +300,7 @@ impl TwoFactor {
             }
             Ok(verdict)
         };
-        let verdict = self.run(account, SLOTS, step).await?;
+        let verdict = self.run("two_factor.verify", account, SLOTS, step).await?;
         self.or_hashed((verdict, hashed), account, code, purpose, client).await
     }
 }
@@ -302,7 +322,8 @@ impl TwoFactor {
         password: bool,
     ) -> Result<Demand<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.demand_in(draft, action, session, password)).await
+        self.run("two_factor.demand", account, &slots, |draft| self.steps.demand_in(draft, action, session, password))
+            .await
     }
 
     /// Steps up with a time-based code. See [`TwoFactorSteps::step_up_totp_in`].
@@ -319,7 +340,10 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_totp_in(draft, action, session, code, client)).await
+        self.run("two_factor.step_up_totp", account, &slots, |draft| {
+            self.steps.step_up_totp_in(draft, action, session, code, client)
+        })
+        .await
     }
 
     /// Steps up with a recovery code. See [`TwoFactorSteps::step_up_recovery_in`].
@@ -342,7 +366,7 @@ impl TwoFactor {
             hashed = is_left_to_verifier(draft, &verdict)?;
             Ok(verdict)
         };
-        let verdict = self.run(account, &slots, step).await?;
+        let verdict = self.run("two_factor.step_up_recovery", account, &slots, step).await?;
         self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
     }
 
@@ -361,7 +385,10 @@ impl TwoFactor {
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_code_in(draft, action, session, code, client)).await
+        self.run("two_factor.step_up_code", account, &slots, |draft| {
+            self.steps.step_up_code_in(draft, action, session, code, client)
+        })
+        .await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
@@ -377,7 +404,10 @@ impl TwoFactor {
         attested: Attested,
     ) -> Result<Option<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session);
-        self.run(account, &slots, |draft| self.steps.step_up_attested_in(draft, action, session, attested)).await
+        self.run("two_factor.step_up_attested", account, &slots, |draft| {
+            self.steps.step_up_attested_in(draft, action, session, attested)
+        })
+        .await
     }
 }
 
@@ -398,7 +428,7 @@ impl TwoFactor {
         tag: ClientTag,
     ) -> Result<ClientAdmission, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| self.steps.admit_client_in(draft, &proof, kind, tag).map(Plain);
-        self.run(proof.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
+        self.run("two_factor.admit_client", proof.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
     /// Clears the waits and limits of a kind of code for every client. Only the **operator** may do
@@ -408,7 +438,7 @@ impl TwoFactor {
     /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
     /// account is busy; then nothing is lifted.
     pub async fn unlock(&self, account: &AccountId, kind: CodeKind) -> Result<bool, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.unlock_in(draft, kind)).await
+        self.run("two_factor.unlock", account, SLOTS, |draft| self.steps.unlock_in(draft, kind)).await
     }
 
     /// Removes every factor of an account, including mailed codes. Only the **operator** may do
@@ -423,7 +453,7 @@ impl TwoFactor {
             let removed = self.steps.remove_all_in(draft, Client::unknown())?;
             Ok(self.steps.set_email_in(draft, false)? || removed)
         };
-        self.run(account, SLOTS, step).await
+        self.run("two_factor.disable", account, SLOTS, step).await
     }
 }
 
@@ -431,12 +461,13 @@ impl TwoFactor {
     /// Runs a change of factors, if its authorization is valid in the same draft.
     pub(crate) async fn authorized<T: Release + Send>(
         &self,
+        operation: &'static str,
         change: &FactorChange,
         slots: &[SlotName],
         mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| if change.is_valid_in(draft)? { step(draft).map(Some) } else { Ok(None) };
-        self.run(change.account(), slots, step).await?.ok_or(TwoFactorError::NotProven)
+        self.run(operation, change.account(), slots, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
     async fn import(
@@ -448,16 +479,17 @@ impl TwoFactor {
             Err(ImportError::Step(error)) => Err(error),
             decided => Ok(decided),
         };
-        self.run(account, SLOTS, step).await?.map_err(TwoFactorError::Import)
+        self.run("two_factor.import", account, SLOTS, step).await?.map_err(TwoFactorError::Import)
     }
 
     pub(crate) async fn run<T: Release + Send>(
         &self,
+        operation: &'static str,
         account: &AccountId,
         slots: &[SlotName],
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, TwoFactorError> {
-        Ok(self.driver.run(&Partition::account(account), slots, step).await?)
+        Ok(self.driver.named(operation).run(&Partition::account(account), slots, step).await?)
     }
 }
 

@@ -249,6 +249,8 @@ pub mod frame;
 mod host;
 mod json;
 mod media_type;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod network;
 mod protocol;
 pub mod queue;

@@ -61,7 +61,10 @@ use keywright_store::{Driver, Partition, guess};
 
 pub use crate::busy::{BUSY_SECONDS, Busy};
 use crate::error::HostError;
+use crate::queue::measure::Waiting;
 pub use keywright_store::Standing;
+
+mod measure;
 
 /// How many permits known requesters get in a row while unknown ones wait.
 pub const KNOWN_IN_A_ROW: u32 = 4;
@@ -371,6 +374,14 @@ impl WorkQueue {
     /// Returns [`Busy`], immediately if there is no place, or later if another account needs the
     /// place.
     pub async fn acquire(&self, requester: &Requester) -> Result<Permit, Busy> {
+        let acquired = self.wait(requester).await;
+        if acquired.is_err() {
+            measure::count_refusal(requester.standing);
+        }
+        acquired
+    }
+
+    async fn wait(&self, requester: &Requester) -> Result<Permit, Busy> {
         let (sender, receiver) = oneshot::channel();
         let limits = &self.shared.limits;
         let (id, evicted) = {
@@ -395,7 +406,7 @@ impl WorkQueue {
             // If the receiver has just gone, nobody needs the message.
             let _ = evicted.sender.send(Err(Busy));
         }
-        let _place = Place { queue: self, requester, id };
+        let _place = Place { queue: self, requester, id, _waiting: Waiting::begin(requester.standing) };
         // The sender is dropped only after sending, or together with an abandoned place.
         receiver.await.unwrap_or(Err(Busy))
     }
@@ -432,6 +443,7 @@ struct Place<'q> {
     queue: &'q WorkQueue,
     requester: &'q Requester,
     id: u64,
+    _waiting: Waiting,
 }
 
 impl Drop for Place<'_> {

@@ -9,6 +9,7 @@ use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
 use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError};
 
 use crate::key_note;
+use crate::measure;
 use crate::pace::Pace;
 use keywright_store::Store;
 
@@ -92,7 +93,7 @@ pub enum Retirement {
 pub struct Housekeeping {
     pub(crate) driver: Driver,
     pub(crate) store: Arc<dyn Store>,
-    pace: Arc<Mutex<Pace>>,
+    pub(crate) pace: Arc<Mutex<Pace>>,
 }
 
 impl Housekeeping {
@@ -112,15 +113,19 @@ impl Housekeeping {
     /// # Errors
     /// Returns [`HousekeepingError`] if the horizon could not be read or moved.
     pub async fn move_horizon(&self) -> Result<Horizon, HousekeepingError> {
-        let now = self.driver.clock().now()?;
-        let stands = stored_horizon(&*self.store).await?;
-        let at = match stands {
-            Some(stands) if stands > now => self.store.move_horizon(now).await?,
-            _ => self.move_forward(now, stands).await?,
+        let work = async {
+            let now = self.driver.clock().now()?;
+            let stands = stored_horizon(&*self.store).await?;
+            let at = match stands {
+                Some(stands) if stands > now => self.store.move_horizon(now).await?,
+                _ => self.move_forward(now, stands).await?,
+            };
+            self.driver.set_horizon(at);
+            measure::set_horizon(&self.driver, at);
+            let clock_is_ahead = now > stands.unwrap_or(at).plus(HORIZON_STEP);
+            Ok(Horizon { at, clock_is_ahead })
         };
-        self.driver.set_horizon(at);
-        let clock_is_ahead = now > stands.unwrap_or(at).plus(HORIZON_STEP);
-        Ok(Horizon { at, clock_is_ahead })
+        self.measured("move_horizon", work).await
     }
 
     async fn move_forward(
@@ -169,8 +174,11 @@ impl Housekeeping {
     /// # Errors
     /// Returns [`HousekeepingError`] if the sweep failed.
     pub async fn sweep(&self, limit: u32) -> Result<u64, HousekeepingError> {
-        self.take_back_horizon().await?;
-        Ok(self.store.sweep(limit).await?)
+        let work = async {
+            self.take_back_horizon().await?;
+            Ok(self.store.sweep(limit).await?)
+        };
+        self.measured("sweep", work).await
     }
 
     /// Drops at most `limit` security events that are older than the driver keeps them
@@ -180,8 +188,11 @@ impl Housekeeping {
     /// # Errors
     /// Returns [`HousekeepingError`] if no event was dropped, or if that is unknown.
     pub async fn forget_events(&self, limit: u32) -> Result<u64, HousekeepingError> {
-        self.take_back_horizon().await?;
-        Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
+        let work = async {
+            self.take_back_horizon().await?;
+            Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
+        };
+        self.measured("forget_events", work).await
     }
 
     /// Reads `limit` partitions from `after` on, and seals again what is not under the newest key,
@@ -191,16 +202,19 @@ impl Housekeeping {
     /// Returns [`HousekeepingError`] if a partition could not be read or written. Continue from the
     /// same cursor then.
     pub async fn reseal(&self, after: Option<Cursor>, limit: u32) -> Result<Resealed, HousekeepingError> {
-        let (page, next) = self.page(after, limit).await?;
-        let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
-        for partition in page {
-            match self.driver.reseal(&partition).await {
-                Ok(resealed) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
-                Err(error) if error.is_damage() => pass.unreadable.push(partition),
-                Err(error) => return Err(error.into()),
+        let work = async {
+            let (page, next) = self.page(after, limit).await?;
+            let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
+            for partition in page {
+                match self.driver.named("housekeeping").reseal(&partition).await {
+                    Ok(resealed) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
+                    Err(error) if error.is_damage() => pass.unreadable.push(partition),
+                    Err(error) => return Err(error.into()),
+                }
             }
-        }
-        Ok(pass)
+            Ok(pass)
+        };
+        self.measured("reseal", work).await
     }
 
     /// Checks whether the whole store is under the newest key. If it is, removes the older keys
@@ -231,7 +245,8 @@ impl Housekeeping {
             }
         }
         let keys = [key_note::KEYS_IN_USE.name()];
-        let retired = self.driver.transact(&Partition::server(), &keys, key_note::retire_in).await?;
+        let retired =
+            self.driver.named("housekeeping").transact(&Partition::server(), &keys, key_note::retire_in).await?;
         Ok(Retirement::Retired(retired))
     }
 
@@ -264,20 +279,36 @@ impl Housekeeping {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
+    pub(crate) async fn measured<T>(
+        &self,
+        task: &'static str,
+        work: impl Future<Output = Result<T, HousekeepingError>>,
+    ) -> Result<T, HousekeepingError> {
+        let result = work.await;
+        measure::count_call(&self.driver, task, &result);
+        result
+    }
+
     async fn due_by(&self, now: UnixSeconds, after: Option<DueCursor>, limit: u32) -> Result<Due, HousekeepingError> {
-        let limit = limit.max(1);
-        let DueCursor(mut passed) = after.unwrap_or_else(|| DueCursor(HashSet::new()));
-        // All accounts that were passed may still be before the next ones.
-        let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
-        let found = self.store.due(now, asked).await?;
-        let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= asked);
-        let mut fresh = found.into_iter().filter(|partition| !passed.contains(partition));
-        let page: Vec<Partition> = fresh.by_ref().take(limit as usize).collect();
-        let goes_on = is_full || fresh.next().is_some();
-        drop(fresh);
-        let accounts = page.iter().filter_map(Partition::as_account).collect();
-        passed.extend(page);
-        Ok(Due { accounts, next: goes_on.then_some(DueCursor(passed)) })
+        let work = async {
+            let limit = limit.max(1);
+            let DueCursor(mut passed) = after.unwrap_or_else(|| DueCursor(HashSet::new()));
+            // All accounts that were passed may still be before the next ones.
+            let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
+            let found = self.store.due(now, asked).await?;
+            let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= asked);
+            let mut fresh = found.into_iter().filter(|partition| !passed.contains(partition));
+            let page: Vec<Partition> = fresh.by_ref().take(limit as usize).collect();
+            let goes_on = is_full || fresh.next().is_some();
+            drop(fresh);
+            let accounts = page.iter().filter_map(Partition::as_account).collect();
+            passed.extend(page);
+            if !goes_on && now < UnixSeconds::MAX {
+                measure::set_due(passed.len());
+            }
+            Ok(Due { accounts, next: goes_on.then_some(DueCursor(passed)) })
+        };
+        self.measured("due", work).await
     }
 
     pub(crate) async fn page(

@@ -152,6 +152,7 @@
 //! | `tower` | these protocols and pages as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
 //! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
 //! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
+//! | `metrics` | counters, gauges and timings for the recorder of the crate `metrics` that the program installs, as listed in `keywright::metrics` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -186,6 +187,9 @@ mod key_sources;
 mod keys;
 mod keywright;
 mod kinds;
+mod measure;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod no_vault;
 mod operator;
 mod pace;

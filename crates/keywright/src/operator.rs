@@ -54,7 +54,7 @@ impl Operator {
     /// # Errors
     /// Returns [`TransactError`] if nothing was cleared, or if that is unknown.
     pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
-        self.keywright.driver().transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
+        self.keywright.driver().named("operator").transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
     /// Makes all sessions, tokens, step-ups and pending confirmations of an account void. Passwords and second factors stay, so the owner can log in again. Login tokens
@@ -68,7 +68,7 @@ impl Operator {
             draft.event(Event::new(&SESSIONS_ENDED_BY_OPERATOR));
             Ok(())
         };
-        self.keywright.driver().transact(&account.into(), &[], step).await
+        self.keywright.driver().named("operator").transact(&account.into(), &[], step).await
     }
 
     /// Removes every second factor of an account: devices, recovery codes and mailed codes. It is

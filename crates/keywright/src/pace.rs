@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use keywright_core::UnixSeconds;
 use keywright_store::HORIZON_STEP;
 
+use crate::measure::OldestDue;
+
 /// The shortest time between two moves of the store's horizon, by a monotonic clock: an hour. A
 /// clock that runs ahead moves the horizon by a day each time.
 ///
@@ -29,12 +31,14 @@ pub(crate) struct Pace {
     /// moved.
     stands: Option<UnixSeconds>,
     since: Instant,
+    /// What the present pass over all accounts has found, for a metric.
+    pub(crate) oldest_due: OldestDue,
 }
 
 impl Pace {
     /// `stands` is the horizon at the start.
     pub(crate) const fn new(started: Instant, stands: Option<UnixSeconds>) -> Self {
-        Self { started, moved: None, stands, since: started }
+        Self { started, moved: None, stands, since: started, oldest_due: OldestDue::new() }
     }
 
     /// Returns the moment to which the horizon may be moved from `stands` at this instant, by a

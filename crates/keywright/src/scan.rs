@@ -5,10 +5,13 @@
 //! place: the accounts behind it would never be visited. What is at the place cannot be listed, so
 //! its end is searched for by cursors that name no account.
 
+use std::sync::PoisonError;
+
 use keywright_core::AccountId;
 use keywright_store::{LoadError, Partition, TransactError, due};
 
 use crate::housekeeping::{Cursor, DueScan, Housekeeping, HousekeepingError};
+use crate::measure;
 
 /// The range of characters that are tried in a cursor. The ids of the reference server and UUIDs
 /// are between them.
@@ -36,19 +39,27 @@ impl Housekeeping {
     /// Returns [`HousekeepingError`] if the store could not be read. Continue from the same cursor
     /// then.
     pub async fn scan_due(&self, after: Option<Cursor>, limit: u32) -> Result<DueScan, HousekeepingError> {
-        let Around { page, next, damaged } = self.page_around(after, limit).await?;
-        let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), damaged, next };
-        for partition in page {
-            let Some(account) = partition.as_account() else { continue };
-            match self.driver.observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
-                Ok(Some(_)) => scan.accounts.push(account),
-                Ok(None) => {}
-                Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
-                Err(TransactError::Load(LoadError::Corrupt(_))) => scan.unreadable.push(account),
-                Err(error) => return Err(error.into()),
+        let work = async {
+            let is_first = after.is_none();
+            let Around { page, next, damaged } = self.page_around(after, limit).await?;
+            let mut scan = DueScan { accounts: Vec::new(), unreadable: Vec::new(), damaged, next };
+            for partition in page {
+                let Some(account) = partition.as_account() else { continue };
+                match self.driver.named("housekeeping").observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
+                    Ok(Some(_)) => scan.accounts.push(account),
+                    Ok(None) => {}
+                    Err(TransactError::Step(error)) if error.is_damage() => scan.unreadable.push(account),
+                    Err(TransactError::Load(LoadError::Corrupt(_))) => scan.unreadable.push(account),
+                    Err(error) => return Err(error.into()),
+                }
             }
-        }
-        Ok(scan)
+            let oldest = measure::oldest_due(&self.driver, &scan.accounts).await;
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.oldest_due.add(&self.driver, oldest, is_first, scan.next.is_none());
+            drop(pace);
+            Ok(scan)
+        };
+        self.measured("scan_due", work).await
     }
 
     /// Reads one page of the list, and leaves out a place that cannot be read. A place is left out

@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     Signals(#[source] io::Error),
     #[error("cannot listen on {address}")]
     Listen { address: String, source: io::Error },
+    #[error("metrics cannot be measured")]
+    Metrics(#[source] metrics_exporter_prometheus::BuildError),
     #[error("the listening address makes no URL: {0}")]
     Url(&'static str),
     #[error(transparent)]

@@ -6,7 +6,7 @@
 //! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
 //! - [`options`], [`network_options`]: the command line. [`start`]: puts the parts together.
-//!   [`keyring`]: where the keys come from. [`demo`]: the account of a first start. [`failure`]: why it did
+//!   [`keyring`]: where the keys come from. [`listener`]: listening. [`demo`]: the account of a first start. [`failure`]: why it did
 //!   not start.
 //! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
 //!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
@@ -22,7 +22,7 @@
 //! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
 //! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
 //!   must run to their end. [`readiness`]: whether the server can work. [`operator`]: an operator's
-//!   commands. [`output`]: what is printed, [`logging`]: what is logged, and [`log_writer`]: how.
+//!   commands. [`metrics`]: numbers for Prometheus. [`output`]: what is printed, [`logging`]: what is logged, and [`log_writer`]: how.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -33,9 +33,11 @@ mod housekeeping;
 mod http;
 mod keyring;
 mod limits;
+mod listener;
 mod log_writer;
 mod logging;
 mod mail;
+mod metrics;
 mod network_options;
 mod notices;
 mod operator;

@@ -27,6 +27,11 @@ pub(crate) struct NetworkOptions {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// Serves metrics for Prometheus at `/metrics` of this address, in plain HTTP and without a log-in.
+    /// Port 0 picks a free port. Without it, nothing is measured.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics_listen: Option<String>,
+
     /// Believes `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` if they come from this network
     /// (`10.1.2.3` or `10.1.0.0/16`). Repeatable.
     #[arg(long, value_name = "CIDR", value_parser = network)]

@@ -1,21 +1,15 @@
-//! Security events and damaged data, in the server's log.
+//! Damaged data, in the server's log. Security events are there without an observer: the driver logs
+//! them, with the target `keywright::security`.
 
-use keywright::core::EventChain;
 use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Observer, SecurityEvent};
 
-/// Writes events and damage to the log: the account, and the event's kind and fields, none of which
-/// is ever a secret.
+/// Writes reports of damage to the log.
 #[derive(Debug)]
 pub(crate) struct SecurityLog;
 
 impl Observer for SecurityLog {
-    fn event(&self, account: &AccountId, event: &SecurityEvent) {
-        match event.chain {
-            EventChain::Changes => tracing::info!(%account, %event, "a security event"),
-            EventChain::Denials => tracing::warn!(%account, %event, "a security event"),
-        }
-    }
+    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
 
     fn damage(&self, partition: &Partition, error: &StepError) {
         let partition = partition.key();

@@ -1,7 +1,7 @@
 //! Puts the parts together: listener, store and keyring, accounts, protocols, router.
 
 use std::error::Error;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,9 @@ use crate::limits::per_user::PerUserLimits;
 use crate::limits::refusals::Refusals;
 use crate::limits::slow_work::SlowWork;
 use crate::limits::token_bucket::TokenBuckets;
+use crate::listener::listen;
 use crate::mail::{Mailer, Relay};
+use crate::metrics::Metrics;
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::running::Running;
@@ -62,8 +64,6 @@ const SERVICE: &str = "account-server";
 const SEEDED_AT_ONCE: usize = 16;
 /// The smallest limit of a body that the policies accept, in bytes.
 const LEAST_BODY: usize = 1024;
-/// How many connections may wait to be accepted. The system may allow fewer.
-const BACKLOG: i32 = 4_096;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it receives the signal to stop.
@@ -81,6 +81,8 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         None => listening_url.parse().map_err(Failure::Url)?,
     };
 
+    // Before anything is opened, so that all of it is measured.
+    let metrics = Metrics::begin(options)?;
     let Opened { keywright, sqlite } = open(options).await?;
     let watch = StoreWatch::new(sqlite);
     // Checked before anything is seeded. In the order of partitions, accounts come first.
@@ -137,6 +139,10 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     drop(tokio::spawn(Arc::clone(&housekeeper).keep()));
     drop(tokio::spawn(report_differences(compared, seeded)));
     reload_on_hangup(options, tls.clone())?;
+    if let Some(metrics) = metrics {
+        output::say(&format!("metrics on http://{}/metrics", metrics.address())).map_err(Failure::Output)?;
+        drop(tokio::spawn(metrics.serve(housekeeper.running.clone())));
+    }
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
     let (lost, running) = (watch.clone(), housekeeper.running.clone());
     let ended = async move {
@@ -228,6 +234,7 @@ fn sign_in(
     let secure = options.has_tls() || server.public_url.is_https();
     let sessions = Arc::new(Sessions::new(keywright.driver().clone()));
     let host = SelfServiceHost {
+        two_factor: keywright.two_factor_with(policy()?).map_err(AccountsError::from)?,
         server: Arc::clone(server),
         sessions: Arc::clone(&sessions),
         nextcloud: nextcloud.clone(),
@@ -302,19 +309,6 @@ async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<Option<Seeding>, 
         }
         seeded => seeded.map(Some),
     }
-}
-
-fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let bind = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        // The standard library lets 128 clients wait. A thousand may come at once, and one that finds no
-        // room tries again only after seconds.
-        socket2::SockRef::from(&listener).listen(BACKLOG)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bind().map_err(|source| Failure::Listen { address: address.to_owned(), source })
 }
 
 /// Returns an address at which this machine reaches a server that listens on every address.

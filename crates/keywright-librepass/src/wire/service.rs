@@ -44,6 +44,7 @@ impl<H: Host> LibrePass<H> {
         host: Arc<H>,
         policy: LibrePassPolicy,
     ) -> Result<Self, OpenError> {
+        let driver = driver.named("librepass");
         let keyring = driver.keyring();
         let (links, decoys) = (keyring.index("link"), keyring.index("decoy"));
         let mut decoy_key = SecretBytes::zeroed();

@@ -65,7 +65,7 @@ impl Vaults {
             }
             let slots = [VAULT_SLOT, DAMAGE_REPORT.name()];
             let step = |draft: &mut Draft<'_>| accept(draft, &seen, &salvage);
-            if !self.driver.transact(&partition, &slots, step).await? {
+            if !self.driver.named("vault.accept_damaged").transact(&partition, &slots, step).await? {
                 continue;
             }
             tracing::warn!(
@@ -88,8 +88,12 @@ impl Vaults {
         let partition = Partition::account(account);
         // The driver reports to its observer what a step returns as damage.
         let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
-        drop(self.driver.observe(&partition, &[], look).await);
-        let reported = self.driver.transact(&partition, &[DAMAGE_REPORT.name()], |draft| report(draft, harm)).await;
+        drop(self.driver.named("vault.report").observe(&partition, &[], look).await);
+        let reported = self
+            .driver
+            .named("vault.report")
+            .transact(&partition, &[DAMAGE_REPORT.name()], |draft| report(draft, harm))
+            .await;
         if let Err(error) = reported {
             tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage could not be recorded in the security log");
         }

@@ -202,7 +202,7 @@ impl Vaults {
             let head = Head::of(revision, &record, draft.root()?.key_epoch);
             Ok(Some(HeadSnapshot { root: draft.based_on(), head, record }))
         };
-        Ok(self.driver.observe(&Partition::account(account), &[VAULT_SLOT], look).await?)
+        Ok(self.driver.named("vault.look").observe(&Partition::account(account), &[VAULT_SLOT], look).await?)
     }
 
     /// Reads from the store, with the marks of all rows where the policy requires them to be

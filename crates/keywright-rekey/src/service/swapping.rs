@@ -143,7 +143,8 @@ impl Vaults {
                 SwapOutcome::HeadMoved => Ok(None),
             }
         };
-        let outcome = self.driver.run(&Partition::account(account), &with_vault(slots), step).await?;
+        let outcome =
+            self.driver.named("vault.swap").run(&Partition::account(account), &with_vault(slots), step).await?;
         let Some(((head, ciphers, dropped), value)) = outcome else { return Ok(Swap::HeadMoved) };
         self.tidy(account, dropped).await;
         Ok(Swap::Done { head, ciphers, value })
@@ -198,7 +199,7 @@ impl Vaults {
         let partition = Partition::account(account);
         let mut suspected = None;
         for _ in 0..TRIES {
-            let found = self.driver.observe(&partition, &VAULT_SLOTS, step::staged).await?;
+            let found = self.driver.named("vault.covered").observe(&partition, &VAULT_SLOTS, step::staged).await?;
             let Some((staged, live)) = found else { return Ok(Coverage::Nothing) };
             let Phase::Held { count, hashes, .. } = staged.phase else { return Ok(Coverage::Nothing) };
             if !live {
@@ -291,7 +292,8 @@ impl Vaults {
                 let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
                 Ok((promotion, value))
             };
-            let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
+            let (promotion, value) =
+                self.driver.named("vault.promote").run(&partition, &with_vault(slots), step).await?;
             if promotion == Promotion::Other {
                 continue;
             }

@@ -49,7 +49,8 @@ impl Vaults {
             step::keep(draft, Phase::Uploading, (upload, head), &fresh, until)?;
             Ok((UploadStart::Begun { upload, head }, replaced))
         };
-        let (beginning, replaced) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        let (beginning, replaced) =
+            self.driver.named("vault.begin_upload").transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
         self.tidy(account, replaced).await;
         Ok(beginning)
     }
@@ -161,7 +162,8 @@ impl Vaults {
             let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
             Ok((Plain(promotion), value))
         };
-        let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
+        let (promotion, value) =
+            self.driver.named("vault.finish_upload").run(&partition, &with_vault(slots), step).await?;
         Ok(promoted(promotion, value))
     }
 
@@ -169,14 +171,15 @@ impl Vaults {
     async fn drop_damaged<T>(&self, account: &AccountId, upload: StageId) -> Result<Swap<T>, VaultError> {
         self.report(account, Harm::Held).await;
         let drop = |draft: &mut Draft<'_>| drop_stage(draft, upload);
-        let dropped = self.driver.run(&Partition::account(account), &VAULT_SLOTS, drop).await?;
+        let dropped =
+            self.driver.named("vault.drop_damaged").run(&Partition::account(account), &VAULT_SLOTS, drop).await?;
         self.tidy(account, (dropped == Promotion::Void).then_some(upload)).await;
         Ok(Swap::Void)
     }
 
     /// Returns the record of a live upload with this identifier.
     async fn upload(&self, partition: &Partition, upload: StageId) -> Result<Option<Staged>, VaultError> {
-        let seen = self.driver.observe(partition, &VAULT_SLOTS, step::staged).await?;
+        let seen = self.driver.named("vault.upload").observe(partition, &VAULT_SLOTS, step::staged).await?;
         let is_it = |staged: &Staged| staged.phase == Phase::Uploading && staged.stage() == upload;
         Ok(seen.and_then(|(staged, live)| (live && is_it(&staged)).then_some(staged)))
     }

@@ -275,6 +275,15 @@ pub(super) fn event(kind: &str) -> Option<(&'static str, &'static str)> {
             "A recovery code from before a restore was used. Make new ones",
             "Ein Wiederherstellungscode von vor einer Wiederherstellung wurde benutzt. Erzeugen Sie neue",
         ),
+        "device_remembered" => (
+            "A browser was remembered: it is not asked for a code",
+            "Ein Browser wurde gemerkt: Er wird nicht nach einem Code gefragt",
+        ),
+        "device_recognized" => (
+            "A remembered browser was not asked for a code",
+            "Ein gemerkter Browser wurde nicht nach einem Code gefragt",
+        ),
+        "device_forgotten" => ("A remembered browser was forgotten", "Ein gemerkter Browser wurde vergessen"),
         "step_up_granted" => ("You confirmed that it is you", "Sie haben bestätigt, dass Sie es sind"),
         "guess_denied" => {
             ("A wrong password or code was entered", "Ein falsches Passwort oder ein falscher Code wurde eingegeben")

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
+use super::notes::Notes;
 use crate::batch::{Batch, Put, StoredEvent, Write};
 use crate::contents::Entry;
 use crate::due::list::DUE;
@@ -24,6 +25,7 @@ pub(crate) struct Finished {
     /// The events of the batch, for the observer.
     pub(crate) events: Vec<SecurityEvent>,
     pub(crate) standing: Standing,
+    pub(crate) notes: Notes,
 }
 
 impl Draft<'_> {
@@ -35,16 +37,16 @@ impl Draft<'_> {
             || !staged.writes.is_empty()
             || !staged.events.is_empty()
             || staged.vault.is_some();
-        let standing = self.standing;
+        let (standing, notes) = (self.standing, self.notes);
         if !changes {
             let batch = self.grants.then(|| Batch::check(self.partition.clone(), self.loaded.revision));
-            return Ok(Finished { batch, events: Vec::new(), standing });
+            return Ok(Finished { batch, events: Vec::new(), standing, notes });
         }
         if self.moves_epochs() && staged.events.is_empty() && self.partition.is_account() {
             return Err(StepError::Misuse("the step moved an epoch without emitting an event"));
         }
         let (batch, events) = self.write()?;
-        Ok(Finished { batch: Some(batch), events, standing })
+        Ok(Finished { batch: Some(batch), events, standing, notes })
     }
 
     fn moves_epochs(&self) -> bool {

@@ -2,10 +2,12 @@
 
 use keywright_core::SecurityEvent;
 
+use super::measure::{self, Stopwatch, Tally};
 use super::{Driver, MAX_RERUNS, TransactError};
 use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::{Finished, fence as finish_fence};
+use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, open_root};
 use crate::locks::{PartitionAccess, PartitionGuard, Standing};
 use crate::nonces::Nonces;
@@ -39,6 +41,7 @@ struct Decision<T> {
     batch: Option<Batch>,
     events: Vec<SecurityEvent>,
     standing: Standing,
+    notes: Notes,
 }
 
 /// The result of one round.
@@ -110,11 +113,12 @@ impl Rounds {
 
 impl Driver {
     /// Runs a step until it is committed or denied.
-    pub(super) async fn attempt<T, F>(
+    pub(super) async fn run_rounds<T, F>(
         &self,
         partition: &Partition,
         slots: &[SlotName],
         mut step: F,
+        tally: &mut Tally,
     ) -> Result<(T, Receipt), TransactError>
     where
         T: Send,
@@ -140,7 +144,8 @@ impl Driver {
                     return Err(error);
                 }
             };
-            let Decision { outcome, batch, events, standing } = decision;
+            let Decision { outcome, batch, events, standing, notes } = decision;
+            tally.notes = notes;
             // Neither a change nor a grant, such as a refusal. It needs no lock and no write.
             let Some(batch) = batch else { return Ok((outcome, Receipt::new(attempt))) };
             if guard.is_none() {
@@ -158,12 +163,13 @@ impl Driver {
             let writes = batch.write().is_some();
             match self.commit(batch).await {
                 Ok(()) => {
+                    tally.committed = true;
                     // The observer is the host's code, so it must not hold the lock.
                     drop(guard);
                     self.tell(partition, &events);
                     return Ok((outcome, Receipt::new(attempt)));
                 }
-                Err(CommitError::Conflict) => {}
+                Err(CommitError::Conflict) => tally.conflicts = tally.conflicts.saturating_add(1),
                 Err(CommitError::Rejected(source)) => return Err(TransactError::Rejected(source)),
                 // A check that was not answered has changed nothing, so it is repeated.
                 Err(CommitError::Unknown(source)) if !writes => {
@@ -172,8 +178,10 @@ impl Driver {
                     }
                 }
                 Err(CommitError::Unknown(source)) => {
+                    tally.unknown = tally.unknown.saturating_add(1);
                     match self.settle(partition, attempt, loaded.revision, source).await? {
                         Settled::Landed => {
+                            tally.committed = true;
                             drop(guard);
                             self.tell(partition, &events);
                             return Ok((outcome, Receipt::new(attempt)));
@@ -186,15 +194,17 @@ impl Driver {
             if reruns > MAX_RERUNS {
                 return Err(TransactError::Busy);
             }
+            tally.reruns = reruns;
         }
     }
 
     /// A read that commits nothing.
-    pub(super) async fn look<T, F>(
+    pub(super) async fn look_rounds<T, F>(
         &self,
         partition: &Partition,
         slots: &[SlotName],
         mut look: F,
+        tally: &mut Tally,
     ) -> Result<T, TransactError>
     where
         T: Send,
@@ -204,7 +214,10 @@ impl Driver {
         loop {
             match self.round(partition, &mut rounds, None, None, &mut look).await {
                 Ok(Round::Again) => {}
-                Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
+                Ok(Round::Decided(_, _, Decision { outcome, batch: None, notes, .. })) => {
+                    tally.notes = notes;
+                    return Ok(outcome);
+                }
                 Ok(Round::Decided(..)) => {
                     return Err(StepError::Misuse("a read-only step changed or granted something").into());
                 }
@@ -280,8 +293,8 @@ impl Driver {
         let decide = |draft: Draft<'_>, step: &mut dyn FnMut(&mut Draft<'_>) -> Result<T, StepError>| {
             let mut draft = draft;
             let outcome = step(&mut draft)?;
-            let Finished { batch, events, standing } = draft.finish()?;
-            Ok::<_, StepError>(Decision { outcome, batch, events, standing })
+            let Finished { batch, events, standing, notes } = draft.finish()?;
+            Ok::<_, StepError>(Decision { outcome, batch, events, standing, notes })
         };
         let env = self.env()?;
         let Some(guard) = guard else {
@@ -298,6 +311,7 @@ impl Driver {
     /// Commits, and stops waiting for an answer after the limit. What became of the commit is then
     /// unknown.
     async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        let _time = Stopwatch::of_commit();
         let commit = self.parts.store.commit(batch);
         match &self.parts.deadline {
             None => commit.await,
@@ -314,6 +328,7 @@ impl Driver {
         partition: &Partition,
         load: BoxFuture<'_, Result<T, LoadError>>,
     ) -> Result<T, LoadError> {
+        let _time = Stopwatch::of_load();
         let Some((timer, limit)) = &self.parts.load_deadline else { return load.await };
         match first_of(load, timer.wait(*limit)).await {
             Some(answer) => answer,
@@ -374,14 +389,6 @@ impl Driver {
         Err(TransactError::Unknown(source))
     }
 
-    pub(crate) fn tell(&self, partition: &Partition, events: &[SecurityEvent]) {
-        let Some(observer) = &self.parts.observer else { return };
-        let Some(account) = partition.as_account().filter(|_| !events.is_empty()) else { return };
-        for event in events {
-            observer.event(&account, event);
-        }
-    }
-
     pub(super) fn report(&self, partition: &Partition, error: &TransactError) {
         match error {
             TransactError::Step(error) => self.report_step(partition, error),
@@ -403,6 +410,7 @@ impl Driver {
     }
 
     fn tell_of_damage(&self, partition: &Partition, error: &(dyn std::error::Error + 'static), damage: &StepError) {
+        measure::count_damage();
         tracing::error!(partition = partition.key(), error, "stored data is damaged");
         if let Some(observer) = &self.parts.observer {
             observer.damage(partition, damage);

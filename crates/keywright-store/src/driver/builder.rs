@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
 
-use super::{Driver, EVENTS_KEPT, MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Parts, Timer};
+use super::{Driver, EVENTS_KEPT, MAX_WAITING, MAX_WAITING_UNKNOWN, OTHER, Observer, Parts, Timer};
 use crate::locks::PartitionLocks;
 use crate::port::RecordStore;
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError};
@@ -113,6 +113,7 @@ impl DriverBuilder {
             .transpose()?;
         let (known, unknown) = self.max_waiting;
         Ok(Driver {
+            operation: OTHER,
             parts: Arc::new(Parts {
                 store: self.store,
                 keyring: self.keyring,

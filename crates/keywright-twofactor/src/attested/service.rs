@@ -79,7 +79,7 @@ impl TwoFactor {
         let step = |draft: &mut keywright_store::Draft<'_>| {
             self.steps().begin_attested_in(draft, change.session(), method, name, given)
         };
-        self.authorized(&change, &slots(None), step).await
+        self.authorized("two_factor.begin_attested", &change, &slots(None), step).await
     }
 
     /// Adds the factor whose answer to the challenge of its enrolment the host has checked. See
@@ -99,7 +99,7 @@ impl TwoFactor {
         let step = |draft: &mut keywright_store::Draft<'_>| {
             self.steps().confirm_attested_in(draft, session, challenge, data, client)
         };
-        self.run(account, &slots(None), step).await
+        self.run("two_factor.confirm_attested", account, &slots(None), step).await
     }
 
     /// Issues a challenge that an enrolled factor is to answer: for a sign-in or, with the action's
@@ -117,7 +117,10 @@ impl TwoFactor {
         given: Option<&[u8]>,
     ) -> Result<AssertionChallenge, TwoFactorError> {
         let slots = [CHALLENGES.name()];
-        self.run(account, &slots, |draft| self.steps().challenge_in(draft, session, purpose, given)).await
+        self.run("two_factor.challenge", account, &slots, |draft| {
+            self.steps().challenge_in(draft, session, purpose, given)
+        })
+        .await
     }
 
     /// Redeems the challenge of an assertion that the host has checked, once. See
@@ -136,7 +139,7 @@ impl TwoFactor {
         let step = |draft: &mut keywright_store::Draft<'_>| {
             self.steps().verify_assertion_in(draft, assertion, session, purpose)
         };
-        self.run(account, &slots(None), step).await
+        self.run("two_factor.verify_assertion", account, &slots(None), step).await
     }
 
     /// Steps up with an assertion that the host has checked. See
@@ -155,7 +158,7 @@ impl TwoFactor {
         let step = |draft: &mut keywright_store::Draft<'_>| {
             self.steps().step_up_assertion_in(draft, action, session, assertion)
         };
-        self.run(account, &slots(Some(session)), step).await
+        self.run("two_factor.step_up_assertion", account, &slots(Some(session)), step).await
     }
 }
 

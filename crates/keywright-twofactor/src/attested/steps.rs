@@ -151,7 +151,7 @@ impl TwoFactorSteps {
         }
         let event = Event::new(&events::ASSERTION_ACCEPTED).with("purpose", purpose.as_str());
         draft.event(event.with("device", assertion.factor.to_string().as_str()));
-        let proven = Proven::new(account, Method::Attested(method), purpose.clone());
+        let proven = Proven::new(account, Method::Attested(method), purpose.clone(), draft.root()?.epochs());
         Ok(VerifyOutcome::Granted(draft.tentative(proven)))
     }
 

@@ -41,7 +41,7 @@ impl TwoFactor {
         if let Some(refused) = self.unverifiable(user) {
             return Ok(refused);
         }
-        self.run(account, SLOTS, |draft| self.steps.import_user_in(draft, user)).await
+        self.run("two_factor.import_user", account, SLOTS, |draft| self.steps.import_user_in(draft, user)).await
     }
 
     /// Returns what [`import_user`](Self::import_user) would return, and changes nothing.
@@ -56,7 +56,11 @@ impl TwoFactor {
         if let Some(refused) = self.unverifiable(user) {
             return Ok(refused);
         }
-        Ok(self.driver.observe(&account.into(), SLOTS, |draft| self.steps.try_import_in(draft, user)).await?)
+        Ok(self
+            .driver
+            .named("two_factor.try_import_user")
+            .observe(&account.into(), SLOTS, |draft| self.steps.try_import_in(draft, user))
+            .await?)
     }
 
     /// Returns the second factors of an account, with their secrets in clear, for another system or
@@ -78,7 +82,7 @@ impl TwoFactor {
         consent: ExportConsent,
     ) -> Result<Option<ImportedUser>, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| self.steps.export_user_in(draft, consent);
-        Ok(self.driver.transact(&account.into(), SLOTS, step).await?)
+        Ok(self.driver.named("two_factor.export_user").transact(&account.into(), SLOTS, step).await?)
     }
 
     fn unverifiable(&self, user: &ImportedUser) -> Option<ImportOutcome> {

@@ -26,7 +26,9 @@ impl TwoFactor {
             return Ok(verdict);
         }
         let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
-        let begun = self.run(account, SLOTS, |draft| self.steps.begin_hashed_in(draft, code, client)).await?;
+        let begun = self
+            .run("two_factor.or_hashed", account, SLOTS, |draft| self.steps.begin_hashed_in(draft, code, client))
+            .await?;
         let settle = |draft: &mut Draft<'_>, guess: &HashedGuess, found: &HashMatch| {
             let verdict = self.steps.settle_hashed_in(draft, guess, found, purpose)?;
             self.admit(draft, &verdict, client)?;
@@ -55,7 +57,7 @@ impl TwoFactor {
                 Ok(HashedStart::NotEnrolled)
             }
         };
-        let begun = self.run(account, SLOTS, begin).await?;
+        let begun = self.run("two_factor.or_hashed_step_up", account, SLOTS, begin).await?;
         let settle = |draft: &mut Draft<'_>, guess: &HashedGuess, found: &HashMatch| {
             draft.require(&[StepUps::slot(session)])?;
             let verdict = self.steps.settle_hashed_in(draft, guess, found, &action.clone().into())?;
@@ -81,11 +83,12 @@ impl TwoFactor {
         let found = match verifier.verify(job).await {
             Ok(found) => found,
             Err(unavailable) => {
-                self.run(account, SLOTS, |draft| self.steps.withdraw_hashed_in(draft, &guess)).await?;
+                self.run("two_factor.compare", account, SLOTS, |draft| self.steps.withdraw_hashed_in(draft, &guess))
+                    .await?;
                 return Err(unavailable.into());
             }
         };
-        self.run(account, SLOTS, |draft| settle(draft, &guess, &found)).await
+        self.run("two_factor.compare", account, SLOTS, |draft| settle(draft, &guess, &found)).await
     }
 
     /// Admits the client to time-based codes, as [`TwoFactor::verify_recovery`] does.

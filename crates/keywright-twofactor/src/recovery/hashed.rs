@@ -166,7 +166,8 @@ impl TwoFactorSteps {
         let (remaining, made) = (set.remaining(), set.made);
         draft.put(IMPORTED, &Imported { at, codes: Some(set) })?;
         report_use(draft, remaining, made, purpose);
-        Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
+        let proven = Proven::new(account, Method::Recovery, purpose.clone(), draft.root()?.epochs());
+        Ok(VerifyOutcome::Granted(draft.tentative(proven)))
     }
 
     /// Withdraws a guess at hashed recovery codes that was not compared. It is not charged.

@@ -165,7 +165,8 @@ impl TwoFactorSteps {
         let (remaining, made) = (live.remaining(), live.made);
         recovery.put(draft)?;
         report_use(draft, remaining, made, purpose);
-        Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
+        let proven = Proven::new(account, Method::Recovery, purpose.clone(), draft.root()?.epochs());
+        Ok(VerifyOutcome::Granted(draft.tentative(proven)))
     }
 
     /// Returns the refusal that a recovery code would get now. This only reads and changes nothing.
@@ -256,7 +257,8 @@ fn verify_imported(
     let (remaining, made) = (set.remaining(), set.made);
     draft.put(IMPORTED, &Imported { at, codes: Some(set) })?;
     report_use(draft, remaining, made, purpose);
-    Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
+    let proven = Proven::new(account, Method::Recovery, purpose.clone(), draft.root()?.epochs());
+    Ok(VerifyOutcome::Granted(draft.tentative(proven)))
 }
 
 /// Emits the events of the use of a code.

@@ -49,8 +49,10 @@ impl TwoFactor {
         replaces: Option<DeviceId>,
     ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         let change = change.into();
-        self.authorized(&change, SLOTS, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces))
-            .await
+        self.authorized("two_factor.begin_with", &change, SLOTS, |draft| {
+            self.steps.begin_enrolment_in(draft, change.session(), name, replaces)
+        })
+        .await
     }
 
     /// Checks the code that a new device displays. If it is correct, the device is active. If the
@@ -79,7 +81,7 @@ impl TwoFactor {
             };
             Ok((confirmed, codes))
         };
-        let (confirmed, codes) = self.run(account, SLOTS, step).await?;
+        let (confirmed, codes) = self.run("two_factor.confirm", account, SLOTS, step).await?;
         Ok(match confirmed {
             EnrolmentOutcome::Active(device) => Enrolment::Active { device, recovery_codes: codes },
             EnrolmentOutcome::Wrong => Enrolment::Wrong,
@@ -103,6 +105,9 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<EnrolmentOutcome, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
+        self.run("two_factor.confirm_without_codes", account, SLOTS, |draft| {
+            self.steps.confirm_enrolment_in(draft, session, code, client)
+        })
+        .await
     }
 }

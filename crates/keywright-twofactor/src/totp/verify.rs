@@ -65,7 +65,8 @@ impl TwoFactorSteps {
                 let drift = matches.by.and_then(|(_, drift)| drift);
                 let below_policy =
                     matches.by.and_then(|(id, _)| factors.device(id)).is_some_and(|one| one.is_below(&self.policy));
-                let proven = Proven { drift, below_policy, ..Proven::new(account, Method::Totp, purpose.clone()) };
+                let proven = Proven::new(account, Method::Totp, purpose.clone(), draft.root()?.epochs());
+                let proven = Proven { drift, below_policy, ..proven };
                 VerifyOutcome::Granted(draft.tentative(proven))
             }
             AttemptOutcome::Wrong(charge) => {

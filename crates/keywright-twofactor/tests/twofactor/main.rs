@@ -16,6 +16,7 @@ mod origins;
 #[cfg(feature = "qr")]
 mod qr;
 mod races;
+mod remembered;
 mod secrets;
 mod step_up;
 mod support;

@@ -7,6 +7,7 @@ mod bare_store;
 mod fence;
 mod host;
 mod kinds;
+mod log;
 mod tampering;
 mod world;
 mod year;

@@ -10,7 +10,7 @@ use keywright::challenge::{Proof, Verification};
 use keywright::core::{ActionName, Purpose, SessionId};
 use keywright::store::{EVENTS_KEPT, MAX_CHANGES, MAX_DENIALS, Partition, SlotKind, StageId};
 use keywright::twofactor::import::{ImportOutcome, ImportedUser};
-use keywright::twofactor::{AttestedEnrolment, CHANGE_FACTORS, EnrolmentStart};
+use keywright::twofactor::{AttestedEnrolment, CHANGE_FACTORS, EnrolmentStart, VerifyOutcome};
 use keywright::{Client, EventChain, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
 use serde_json::{Value, json};
@@ -140,6 +140,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     if day == 0 {
         attest(server).await;
     }
+    remember(server).await;
     let session = format!("session of day {day}");
     let change = server.step_up(DORA, &CHANGE_FACTORS, session.as_bytes()).await;
     let begun = server.two_factor.begin_with(change, "tablet", None).await.unwrap();
@@ -161,6 +162,17 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
         // A part that comes after the upload was given up, or of none.
         let _ = vaults.put_part(&dora, StageId([9; 16]), &submission(&part)).await.unwrap();
     }
+}
+
+/// Dora has one more browser remembered, and looks at whether it is recognized.
+async fn remember(server: &Server) {
+    let (dora, login) = (account(DORA), Purpose::new("login"));
+    server.clock.advance(60);
+    let verdict = server.two_factor.verify(&dora, &server.totp(), &login, server.client_of(DORA)).await.unwrap();
+    let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
+    let token = server.two_factor.trust(&proof, "browser").await.unwrap().expect("nothing has changed");
+    assert!(server.two_factor.recognize(&dora, token.expose(), &login).await.unwrap().is_some());
+    server.clock.advance(60);
 }
 
 /// Dora enrols a factor that the host checks itself.

@@ -9,7 +9,10 @@ use keywright::confirm::{Action, Confirmed};
 use keywright::core::ClientAdmission;
 use keywright::rocketchat::EndLogins;
 use keywright::selfservice::queue::Requester;
-use keywright::selfservice::{Caller, ConfirmStyle, Host, HostAction, HostError, LinkAdmits, Network, OwnerAction};
+use keywright::selfservice::{
+    Caller, ConfirmStyle, Host, HostAction, HostError, LinkAdmits, Network, OwnerAction, RememberedBrowser,
+};
+use keywright::twofactor::{RememberedDevice, RememberedId, TwoFactor};
 use keywright::{Client, SecretString, nextcloud, rocketchat};
 
 use crate::accounts::error::AccountsError;
@@ -18,7 +21,7 @@ use crate::hosts::rocketchat::RocketChatHost;
 use crate::hosts::server::Server;
 use crate::http::peer::socket_address;
 use crate::signin::cookie::SESSION;
-use crate::signin::password::busy;
+use crate::signin::password::{busy, two_factor_error};
 use crate::signin::sessions::{Sessions, credential, id_of};
 
 /// The ids of the actions.
@@ -49,6 +52,7 @@ pub(crate) struct SelfServiceHost {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) nextcloud: nextcloud::Nextcloud<NextcloudHost>,
     pub(crate) rocketchat: rocketchat::RocketChat<RocketChatHost>,
+    pub(crate) two_factor: TwoFactor,
     /// Whether cookies are sent over TLS only.
     pub(crate) secure: bool,
 }
@@ -85,6 +89,27 @@ impl Host for SelfServiceHost {
     async fn sign_out(&self, caller: &Caller) -> Result<Option<HeaderValue>, HostError> {
         self.sessions.end(&caller.account, caller.session);
         Ok(SESSION.removed(self.secure))
+    }
+
+    async fn browsers(&self, caller: &Caller) -> Result<Vec<RememberedBrowser>, HostError> {
+        let found = self.two_factor.remembered_devices(&caller.account).await.map_err(two_factor_error)?;
+        let browser =
+            |one: RememberedDevice| RememberedBrowser::new(one.id.to_string(), one.name, one.last_used, one.expires);
+        Ok(found.into_iter().map(browser).collect())
+    }
+
+    async fn forget_browser(&self, caller: &Caller, id: Option<&str>) -> Result<bool, HostError> {
+        let (two_factor, account) = (&self.two_factor, &caller.account);
+        let Some(id) = id else {
+            return Ok(two_factor.forget_all_remembered(account).await.map_err(two_factor_error)? > 0);
+        };
+        let Ok(id) = RememberedId::parse(id) else { return Ok(false) };
+        two_factor.forget_remembered(account, id).await.map_err(two_factor_error)
+    }
+
+    async fn rename_browser(&self, caller: &Caller, id: &str, name: &str) -> Result<bool, HostError> {
+        let Ok(id) = RememberedId::parse(id) else { return Ok(false) };
+        self.two_factor.rename_remembered(&caller.account, id, name).await.map_err(two_factor_error)
     }
 
     /// What cannot be undone here: the log-ins and the keys of Rocket.Chat, where the account has a

@@ -21,6 +21,7 @@ use crate::http::entry::Entry;
 use crate::http::peer::socket_address;
 use crate::http::refusal::with_reason;
 use crate::http::{links, unlock};
+use crate::metrics;
 use crate::readiness::Readiness;
 use crate::running::Running;
 use crate::signin;
@@ -181,6 +182,7 @@ async fn logged(watch: StoreWatch, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
+    metrics::count_request(method, route, status);
     match status {
         // What the operator has to know: who was turned away, by what, and for how long.
         429 | 503 => {

@@ -8,6 +8,9 @@ pub(crate) const SESSION: Cookie = Cookie { name: "account_session", path: "/" }
 /// The cookie of a log-in whose password was right, and which waits for a code.
 pub(crate) const WAITING: Cookie = Cookie { name: "account_signin", path: "/login" };
 
+/// The cookie of a browser that is not asked for a code.
+pub(crate) const REMEMBERED: Cookie = Cookie { name: "account_browser", path: "/login" };
+
 /// A cookie's name and the paths at which it is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Cookie {

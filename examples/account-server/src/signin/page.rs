@@ -15,6 +15,8 @@ const CODE_LEAD: Both = (
     "Öffnen Sie Ihre Authenticator-App und geben Sie den Code ein, den sie zeigt. Ein Wiederherstellungscode geht auch.",
 );
 const CODE: Both = ("Code", "Code");
+const REMEMBER: Both =
+    ("Don't ask for a code on this browser for 30 days", "In diesem Browser 30 Tage lang nicht nach einem Code fragen");
 const OTHER: Both = ("Sign in with another name", "Mit einem anderen Namen anmelden");
 const WRONG: Both = ("The name or the password is wrong.", "Der Name oder das Passwort ist falsch.");
 const WRONG_CODE: Both = (
@@ -163,6 +165,9 @@ pub(crate) fn code(language: &str, message: Option<Message>) -> Page {
                     input .code #code name="code" required maxlength="256" autocomplete="one-time-code"
                         autocapitalize="none" spellcheck="false" autofocus
                         aria-invalid=[wrong] aria-describedby=[wrong.map_or(Some("lead"), |_| Some("error"))];
+                }
+                div .field {
+                    label .check { input type="checkbox" name="remember" value="1"; " " (say(language, REMEMBER)) }
                 }
                 div .buttons { button .primary { (say(language, TITLE)) } }
             }

@@ -126,3 +126,11 @@ pub(crate) async fn check(
 pub(crate) fn busy(error: keywright::TransactError) -> HostError {
     if error.is_busy() { HostError::busy(1) } else { HostError::new(error) }
 }
+
+/// Returns the error of a request whose second factors could not be read or changed.
+pub(crate) fn two_factor_error(error: keywright::twofactor::TwoFactorError) -> HostError {
+    match error {
+        keywright::twofactor::TwoFactorError::Transact(error) => busy(error),
+        error => HostError::new(error),
+    }
+}

@@ -14,15 +14,16 @@ use keywright::core::Event;
 use keywright::rocketchat::events::LOGGED_IN;
 use keywright::selfservice::{Decoys, HostError, Network, SelfService, is_cross_site};
 use keywright::store::Draft;
-use keywright::twofactor::{TwoFactor, VerifyOutcome};
-use keywright::{Purpose, SecretString, UnixSeconds};
+use keywright::twofactor::{TrustToken, TwoFactor, VerifyOutcome};
+use keywright::{AccountId, Purpose, SecretString, UnixSeconds};
 
 use crate::hosts::selfservice::SelfServiceHost;
 use crate::hosts::server::Server;
 use crate::http::peer::socket_address;
-use crate::signin::cookie::{Cookie, SESSION, WAITING};
+use crate::signin::browser;
+use crate::signin::cookie::{Cookie, REMEMBERED, SESSION, WAITING};
 use crate::signin::page::{self, Message, Page};
-use crate::signin::password::{self, Checked, Factor, busy};
+use crate::signin::password::{self, Checked, Factor, busy, two_factor_error};
 use crate::signin::sessions::{SESSION_SECONDS, Session, Sessions, WAITING_SECONDS};
 
 /// A form has two short fields.
@@ -31,6 +32,8 @@ const MAX_FORM: usize = 8 * 1024;
 const MAX_NAME: usize = 256;
 const MAX_PASSWORD: usize = 1024;
 const LOGIN: &str = "login";
+/// How long the cookie of a remembered browser is kept: as long as the token counts, 30 days.
+const REMEMBERED_SECONDS: u64 = 2_592_000;
 
 /// What the log-in needs.
 #[derive(Clone)]
@@ -125,7 +128,11 @@ impl SignIn {
         let login = Session::new(account, shown, epoch, now.plus(WAITING_SECONDS));
         Ok(match factor {
             Factor::Mailed => Err(Message::Mailed),
-            Factor::None => Ok(self.enter(&token, login.opened(now))),
+            Factor::None => Ok(self.enter(&token, login.opened(now), None)),
+            Factor::Code if self.is_recognized(head, &login.account).await? => {
+                self.log(&login.account).await?;
+                Ok(self.enter(&token, login.opened(now), None))
+            }
             Factor::Code => {
                 self.sessions.wait(&token, login, now);
                 Ok(see("/login/code", &[(WAITING, &token, WAITING_SECONDS)], self.secure))
@@ -150,7 +157,8 @@ impl SignIn {
         }
         let form = read(body).await;
         let typed = form.as_ref().map_or("", |form| form.get("code"));
-        match self.try_code(head, typed).await {
+        let remember = form.as_ref().is_some_and(|form| form.get("remember") == "1");
+        match self.try_code(head, typed, remember).await {
             Ok(Ok(response)) => response,
             Ok(Err(Message::Expired)) => self.refuse(head, "", Message::Expired),
             Ok(Err(message)) => self.again(head, message),
@@ -158,7 +166,12 @@ impl SignIn {
         }
     }
 
-    async fn try_code(&self, head: &Parts, typed: &str) -> Result<Result<Response, Message>, HostError> {
+    async fn try_code(
+        &self,
+        head: &Parts,
+        typed: &str,
+        remember: bool,
+    ) -> Result<Result<Response, Message>, HostError> {
         let Some((token, login)) = self.login(&head.headers).await? else { return Ok(Err(Message::Expired)) };
         let (driver, account) = (self.server.accounts.driver(), &login.account);
         // The session gets a token of its own, which no page had before the code was right.
@@ -166,14 +179,17 @@ impl SignIn {
         let client = password::client(driver, account, network(head), &fresh);
         let verdict = self.two_factor.verify(account, typed, &Purpose::new(LOGIN), client).await;
         Ok(match verdict.map_err(two_factor_error)? {
-            VerifyOutcome::Granted(_) if self.sessions.waited(&token) => {
-                let step = |draft: &mut Draft<'_>| {
-                    draft.event(Event::new(&LOGGED_IN));
-                    Ok(())
-                };
-                driver.transact(&account.into(), &[], step).await.map_err(busy)?;
+            VerifyOutcome::Granted(proof) if self.sessions.waited(&token) => {
+                self.log(account).await?;
+                // Without it the owner is asked once more, so a failure does not undo the log-in.
+                let trusted =
+                    if remember { self.two_factor.trust(&proof, &browser::name(head)).await } else { Ok(None) };
+                let trusted = trusted.unwrap_or_else(|error| {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a browser was not remembered");
+                    None
+                });
                 let now = self.now()?;
-                Ok(self.enter(&fresh, login.opened(now)))
+                Ok(self.enter(&fresh, login.opened(now), trusted.as_ref()))
             }
             VerifyOutcome::Granted(_) => Err(Message::Expired),
             VerifyOutcome::Denied(denial) => {
@@ -185,6 +201,22 @@ impl SignIn {
         })
     }
 
+    /// Whether the browser was remembered for this account, and nothing has changed since.
+    async fn is_recognized(&self, head: &Parts, account: &AccountId) -> Result<bool, HostError> {
+        let Some(token) = REMEMBERED.of(&head.headers) else { return Ok(false) };
+        let found = self.two_factor.recognize(account, token.expose(), &Purpose::new(LOGIN)).await;
+        Ok(found.map_err(two_factor_error)?.is_some())
+    }
+
+    /// Records the log-in for the owner.
+    async fn log(&self, account: &AccountId) -> Result<(), HostError> {
+        let step = |draft: &mut Draft<'_>| {
+            draft.event(Event::new(&LOGGED_IN));
+            Ok(())
+        };
+        self.server.accounts.driver().transact(&account.into(), &[], step).await.map_err(busy)
+    }
+
     /// Returns the log-in that a request continues.
     async fn login(&self, headers: &HeaderMap) -> Result<Option<(SecretString, Session)>, HostError> {
         let Some(token) = WAITING.of(headers) else { return Ok(None) };
@@ -192,10 +224,13 @@ impl SignIn {
         Ok(found.map(|login| (token, login)))
     }
 
-    fn enter(&self, token: &SecretString, session: Session) -> Response {
+    fn enter(&self, token: &SecretString, session: Session, trusted: Option<&TrustToken>) -> Response {
         self.sessions.open(token, session);
         let none = SecretString::new(String::new());
-        see("/", &[(SESSION, token, SESSION_SECONDS), (WAITING, &none, 0)], self.secure)
+        let trusted = trusted.map(|trusted| SecretString::new(trusted.expose().to_owned()));
+        let mut cookies = vec![(SESSION, token, SESSION_SECONDS), (WAITING, &none, 0)];
+        cookies.extend(trusted.as_ref().map(|trusted| (REMEMBERED, trusted, REMEMBERED_SECONDS)));
+        see("/", &cookies, self.secure)
     }
 
     fn refuse(&self, head: &Parts, name: &str, message: Message) -> Response {
@@ -230,13 +265,6 @@ const fn status(message: Message) -> StatusCode {
         Message::Locked | Message::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
         Message::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Message::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn two_factor_error(error: keywright::twofactor::TwoFactorError) -> HostError {
-    match error {
-        keywright::twofactor::TwoFactorError::Transact(error) => busy(error),
-        error => HostError::new(error),
     }
 }
 

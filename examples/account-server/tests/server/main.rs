@@ -22,6 +22,7 @@ mod librepass;
 mod limits;
 mod log;
 mod mail;
+mod metrics;
 mod moving;
 mod openapi;
 mod operator;
