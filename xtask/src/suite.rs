@@ -98,7 +98,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("fuzz build", |_| fuzz_build(root))?;
     report.step("beside others", |counts| resolve::check(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
-    report.step("README", |_| readme::check(root))?;
+    report.step("README", |_| readme::check(root).and_then(|()| readme::run_example(root)))?;
     report.step("contract", |counts| contract::check(root, counts))?;
     report.step("schema", |counts| client::run_generated(root, client::schemathesis::REQUESTS, None, counts))?;
     report.step("real client", |counts| client::run(root, None, None, counts))?;
