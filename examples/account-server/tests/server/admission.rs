@@ -100,14 +100,22 @@ impl Scene {
                 break (link, page);
             }
         };
-        assert_eq!(page.status, 200, "{page:?}");
+        assert_eq!(page.status, 200, "{link}: {page:?}");
         assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
         assert!(page.body.contains("<form") && page.body.contains("method=\"post\""), "{page:?}");
         assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{page:?}");
         assert_eq!(log_in(HOME, true).status, 429);
         let form = "content-type: application/x-www-form-urlencoded\r\n";
-        let clicked = self.send("POST", &link, HOME, form, "admit=here");
-        assert_eq!(clicked.status, 200, "{clicked:?}");
+        // That last attempt may have caused a mail too.
+        let mut link = link;
+        let clicked = loop {
+            let clicked = self.send("POST", &link, HOME, form, "admit=here");
+            if clicked.status != 403 {
+                break clicked;
+            }
+            link = self.link(subject);
+        };
+        assert_eq!(clicked.status, 200, "{link}: {clicked:?}");
         assert_eq!(log_in(ELSEWHERE, true).status, 429, "one network is let in");
         let inside = log_in(HOME, true);
         assert_eq!(inside.status, 200, "{inside:?}");

@@ -146,10 +146,10 @@ fn settings_are_kept() {
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         json_of(&answer)
     };
-    let mine = r#"{"user.notification.security":true,"client.theme":"dark","user.session.lifetime":1,"user.x":null}"#;
+    let mine = r#"{"user.notification.security":true,"client.theme":"dark","user.session.lifetime":1}"#;
     let set = alice(&server, "settings/set", mine);
     let stored = json!({
-        "user.notification.security": true, "client.theme": "dark", "user.session.lifetime": 600, "user.x": null,
+        "user.notification.security": true, "client.theme": "dark", "user.session.lifetime": 600,
     });
     assert_eq!(set, stored);
     let huge = alice(&server, "settings/set", &json!({"client.huge": "x".repeat(2_000)}).to_string());

@@ -122,8 +122,9 @@ pub(crate) fn recovery_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
         let answer =
             site.send(round.rem_euclid(SERVERS), "GET /api/v1/users.totpCodesRemaining", &headers, "").unwrap();
         let used = (0..=3).find(|used| answer.text.contains(&format!("\"remaining\":{}", 3 - used)));
-        let used = used.unwrap_or_else(|| panic!("{}", answer.text));
-        assert!(used <= 1, "one code was tried");
+        // One code was tried. What is more than that, or cannot be read because the account is damaged, contradicts
+        // every history.
+        let used = used.unwrap_or(4);
         vec![Contest::Code { name, outcomes, left: Some(used), expires: false }]
     })
 }

@@ -125,7 +125,7 @@ fn an_address_is_free_again_after_an_erasure() {
     assert_eq!(claims(), 1);
     assert!(scene.run(&["accounts", "erase", EMAIL, "--yes"]).starts_with("user@example.org: erased"));
     assert_eq!(claims(), 0, "nothing of the account stays behind");
-    assert_eq!(refusal(scene.log_in(&server, EMAIL, PASSWORD)), "LP-Invalid-Credentials");
+    assert_eq!(refusal(scene.log_in(&server, EMAIL, PASSWORD)), "LP-User-404");
     let (_, complaint) = scene.fail(&["accounts", "show", EMAIL]);
     assert!(complaint.contains("there is no account"), "{complaint}");
     scene.register(&server, EMAIL, "battery staple");
