@@ -12,7 +12,7 @@ use super::{account, memory};
 fn age(path: &Path) {
     let file = File::options().append(true).open(path).unwrap();
     let changed = file.metadata().unwrap().modified().unwrap();
-    file.set_modified(changed.checked_sub(SETTLED + Duration::from_secs(60)).unwrap()).unwrap();
+    file.set_modified(changed.checked_sub(SETTLED.saturating_add(Duration::from_secs(60))).unwrap()).unwrap();
 }
 
 #[tokio::test]
