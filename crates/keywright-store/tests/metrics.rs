@@ -27,16 +27,16 @@ fn shows(recorded: &PrometheusHandle, sample: &str) {
     assert!(shown.lines().any(|line| line == sample), "{sample}\n{shown}");
 }
 
-fn hooked() -> (Arc<HookedStore<MemoryStore>>, World) {
+async fn hooked() -> (Arc<HookedStore<MemoryStore>>, World) {
     let store = HookedStore::memory();
-    let world = World::builder().store(Arc::clone(&store) as _).accounts(["alice"]).open();
+    let world = World::builder().store(Arc::clone(&store) as _).accounts(["alice"]).build().await;
     (store, world)
 }
 
 #[test]
 fn a_conflict_is_counted_with_its_rerun() {
     let recorded = recorded(async {
-        let (store, world) = hooked();
+        let (store, world) = hooked().await;
         let (other, alice) = (world.server(7), Partition::account(&World::id("alice")));
         // Another server commits first, once.
         let others = Arc::new(AtomicU32::new(1));
@@ -62,7 +62,7 @@ fn a_conflict_is_counted_with_its_rerun() {
 #[test]
 fn a_lost_reply_is_counted_and_a_store_that_refuses() {
     let recorded = recorded(async {
-        let (store, world) = hooked();
+        let (store, world) = hooked().await;
         let (driver, alice) = (world.server(7), Partition::account(&World::id("alice")));
         store.after(|reply| {
             if let Reply::Commit(answer) = reply {
@@ -92,7 +92,7 @@ fn a_lost_reply_is_counted_and_a_store_that_refuses() {
 #[test]
 fn due_work_that_fails_is_counted_once_committed() {
     let recorded = recorded(async {
-        let (_, world) = hooked();
+        let (_, world) = hooked().await;
         let (driver, alice) = (world.server(7), Partition::account(&World::id("alice")));
         driver.transact(&alice, &[DUE.name()], add).await.unwrap();
         let claimed = driver.transact(&alice, &[DUE.name()], |draft| due::claim_now(draft, |_| true)).await.unwrap();

@@ -111,9 +111,9 @@ async fn a_root_of_another_schema_or_too_large_denies() {
     let world = World::made(4).await;
     let mirror = open(&world).encode();
     let revision = world.root().unwrap();
-    for schema in [0, 2, u16::MAX] {
+    for (schema, damage) in [(0, Damage::Root), (2, Damage::NewerRoot), (u16::MAX, Damage::NewerRoot)] {
         put(&world, seal(&world.keyring, revision, schema, &mirror));
-        assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root), "schema {schema}");
+        assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(damage), "schema {schema}");
     }
     let mut longer = mirror.clone();
     longer.push(0);
