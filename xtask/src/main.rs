@@ -18,6 +18,7 @@ mod readme;
 mod references;
 mod report;
 mod resolve;
+mod semver;
 mod suite;
 mod supply;
 mod tools;
@@ -99,6 +100,8 @@ enum Task {
     /// Checks the dependencies with cargo-deny: licences, duplicate versions, sources, and known
     /// vulnerabilities where their database can be fetched.
     Deny,
+    /// Compares the public API with that of the last release, by its tag, with cargo-semver-checks.
+    Semver,
     /// What a release checks beyond `test`: unused dependencies, types of other crates in the
     /// public API, and that every crate can be packaged.
     Audit,
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Task::Load => load(&root),
         Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => supply::check(&root),
+        Task::Semver => semver::check(&root),
         Task::Audit => suite::audit(&root),
     };
     match outcome {

@@ -46,8 +46,13 @@ pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Resul
 
 /// Tools of Cargo that are installed from the registry when they are missing, each with the version
 /// that its settings in this repository are written for.
-const INSTALLED: [(&str, &str); 4] =
-    [("check-external-types", "=0.5.0"), ("deny", "^0.20"), ("hack", "^0.6"), ("machete", "^0.9")];
+const INSTALLED: [(&str, &str); 5] = [
+    ("check-external-types", "=0.5.0"),
+    ("deny", "^0.20"),
+    ("hack", "^0.6"),
+    ("machete", "^0.9"),
+    ("semver-checks", "^0.45"),
+];
 
 /// Returns a command for one of Cargo's tools: the one on the path, or else one that is built below
 /// `target/tools`, once.
