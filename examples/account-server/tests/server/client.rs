@@ -14,7 +14,7 @@ pub(crate) const BASE: &str = "/index.php/apps/passwords/api/1.0/";
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 

@@ -137,6 +137,32 @@ fn an_account_with_a_factor_needs_a_code() {
     server.stop();
 }
 
+/// A browser whose owner has ticked the box is not asked again, and only after the password.
+#[test]
+fn a_remembered_browser_needs_no_code_until_it_is_forgotten() {
+    let (_folder, server) = start();
+    let login = cookie(&post(&server, "/login", "", "name=bob&password=login"));
+    let entered = post(&server, "/login/code", &login, "code=wmwNorTZ&remember=1");
+    let set = entered.headers.iter().map(|(_, value)| value).find(|value| value.starts_with("account_browser="));
+    let set = set.unwrap_or_else(|| panic!("{entered:?}"));
+    assert!(set.contains("; Path=/login; Max-Age=2592000; HttpOnly; SameSite=Lax"), "{set}");
+    let browser = format!("cookie: {}\r\n", set.split(';').next().unwrap());
+
+    assert_eq!(post(&server, "/login", &browser, "name=bob&password=wrong").status, 422);
+    assert_eq!(home(&server, &browser).header("location"), Some("/login"), "it is no session");
+    let again = post(&server, "/login", &browser, "name=bob&password=login");
+    assert_eq!((again.status, again.header("location")), (303, Some("/")));
+    let session = cookie(&again);
+    let page = home(&server, &session);
+    assert!(page.body.contains("remembered browser was not asked for a code"), "{page:?}");
+    let forged = browser.replace("account_browser=", "account_browser=A");
+    for other in ["", &forged] {
+        let asked = post(&server, "/login", other, "name=bob&password=login");
+        assert_eq!(asked.header("location"), Some("/login/code"), "{other}");
+    }
+    server.stop();
+}
+
 /// Eight requests carry the same code, and one opens a session.
 #[test]
 fn of_parallel_codes_one_opens_a_session() {
