@@ -164,8 +164,9 @@ impl Connections {
 impl Table {
     /// Closes the connection that is missed the least, of one network or of all.
     fn close_one(&mut self, network: Option<IpAddr>) -> Option<()> {
-        let candidates = self.open.values().filter(|open| network.is_none_or(|network| open.network == network));
-        let ranked = candidates.filter_map(|open| open.rank().map(|rank| (rank, open)));
+        let candidates = self.open.iter().filter(|(_, open)| network.is_none_or(|network| open.network == network));
+        // Of connections of the same moment, the one that came first.
+        let ranked = candidates.filter_map(|(number, open)| open.rank().map(|rank| ((rank, *number), open)));
         let (_, least) = ranked.min_by_key(|(rank, _)| *rank)?;
         let least = Arc::clone(least);
         self.close(&least);
