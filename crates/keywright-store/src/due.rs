@@ -205,7 +205,7 @@ fn claim_where(
     Ok(claimed)
 }
 
-/// Gives up claims after a failure. Each task is tried again after a pause that grows with its
+/// Releases claims after a failure. Each task is tried again after a pause that grows with its
 /// failures. A task that was claimed by somebody else in the meantime is not changed.
 ///
 /// # Errors
@@ -227,7 +227,7 @@ pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepErr
     write(draft, list)
 }
 
-/// Gives up claims on tasks that were not tried. Another worker may claim them immediately.
+/// Releases claims on tasks that were not tried. Another worker may claim them immediately.
 ///
 /// # Errors
 /// Returns the errors of [`Draft::read`].

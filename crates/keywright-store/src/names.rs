@@ -219,7 +219,7 @@ pub fn owned(draft: &mut Draft<'_>) -> Result<Vec<NameIndex>, StepError> {
     Ok(NameList::read(draft)?.entries.iter().filter(|entry| entry.is_owned()).map(|entry| entry.name).collect())
 }
 
-/// Gives up a name that the account owns or intends to take. Returns `None` if it does neither. The
+/// Releases a name that the account owns or intends to take. Returns `None` if it does neither. The
 /// name is free once this is committed. Pass the returned value to `Names::drop_claim`, which
 /// deletes the claim.
 ///

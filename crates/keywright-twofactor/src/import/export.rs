@@ -20,8 +20,8 @@ use crate::totp::active::Device;
 pub struct ExportConsent(());
 
 impl ExportConsent {
-    /// Gives the consent. Write the export to nothing but an encrypted place that only the operator
-    /// can read, and delete it when it was taken over.
+    /// Consents to secrets in clear. Write the export to nothing but an encrypted place that only
+    /// the operator can read, and delete it when it was taken over.
     #[must_use]
     pub const fn to_secrets_in_clear() -> Self {
         Self(())
