@@ -1,6 +1,6 @@
 //! Bodies that are slow, large, or both.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -143,15 +143,19 @@ fn an_account_uploads_one_vault_at_a_time() {
     let body = " ".repeat(2 << 20);
     let text = |token: &str| sync(token, &body);
     let (mallory, bob) = (librepass_token(&server, "mallory@example.org"), librepass_token(&server, "bob@example.org"));
-    let mut first = connect(&server);
-    let whole = text(&mallory);
-    let (begin, end) = whole.split_at(whole.len() - 10);
-    first.write_all(begin.as_bytes()).unwrap();
-    let expecting = |token: &str| {
+    let head = |token: &str| {
         let head = text(token).split("\r\n\r\n").next().unwrap().to_owned();
-        ask(connect(&server), &format!("{head}\r\nexpect: 100-continue\r\n\r\n"))
+        format!("{head}\r\nexpect: 100-continue\r\n\r\n")
     };
-    let (status, refusal) = expecting(&mallory);
+    // The server asks for the body once it has given the account its place.
+    let mut first = connect(&server);
+    first.write_all(head(&mallory).as_bytes()).unwrap();
+    let mut asked = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    first.read_exact(&mut asked).unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 "), "{}", asked.escape_ascii());
+    let (begin, end) = body.split_at(body.len() - 10);
+    first.write_all(begin.as_bytes()).unwrap();
+    let (status, refusal) = ask(connect(&server), &head(&mallory));
     assert!(status == 503 && refusal.ends_with(UPLOADING), "{refusal}");
     assert!(refusal.contains("retry-after: 5\r\n"), "{refusal}");
     assert_eq!(ask(connect(&server), &text(&bob)).0, 400);
