@@ -8,33 +8,46 @@
 //! binds a port. It does not manage users: your server decides when an account is created.
 //!
 //! ```
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use keywright::testing::VirtualAuthenticator;
+//! # use keywright::{Clock, SystemClock, UnixSeconds};
 //! # let folder = tempfile::tempdir()?;
 //! # let (database, keyring) = (folder.path().join("accounts.sqlite"), folder.path().join("keyring.toml"));
-//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! use keywright::challenge::{ChallengeSecret, Proof, Salts, Verification};
-//! use keywright::{AccountId, Keywright, sqlite::SqliteStore};
+//! use keywright::twofactor::{Enrolment, EnrolmentStart, VerifyOutcome};
+//! use keywright::{AccountId, Keywright, Purpose, SessionId, sqlite::SqliteStore};
 //!
 //! let keywright = Keywright::builder(SqliteStore::open(&database)?).keyring_file(&keyring).open().await?;
-//! let account = AccountId::new("user-1")?;
+//! let account = AccountId::new("42")?; // the primary key of your user
 //! keywright.ensure_account(&account).await?; // at sign-up
 //!
-//! # let (one, two, three) = ("ab".repeat(256), "cd".repeat(64), "ef".repeat(16));
-//! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
-//! // The client sends salts and a secret that it derived from the password, and later the secret alone.
-//! let challenges = keywright.challenges();
-//! // The sender of the request. After its first correct secret, the wrong guesses of others do not delay it.
-//! let client = keywright.client(&account, b"the app token of the request");
-//! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts, client).await?;
-//! match challenges.verify(&account, &Proof::from_client(&typed)?, client).await? {
-//!     Verification::Granted(_user_key) => println!("welcome"),
-//!     Verification::Denied(_) => println!("wrong, and counted"),
-//!     Verification::Refused(refusal) => println!("try again in {} s", refusal.retry_after()),
-//!     Verification::NoChallenge => println!("no challenge is set"),
+//! // The user sets up an authenticator app: show the text as a QR code.
+//! let (two_factor, session) = (keywright.two_factor(), SessionId::new("the session's cookie"));
+//! let EnrolmentStart::Begun(pending) = two_factor.begin(&account, session, "phone").await? else {
+//!     return Err("five devices are the most".into());
+//! };
+//! println!("{}", pending.uri("ACME", "alice@example.com")?.expose());
+//! # let (app, now) = (VirtualAuthenticator::of(&pending)?, SystemClock.now()?);
+//! # let typed = app.code_at(UnixSeconds::new(now.get() - 30)?);
+//!
+//! // The app shows a code, and the user types it.
+//! let client = keywright.client(&account, b"a cookie that stays on this device");
+//! let enrolment = two_factor.confirm(&account, session, &typed, client).await?;
+//! assert!(matches!(enrolment, Enrolment::Active { recovery_codes: Some(_), .. })); // show them once
+//! # let typed = app.code_at(now);
+//!
+//! // At each log-in, after the password. Of any number of requests with one code, one is granted.
+//! match two_factor.verify(&account, &typed, &Purpose::new("login"), client).await? {
+//!     VerifyOutcome::Granted(proof) => println!("start a session of {}", proof.account()),
+//!     VerifyOutcome::Refused(wait) => println!("too many wrong codes; again in {} s", wait.retry_after()),
+//!     _ => println!("wrong code"),
 //! }
+//! # assert!(matches!(two_factor.verify(&account, &typed, &Purpose::new("login"), client).await?, VerifyOutcome::Denied(_)));
 //! # Ok(())
-//! # })
 //! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
 //! ```
 //!
 //! The next example is a deletion that must be confirmed. The function that deletes requires a
