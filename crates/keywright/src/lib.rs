@@ -197,6 +197,8 @@ mod scan;
 mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
