@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use ureq::Agent;
-use ureq::http::{Method, Request};
+use ureq::http::{HeaderMap, Method, Request};
 
 /// A browser on a device.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub struct Answer {
     pub cache_control: Option<String>,
     /// The lines of `Set-Cookie`.
     pub set_cookies: Vec<String>,
+    /// All headers.
+    pub headers: HeaderMap,
 }
 
 impl Answer {
@@ -75,6 +77,7 @@ impl Browser {
                 value => self.cookies.insert(name.to_owned(), value.to_owned()),
             };
         }
+        let headers = response.headers().clone();
         let (status, text) = (response.status().as_u16(), response.body_mut().read_to_string().unwrap());
         let body = serde_json::from_str(&text).unwrap_or_default();
         Answer {
@@ -83,6 +86,7 @@ impl Browser {
             retry_after: retry_after.map(|value| value.parse().unwrap()),
             cache_control,
             set_cookies,
+            headers,
         }
     }
 

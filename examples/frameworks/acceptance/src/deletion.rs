@@ -8,6 +8,9 @@ use crate::scene::{Scene, credentials};
 pub fn an_account_is_deleted_once_and_only_if_confirmed(scene: &Scene) {
     let mut browser = scene.user("ann");
     let mut other = scene.user("bob");
+    for path in ["/deletion", "/deletion/code"] {
+        scene.browser().post(path, &json!({"code": "AAAA-AAAA-AAAA-AAAA"})).is_refused(401, "not_signed_in");
+    }
     browser.post_code("/deletion/code", "AAAA-AAAA-AAAA-AAAA").is_refused(403, "denied");
     let begun = browser.post("/deletion", &json!({}));
     let code = begun.text("type_this").to_owned();

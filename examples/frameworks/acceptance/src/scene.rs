@@ -63,12 +63,12 @@ impl Scene {
 
 /// What the user types to sign in.
 #[must_use]
-pub fn credentials(name: &str) -> Value {
+pub(crate) fn credentials(name: &str) -> Value {
     json!({"name": name, "password": PASSWORD})
 }
 
 /// Begins an enrolment.
-pub fn begin(browser: &mut Browser) -> Answer {
+pub(crate) fn begin(browser: &mut Browser) -> Answer {
     let answer = browser.post("/two-factor", &json!({"password": PASSWORD}));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer

@@ -10,14 +10,19 @@ use crate::scene::{Phone, Scene, begin, credentials};
 const RACERS: usize = 16;
 
 /// The routes that only a signed-in user may use.
-const SIGNED_IN: [&str; 5] = ["/two-factor", "/two-factor/code", "/api-keys", "/deletion", "/deletion/code"];
+const SIGNED_IN: [&str; 3] = ["/two-factor", "/two-factor/code", "/api-keys"];
 
 /// Asserts that of a race one request got the status, and that the others were refused as for a wrong code.
 fn one_of(answers: &[(crate::browser::Browser, Answer)], status: u16, error: &str) {
     let (granted, refused): (Vec<&Answer>, Vec<&Answer>) =
         answers.iter().map(|(_, answer)| answer).partition(|answer| answer.status == status);
     assert_eq!(granted.len(), 1, "{answers:?}", answers = answers.iter().map(|(_, answer)| answer).collect::<Vec<_>>());
-    refused.iter().for_each(|answer| answer.is_refused(403, error));
+    for answer in refused {
+        // Where a sign-in ends the half-session, those that come later have none.
+        if answer.status != 401 {
+            answer.is_refused(403, error);
+        }
+    }
 }
 
 /// Before anything is set up, the password is enough.

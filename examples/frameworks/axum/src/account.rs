@@ -28,7 +28,7 @@ type Answer = Result<Json<Value>, Refused>;
 type SignedIn = Result<(StatusCode, CookieJar), Refused>;
 
 pub(crate) async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Result<StatusCode, Refused> {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::forbidden("bad_name"))?;
+    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken")) }
 }

@@ -124,6 +124,12 @@ impl Shop {
         free
     }
 
+    /// Returns the user with this id.
+    #[must_use]
+    pub fn user(&self, id: &str) -> Option<User> {
+        self.tables().users.get(id).map(|row| row.user.clone())
+    }
+
     /// Returns the user with this name and this password.
     #[must_use]
     pub fn check_password(&self, name: &str, password: &str) -> Option<User> {
