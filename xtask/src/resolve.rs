@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::{process, tools};
 
 /// The dependencies of a program that Keywright is added to, as lines of a manifest.
-const BESIDE: [(&str, &str); 9] = [
+const BESIDE: [(&str, &str); 13] = [
     ("sqlx 0.8", r#"sqlx = { version = "0.8", features = ["sqlite", "runtime-tokio"] }"#),
     ("sqlx 0.8, PostgreSQL only", r#"sqlx = { version = "0.8", features = ["postgres", "runtime-tokio"] }"#),
     ("sqlx 0.9", r#"sqlx = { version = "0.9", features = ["sqlite", "runtime-tokio"] }"#),
@@ -19,6 +19,10 @@ const BESIDE: [(&str, &str); 9] = [
     ("sea-orm 2", r#"sea-orm = { version = ">=2.0.0-rc, <3", features = ["sqlx-sqlite", "runtime-tokio-rustls"] }"#),
     ("diesel", r#"diesel = { version = "2", features = ["sqlite"] }"#),
     ("tower-sessions-sqlx-store", r#"tower-sessions-sqlx-store = { version = "0.15", features = ["sqlite"] }"#),
+    ("diesel, with PostgreSQL", r#"diesel = { version = "2", features = ["postgres"] }"#),
+    ("sea-orm 2, with PostgreSQL", r#"sea-orm = { version = ">=2.0.0-rc, <3", features = ["sqlx-postgres"] }"#),
+    ("tower-sessions", r#"tower-sessions = "0.15""#),
+    ("axum-login", "axum = \"0.8\"\naxum-login = \"0.18\""),
     ("rusqlite, the newest", r#"rusqlite = "*""#),
 ];
 

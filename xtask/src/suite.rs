@@ -93,6 +93,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
         process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
     })?;
     report.step("passkeys", |counts| passkeys(root, counts))?;
+    report.step("frameworks", |counts| frameworks(root, counts))?;
     report.step("model", |_| cargo(root, &["run", "--quiet", "--release", "--package", "keywright-model"]))?;
     report.step("dependencies", |_| supply::check(root))?;
     report.step("fuzz build", |_| fuzz_build(root))?;
@@ -136,6 +137,22 @@ fn passkeys(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["test", "--manifest-path", "examples/passkey/Cargo.toml"]);
     process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("passkey")), counts)
+}
+
+/// Builds and tests the example in five frameworks, which is a workspace of its own: its tests start
+/// each program.
+fn frameworks(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let target = root.join("target").join("frameworks");
+    let [flag, path] = ["--manifest-path", "examples/frameworks/Cargo.toml"];
+    let cargo = |arguments: &[&str]| {
+        let mut command = tools::cargo(root);
+        command.args(arguments).env("CARGO_TARGET_DIR", &target);
+        command
+    };
+    process::stream(&mut cargo(&["fmt", flag, path, "--all", "--check"]), &mut Counts::default())?;
+    let clippy = ["clippy", flag, path, "--workspace", "--all-targets", "--", "-D", "warnings"];
+    process::stream(&mut cargo(&clippy), &mut Counts::default())?;
+    process::stream(&mut cargo(&["test", flag, path, "--workspace", "--no-fail-fast"]), counts)
 }
 
 /// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain, and is run by

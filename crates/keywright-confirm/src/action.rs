@@ -31,6 +31,35 @@ pub trait Action: Send + Sync {
     fn parameters(&self) -> Vec<u8>;
 }
 
+/// An [`Action`] on the account itself that has no parameters, such as its deletion. Whoever confirms
+/// it confirms nothing but its name, so it must have the same effect whenever it is performed.
+///
+/// ```
+/// use keywright_confirm::{AccountAction, Action};
+///
+/// struct DeleteAccount;
+/// impl AccountAction for DeleteAccount {
+///     const NAME: &'static str = "account.delete";
+/// }
+/// assert_eq!((DeleteAccount.target(), DeleteAccount.parameters()), ("", Vec::new()));
+/// ```
+pub trait AccountAction: Send + Sync {
+    /// The name of the kind of action, as [`Action::NAME`].
+    const NAME: &'static str;
+}
+
+impl<A: AccountAction> Action for A {
+    const NAME: &'static str = <A as AccountAction>::NAME;
+
+    fn target(&self) -> &str {
+        ""
+    }
+
+    fn parameters(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
 /// The proof that an action was confirmed. It can be used once, and only a commit creates one.
 ///
 /// It is not `Clone` or `Serialize` and has no public constructor. The function that acts takes it

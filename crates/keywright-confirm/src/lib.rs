@@ -122,7 +122,7 @@ mod step;
 mod typed;
 mod wait;
 
-pub use action::{Action, Confirmed};
+pub use action::{AccountAction, Action, Confirmed};
 pub use code::{CancelToken, CancelTokenError, MailedCode, TypedCode, Wait};
 pub use error::ConfirmError;
 pub use outcome::{Confirmation, Denial, SendOutcome, WaitOutcome};

@@ -48,7 +48,8 @@
 //! let pages = SelfService::new(driver, Arc::new(MyServer), policy)?;
 //! let request = Request::get("/account/").header("cookie", "session=5f0c").body("")?;
 //! assert_eq!(pages.handle(request).await.status(), 200);
-//! // With axum: a route for each of `Endpoint::ALL`. `Router::nest_service` strips the prefix that the pages expect.
+//! // With axum: a route for each of `Endpoint::ALL`. `Router::nest_service` strips the prefix that the pages expect;
+//! // `keywright::tower::PrefixLayer` puts it back.
 //! # Ok(())
 //! # }
 //! ```

@@ -1,6 +1,5 @@
 //! The proof as an extractor of axum.
 
-use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::Response;
 use http::request::Parts;
@@ -13,6 +12,6 @@ impl<A: StepUpAction, S: Sync> FromRequestParts<S> for StepUpFor<A> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        Self::take(&mut parts.extensions).map_err(|_| answer::response::<Body>(answer::missing(&A::ACTION)))
+        Self::take(&mut parts.extensions).map_err(|_| answer::missing(&A::ACTION).into_response())
     }
 }

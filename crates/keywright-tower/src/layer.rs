@@ -9,49 +9,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
-use keywright_core::{AccountId, Client, SessionId};
-use keywright_twofactor::{Demand, StepUp, TwoFactor, TwoFactorError, VerifyOutcome};
-use keywright_wire::Reply;
+use keywright_twofactor::TwoFactor;
 use tower_layer::Layer;
 use tower_service::Service;
 use zeroize::Zeroizing;
 
 use crate::answer;
-use crate::proof::{Carried, StepUpAction};
-
-/// The header in which a client sends a time-based or a recovery code, unless
-/// [`StepUpLayer::header`] names another one.
-pub const SECOND_FACTOR: HeaderName = HeaderName::from_static("x-second-factor");
-
-/// The longest code that is looked at, in bytes. The longest recovery code has 36 characters, and a
-/// user may type blanks and hyphens.
-const MAX_CODE_BYTES: usize = 128;
-
-/// Who sends a request, as the host's own session middleware knows it.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    account: AccountId,
-    session: SessionId,
-    client: Client,
-    password: bool,
-}
-
-impl Caller {
-    /// Creates a caller. `session` identifies the session in every request, and `client` the sender
-    /// to the guess ledger: by the credential of the request, or else by its network.
-    #[must_use]
-    pub const fn new(account: AccountId, session: SessionId, client: Client) -> Self {
-        Self { account, session, client, password: false }
-    }
-
-    /// States that the account has a login password that the host can check, so that `password` is
-    /// listed where it authorizes the action.
-    #[must_use]
-    pub const fn with_password(mut self) -> Self {
-        self.password = true;
-        self
-    }
-}
+use crate::proof::{Carried, StepUpAction, StepUpFor};
+use crate::refused::Refused;
+use crate::step_up::{Caller, MAX_CODE_BYTES, SECOND_FACTOR, Sent, prove};
 
 /// A layer that demands a step-up for the action `A`. `F` is the host's function that names the
 /// caller of a request; where it returns `None`, the request is refused. See the [crate] for an
@@ -137,83 +103,49 @@ where
             let (mut parts, body) = request.into_parts();
             match shared.prove::<A>(&mut parts).await {
                 Ok(proof) => {
-                    parts.extensions.insert(Carried::<A>::new(proof));
+                    parts.extensions.insert(Carried::new(proof));
                     inner.call(Request::from_parts(parts, body)).await
                 }
-                Err(refusal) => Ok(answer::response(refusal)),
+                Err(refused) => Ok(refused.into_response()),
             }
         })
     }
 }
 
-/// What a request has in the header of the code.
-enum Sent {
+impl<F: Fn(&Parts) -> Option<Caller>> Shared<F> {
+    /// Returns the proof of a request, or the answer that refuses it.
+    async fn prove<A: StepUpAction>(&self, parts: &mut Parts) -> Result<StepUpFor<A>, Refused> {
+        let caller = (self.caller)(parts).ok_or_else(|| answer::not_signed_in(&A::ACTION))?;
+        let code = take_code(&mut parts.headers, &self.header);
+        let sent = match &code {
+            Taken::Nothing => Sent::Nothing,
+            Taken::Code(code) => Sent::Code(code),
+            Taken::Malformed => Sent::Malformed,
+        };
+        prove(&self.two_factor, &caller, sent, &self.header).await
+    }
+}
+
+/// What was taken out of the header of the code.
+enum Taken {
     Nothing,
     Code(Zeroizing<String>),
     Malformed,
 }
 
-impl<F: Fn(&Parts) -> Option<Caller>> Shared<F> {
-    /// Returns the proof of a request, or the answer that refuses it.
-    async fn prove<A: StepUpAction>(&self, parts: &mut Parts) -> Result<StepUp, Reply> {
-        let action = A::ACTION;
-        let caller = (self.caller)(parts).ok_or_else(|| answer::not_signed_in(&action))?;
-        let code = match take_code(&mut parts.headers, &self.header) {
-            Sent::Code(code) => code,
-            Sent::Malformed => return Err(answer::malformed(&action)),
-            Sent::Nothing => return self.demand::<A>(&caller, "step_up_required").await,
-        };
-        let Caller { account, session, client, .. } = &caller;
-        let verdict = self.two_factor.step_up_code(account, &action, *session, &code, *client).await;
-        match verdict.map_err(|error| unavailable::<A>(&error))? {
-            VerifyOutcome::Granted(proof) => Ok(proof),
-            VerifyOutcome::Denied(_) => Err(self.refuse::<A>(&caller, "step_up_denied").await),
-            VerifyOutcome::Refused(refusal) => Err(answer::refused(&action, &refusal)),
-            VerifyOutcome::Malformed => Err(answer::malformed(&action)),
-            VerifyOutcome::NotEnrolled => Err(self.refuse::<A>(&caller, "step_up_required").await),
-        }
-    }
-
-    /// Returns a proof that the session remembers, or the answer that says what is required.
-    async fn demand<A: StepUpAction>(&self, caller: &Caller, error: &str) -> Result<StepUp, Reply> {
-        let action = A::ACTION;
-        let Caller { account, session, password, .. } = caller;
-        let demand = self.two_factor.demand(account, &action, *session, *password).await;
-        match demand.map_err(|error| unavailable::<A>(&error))? {
-            Demand::Remembered(proof) => Ok(proof),
-            Demand::Required(methods) => Err(answer::required(error, &action, &methods, &self.header)),
-            Demand::NothingEnrolled => Err(answer::nothing_enrolled(&action)),
-        }
-    }
-
-    /// Returns the answer to a code that authorizes nothing. A wrong code is refused even if the
-    /// session remembers a proof: the client meant to prove itself, and failed.
-    async fn refuse<A: StepUpAction>(&self, caller: &Caller, error: &str) -> Reply {
-        match self.demand::<A>(caller, error).await {
-            Err(reply) => reply,
-            Ok(_) => answer::required(error, &A::ACTION, &[], &self.header),
-        }
-    }
-}
-
 /// Takes the code out of the headers. Two codes are malformed, because it is unclear which one was
 /// meant.
-fn take_code(headers: &mut HeaderMap, name: &HeaderName) -> Sent {
+fn take_code(headers: &mut HeaderMap, name: &HeaderName) -> Taken {
     let sent = {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
-            (None, _) => return Sent::Nothing,
+            (None, _) => return Taken::Nothing,
             (Some(value), None) if value.len() <= MAX_CODE_BYTES => {
-                value.to_str().map_or(Sent::Malformed, |code| Sent::Code(Zeroizing::new(code.to_owned())))
+                value.to_str().map_or(Taken::Malformed, |code| Taken::Code(Zeroizing::new(code.to_owned())))
             }
-            _ => Sent::Malformed,
+            _ => Taken::Malformed,
         }
     };
     headers.remove(name);
     sent
-}
-
-/// Answers an error. Its text stays on the server.
-fn unavailable<A: StepUpAction>(_: &TwoFactorError) -> Reply {
-    answer::unavailable(&A::ACTION)
 }

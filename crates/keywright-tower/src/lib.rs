@@ -1,5 +1,10 @@
-//! Step-up authentication for the routes of any [tower](tower_layer::Layer) or axum server.
+//! Keywright in a server's own routes: step-up, and outcomes as answers that a client can read.
 //!
+//! Every framework: [`OrRefuse`] turns an outcome into the proof or into a [`Refused`] (a status, JSON
+//! and `Retry-After`), and [`step_up`] demands a second factor of one request. For
+//! [tower](tower_layer::Layer) and axum, [`StepUpLayer`] does so in front of a route.
+//!
+//! # With tower or axum
 //! [`StepUpLayer`] demands a second factor before a route, and the handler takes the
 //! [`StepUp`] that its commit checks. A request without a proof is refused with an answer that a
 //! client can read; it asks the user for a code and sends the request again with the code in the
@@ -40,7 +45,7 @@
 //! ```
 //!
 //! # Answers
-//! Every refusal is JSON with `error` and `action`, and has `Cache-Control: no-store`:
+//! Every refusal of a step-up is JSON with `error` and `action`, and has `Cache-Control: no-store`:
 //!
 //! | Status | `error` | Further fields | Meaning |
 //! |---|---|---|---|
@@ -67,7 +72,8 @@
 //! [`StepUp`]: keywright_twofactor::StepUp
 //!
 //! # Features
-//! - `axum`: [`StepUpFor`] is an extractor of axum.
+//! - `axum`: [`StepUpFor`] is an extractor of axum, and [`Refused`] a response.
+//! - `confirm`: outcomes of confirmations as answers.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -75,7 +81,15 @@ mod answer;
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
+mod or_refuse;
+mod prefix;
 mod proof;
+mod refused;
+mod step_up;
 
-pub use layer::{Caller, SECOND_FACTOR, StepUpLayer, StepUpService};
+pub use layer::{StepUpLayer, StepUpService};
+pub use or_refuse::OrRefuse;
+pub use prefix::{PrefixLayer, PrefixService};
 pub use proof::{StepUpAction, StepUpFor, StepUpMissing};
+pub use refused::Refused;
+pub use step_up::{Caller, SECOND_FACTOR, step_up};

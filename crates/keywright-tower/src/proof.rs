@@ -44,12 +44,17 @@ impl<A> Clone for Carried<A> {
 }
 
 impl<A: StepUpAction> Carried<A> {
-    pub(crate) fn new(proof: StepUp) -> Self {
-        Self { proof: Arc::new(Mutex::new(Some(proof))), action: PhantomData }
+    pub(crate) fn new(proof: StepUpFor<A>) -> Self {
+        Self { proof: Arc::new(Mutex::new(Some(proof.proof))), action: PhantomData }
     }
 }
 
 impl<A: StepUpAction> StepUpFor<A> {
+    /// Wraps a proof for the action `A`.
+    pub(crate) const fn new(proof: StepUp) -> Self {
+        Self { proof, action: PhantomData }
+    }
+
     /// Takes the proof out of a request's extensions. It is there once, however often the
     /// extensions were cloned.
     ///
@@ -58,7 +63,7 @@ impl<A: StepUpAction> StepUpFor<A> {
     pub fn take(extensions: &mut Extensions) -> Result<Self, StepUpMissing> {
         let carried = extensions.remove::<Carried<A>>().ok_or(StepUpMissing)?;
         let proof = carried.proof.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(StepUpMissing)?;
-        if *proof.action() == A::ACTION { Ok(Self { proof, action: PhantomData }) } else { Err(StepUpMissing) }
+        if *proof.action() == A::ACTION { Ok(Self::new(proof)) } else { Err(StepUpMissing) }
     }
 
     /// Returns the proof, to be passed by value to the function that performs the action.

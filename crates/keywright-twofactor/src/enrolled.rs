@@ -57,6 +57,14 @@ impl Enrolled {
         !self.devices.is_empty()
     }
 
+    /// Whether a log-in must ask for more than the password: the account has a device, unused recovery
+    /// codes, a factor that the host checks itself, or mailed codes. A log-in that asks only for what
+    /// it can check lets an account with another factor in by the password alone.
+    #[must_use]
+    pub fn requires_second_factor(&self) -> bool {
+        self.has_totp() || self.recovery.is_some_and(|left| left > 0) || self.email || !self.attested.is_empty()
+    }
+
     /// Whether a text has the form of an active device's code: as many ASCII digits as one of the
     /// devices shows, apart from blanks and hyphens.
     #[must_use]

@@ -6,7 +6,7 @@
 //! | add two-factor authentication to an application with its own users | [`two_factor`] | `twofactor`, `qr` |
 //! | take over the second factors that your users have | [`moving`] | `twofactor` |
 //! | have users confirm what cannot be undone | [`confirm`] | `confirm` |
-//! | demand a second factor before a sensitive action | [`step_up`] | `twofactor`, `axum` |
+//! | demand a second factor before a sensitive action | [`step_up`] | `twofactor`, `web`, `axum` |
 //! | keep a vault that only the client can read, and change its password | [`vault`] | `rekey` |
 //! | choose a backend, or use your own tables | [`storage`] | `sqlite` |
 //! | keep, rotate, back up and restore | [`keys`] | |

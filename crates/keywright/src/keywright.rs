@@ -83,9 +83,13 @@ impl Keywright {
     /// `credential` is the bytes of the app token or login token of the request, or, if it has
     /// none, of the network from which it comes (an IPv4 address or an IPv6 /64). Once a client has
     /// entered a secret correctly, it is known for this secret, and the wrong guesses of unknown
-    /// clients do not delay it.
+    /// clients do not delay it. An empty credential is none: the client is unknown, so that those
+    /// without a cookie do not become one known client together.
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
+        if credential.is_empty() {
+            return Client::unknown();
+        }
         Client::credential(self.driver.client_tag(account, credential))
     }
 

@@ -140,6 +140,7 @@
 //!   codes.
 //! - `rekey` keeps whole vaults and re-encrypts all of a vault or nothing.
 //! - `nextcloud`, `rocketchat` and `librepass` are the wire protocols of clients.
+//! - `web` and `tower` connect it with a server's own routes.
 //! - `selfservice` has the pages on which the owner of an account manages its security.
 //! - [`sqlite`](mod@sqlite) and [`MemoryStore`] are storage backends. [`mod@store`] has the traits
 //!   to implement for a backend of your own.
@@ -162,8 +163,9 @@
 //! | `rocketchat` | the protocol of Rocket.Chat | `rocketchat` |
 //! | `librepass` | the protocol of LibrePass | `librepass` |
 //! | `selfservice` | pages and a JSON API for the owner of an account | `selfservice` |
-//! | `tower` | these protocols and pages as `tower::Service`, and step-up for a server's own routes; enables `twofactor` | |
-//! | `axum` | the proof of a step-up as an extractor of axum; enables `tower` | |
+//! | `web` | outcomes as answers of a server's own routes, and step-up, in any framework; enables `twofactor` | |
+//! | `tower` | these protocols and pages as `tower::Service`, and a layer for step-up; enables `web` | |
+//! | `axum` | the proof of a step-up as an extractor of axum, and refusals as its responses; enables `tower` | |
 //! | `testing` | support for a server's tests: an authenticator, caught mails, races; enables `twofactor` | |
 //! | `metrics` | counters, gauges and timings for the recorder of the crate `metrics` that the program installs, as listed in `keywright::metrics` | |
 //! | `client` | the client half of the challenge, and of `rekey` and `librepass` if they are enabled | |
@@ -210,6 +212,8 @@ mod scan;
 mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use keywright_core as core;
 pub use keywright_store as store;

@@ -1,0 +1,59 @@
+//! What the shop does, whatever framework it is written in, asked over HTTP of the real process. Each
+//! program runs all of it: `acceptance::suite!(env!("CARGO_BIN_EXE_…"))` is its whole test file.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a panic in a test is a failed test"
+)]
+
+mod browser;
+pub mod deletion;
+mod scene;
+pub mod sign_in;
+
+pub use browser::{Answer, Browser};
+pub use scene::Scene;
+
+/// Makes a test of each case for a program, each with a server of its own.
+#[macro_export]
+macro_rules! suite {
+    ($program:expr) => {
+        $crate::sign_in_suite!($program);
+        $crate::cases!($program, deletion: [
+            an_account_is_deleted_once_and_only_if_confirmed,
+            five_wrong_codes_end_a_confirmation,
+        ]);
+    };
+}
+
+/// Makes a test of each case of signing in and stepping up.
+#[macro_export]
+macro_rules! sign_in_suite {
+    ($program:expr) => {
+        $crate::cases!($program, sign_in: [
+            the_password_alone_is_enough_before_an_enrolment,
+            an_enrolment_takes_the_password_and_a_code,
+            then_a_sign_in_needs_a_code,
+            one_code_opens_one_session,
+            a_recovery_code_opens_one_session,
+            a_step_up_is_demanded_and_a_code_makes_one_key,
+            strangers_wait_and_the_known_device_does_not,
+            bad_input_is_refused,
+        ]);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! cases {
+    ($program:expr, $module:ident: [$($case:ident,)*]) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::$module::$case(&$crate::Scene::start($program));
+            }
+        )*
+    };
+}

@@ -1,0 +1,3 @@
+//! The shop on axum, as a real process.
+
+acceptance::suite!(env!("CARGO_BIN_EXE_shop-axum"));

@@ -1,0 +1,3 @@
+//! The shop on poem, as a real process.
+
+acceptance::suite!(env!("CARGO_BIN_EXE_shop-poem"));
