@@ -36,9 +36,12 @@ impl Enrolled {
             return self;
         }
         let requires = |origin: &Origin| origin == own || *origin == Origin::LIBRARY;
-        // Recovery codes stand in for devices. They are a factor of their own only where there is
-        // no device.
-        let by_code = if self.devices.is_empty() {
+        // Recovery codes stand in for devices and attested factors. They are a factor of their own
+        // only where there is neither. An attested factor is required everywhere, so whatever the
+        // account has must be able to stand in for it.
+        let by_code = if !self.attested.is_empty() {
+            true
+        } else if self.devices.is_empty() {
             requires(&self.recovery_origin)
         } else {
             self.devices.iter().any(|device| requires(&device.origin))
@@ -55,6 +58,15 @@ impl Enrolled {
     #[must_use]
     pub const fn has_totp(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    /// Whether a sign-in must show a second factor beside the password: the account has a device, or
+    /// a factor that the host checks itself. Where neither can be shown, as over a protocol without
+    /// passkeys, a recovery code or a remembered device stands in for it, and everything else is
+    /// refused (`docs/decisions.md` 237). Mailed codes ([`email`](Self::email)) are apart.
+    #[must_use]
+    pub const fn requires_factor(&self) -> bool {
+        !self.devices.is_empty() || !self.attested.is_empty()
     }
 
     /// Whether a text has the form of an active device's code: as many ASCII digits as one of the
