@@ -9,6 +9,8 @@
 //! name, as in `crates/keywright/tests/whole/year.rs::every_table_keeps_to_its_ceiling_for_a_year`.
 //! The test must exist.
 //!
+//! One page of the guide has an example of each call of the front door; a new call must be there.
+//!
 //! Pages, examples and the examples in comments show the client of a request by its credential, so
 //! that a server that is written after them has known clients. Where nothing is known of a client,
 //! the file is listed here.
@@ -42,6 +44,29 @@ const GROUND: [&str; 5] = [
 /// The names of the protocols, in lower case.
 const PROTOCOLS: [&str; 4] = ["nextcloud", "rocketchat", "rocket.chat", "librepass"];
 
+/// The page with an example of each call.
+const CALLS: &str = "crates/keywright/guide/calls.md";
+
+/// The types whose public methods are on that page, and the files with these methods.
+const CALLED: [(&str, &[&str]); 4] = [
+    (
+        "Keywright",
+        &["crates/keywright/src/keywright.rs", "crates/keywright/src/activity.rs", "crates/keywright/src/builder.rs"],
+    ),
+    ("Operator", &["crates/keywright/src/operator.rs"]),
+    ("Keys", &["crates/keywright/src/keys.rs"]),
+    (
+        "TwoFactor",
+        &[
+            "crates/keywright-twofactor/src/attested/service.rs",
+            "crates/keywright-twofactor/src/import/export.rs",
+            "crates/keywright-twofactor/src/remembered/service.rs",
+            "crates/keywright-twofactor/src/service.rs",
+            "crates/keywright-twofactor/src/service/enrolment.rs",
+        ],
+    ),
+];
+
 /// A client of which nothing is known.
 const ANONYMOUS: &str = "Client::unknown()";
 
@@ -72,7 +97,33 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         complaints.extend(absent_tests(root, &text).into_iter().map(|found| format!("{name}: {found}")));
         complaints.extend(anonymous(&name, &text));
     }
+    let page = fs::read_to_string(root.join(CALLS)).map_err(Error::io(CALLS))?;
+    for (called, files) in CALLED {
+        for file in files {
+            let text = fs::read_to_string(root.join(file)).map_err(Error::io(*file))?;
+            complaints.extend(uncalled(called, &text, &page).iter().map(|name| format!("{CALLS}: has no `{name}`")));
+        }
+    }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
+}
+
+/// Returns the public methods of a type that a page neither calls nor names.
+fn uncalled(called: &str, text: &str, page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            is_inside = rest.split_whitespace().next() == Some(called) && !rest.contains(" for ");
+        }
+        let Some(method) = line.trim_start().strip_prefix("pub ").filter(|_| is_inside) else { continue };
+        let method = method.trim_start_matches("const ").trim_start_matches("async ");
+        let Some(name) = method.strip_prefix("fn ").and_then(|rest| rest.split(['(', '<']).next()) else { continue };
+        // A constructor is shown by whatever is called on its result.
+        if name != "new" && !page.contains(&format!(".{name}(")) && !page.contains(&format!("`{name}`")) {
+            found.push(name.to_owned());
+        }
+    }
+    found
 }
 
 /// Returns the lines of an example, a page or a documentation comment in which nothing is known of
@@ -295,6 +346,15 @@ mod tests {
         assert_eq!(absent("shown by `a/tests/b.rs::one_wins`, in `b.rs::other` and `Type::method`"), "");
         assert_eq!(absent("`a/tests/b.rs::one`"), "`a/tests/b.rs` has no test `one`");
         assert_eq!(absent("`a/tests/c.rs::one_wins`"), "`a/tests/c.rs` does not exist");
+    }
+
+    #[test]
+    fn every_call_is_on_the_page() {
+        let text = "impl Keys {\n    pub fn new() {}\n    pub async fn rotate(&self) {}\n    pub(crate) fn own(&self) {}\n\
+                    \x20   pub const fn ids<T>(&self) {}\n}\nimpl Other {\n    pub fn other(&self) {}\n}\n\
+                    impl fmt::Debug for Keys {\n    pub fn fmt() {}\n}\n";
+        assert_eq!(uncalled("Keys", text, "keys.rotate()"), ["ids"]);
+        assert!(uncalled("Keys", text, "keys.rotate() and `ids`").is_empty());
     }
 
     #[test]
