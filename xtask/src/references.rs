@@ -8,6 +8,12 @@
 //! A page of the guide or of the documents names the test that shows a promise by its file and its
 //! name, as in `crates/keywright/tests/whole/year.rs::every_table_keeps_to_its_ceiling_for_a_year`.
 //! The test must exist.
+//!
+//! One page of the guide has an example of each call of the front door; a new call must be there.
+//!
+//! Pages, examples and the examples in comments show the client of a request by its credential, so
+//! that a server that is written after them has known clients. Where nothing is known of a client,
+//! the file is listed here.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,9 +44,38 @@ const GROUND: [&str; 5] = [
 /// The names of the protocols, in lower case.
 const PROTOCOLS: [&str; 4] = ["nextcloud", "rocketchat", "rocket.chat", "librepass"];
 
+/// The page with an example of each call.
+const CALLS: &str = "crates/keywright/guide/calls.md";
+
+/// The types whose public methods are on that page, and the files with these methods.
+const CALLED: [(&str, &[&str]); 4] = [
+    (
+        "Keywright",
+        &["crates/keywright/src/keywright.rs", "crates/keywright/src/activity.rs", "crates/keywright/src/builder.rs"],
+    ),
+    ("Operator", &["crates/keywright/src/operator.rs"]),
+    ("Keys", &["crates/keywright/src/keys.rs"]),
+    (
+        "TwoFactor",
+        &[
+            "crates/keywright-twofactor/src/attested/service.rs",
+            "crates/keywright-twofactor/src/import/export.rs",
+            "crates/keywright-twofactor/src/remembered/service.rs",
+            "crates/keywright-twofactor/src/service.rs",
+            "crates/keywright-twofactor/src/service/enrolment.rs",
+        ],
+    ),
+];
+
+/// A client of which nothing is known.
+const ANONYMOUS: &str = "Client::unknown()";
+
+/// The examples in which nothing is known of a client, and why is said there.
+const ANONYMOUS_FILES: [&str; 1] = ["examples/account-server/src/signin/password.rs"];
+
 /// # Errors
 /// [`Error::Check`] with one line for each reference that does not resolve, and for each protocol
-/// that a crate below names.
+/// that a crate below names, and each example that knows nothing of its client.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut complaints = Vec::new();
     for file in files(root)? {
@@ -53,21 +88,68 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         if name != "xtask/src/references.rs" {
             let page = PAGES.iter().find(|(folder, _)| name.starts_with(folder)).map(|(_, page)| *page);
             complaints.extend(unresolved(root, page, &text).into_iter().map(|found| format!("{name}: {found}")));
+            complaints.extend(anonymous(&name, &text));
         }
     }
     for page in pages(root)? {
         let text = fs::read_to_string(&page).map_err(Error::io(page.display().to_string()))?;
         let name = page.strip_prefix(root).unwrap_or(&page).display().to_string();
         complaints.extend(absent_tests(root, &text).into_iter().map(|found| format!("{name}: {found}")));
+        complaints.extend(anonymous(&name, &text));
+    }
+    let page = fs::read_to_string(root.join(CALLS)).map_err(Error::io(CALLS))?;
+    for (called, files) in CALLED {
+        for file in files {
+            let text = fs::read_to_string(root.join(file)).map_err(Error::io(*file))?;
+            complaints.extend(uncalled(called, &text, &page).iter().map(|name| format!("{CALLS}: has no `{name}`")));
+        }
     }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
 }
 
-/// Returns the pages that may name tests: those at the root, the documents and the guides.
+/// Returns the public methods of a type that a page neither calls nor names.
+fn uncalled(called: &str, text: &str, page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            is_inside = rest.split_whitespace().next() == Some(called) && !rest.contains(" for ");
+        }
+        let Some(method) = line.trim_start().strip_prefix("pub ").filter(|_| is_inside) else { continue };
+        let method = method.trim_start_matches("const ").trim_start_matches("async ");
+        let Some(name) = method.strip_prefix("fn ").and_then(|rest| rest.split(['(', '<']).next()) else { continue };
+        // A constructor is shown by whatever is called on its result.
+        if name != "new" && !page.contains(&format!(".{name}(")) && !page.contains(&format!("`{name}`")) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+/// Returns the lines of an example, a page or a documentation comment in which nothing is known of
+/// the client.
+fn anonymous(name: &str, text: &str) -> Vec<String> {
+    if ANONYMOUS_FILES.contains(&name) {
+        return Vec::new();
+    }
+    let is_shown = |line: &str| {
+        let line = line.trim_start();
+        name.ends_with(".md")
+            || line.starts_with("///")
+            || line.starts_with("//!")
+            || (name.starts_with("examples/") && !name.contains("/tests/"))
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| line.contains(ANONYMOUS) && is_shown(line));
+    lines.map(|(at, _)| format!("{name}:{}: shows {ANONYMOUS}", at.saturating_add(1))).collect()
+}
+
+/// Returns the pages that may name tests: those at the root, the documents, and the guides and
+/// READMEs of the crates.
 fn pages(root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     let mut folders = vec![root.to_owned(), root.join("docs"), root.join("docs/protocols")];
     for entry in fs::read_dir(root.join("crates")).map_err(Error::io("crates/"))? {
-        folders.push(entry.map_err(Error::io("crates/"))?.path().join("guide"));
+        let folder = entry.map_err(Error::io("crates/"))?.path();
+        folders.extend([folder.join("guide"), folder]);
     }
     let mut found = BTreeSet::new();
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
@@ -264,6 +346,28 @@ mod tests {
         assert_eq!(absent("shown by `a/tests/b.rs::one_wins`, in `b.rs::other` and `Type::method`"), "");
         assert_eq!(absent("`a/tests/b.rs::one`"), "`a/tests/b.rs` has no test `one`");
         assert_eq!(absent("`a/tests/c.rs::one_wins`"), "`a/tests/c.rs` does not exist");
+    }
+
+    #[test]
+    fn every_call_is_on_the_page() {
+        let text = "impl Keys {\n    pub fn new() {}\n    pub async fn rotate(&self) {}\n    pub(crate) fn own(&self) {}\n\
+                    \x20   pub const fn ids<T>(&self) {}\n}\nimpl Other {\n    pub fn other(&self) {}\n}\n\
+                    impl fmt::Debug for Keys {\n    pub fn fmt() {}\n}\n";
+        assert_eq!(uncalled("Keys", text, "keys.rotate()"), ["ids"]);
+        assert!(uncalled("Keys", text, "keys.rotate() and `ids`").is_empty());
+    }
+
+    #[test]
+    fn an_example_knows_its_client() {
+        let of = |name: &str, text: &str| anonymous(name, text).len();
+        let shown = format!("/// let client = {ANONYMOUS};\n//! # let client = {ANONYMOUS};\n");
+        assert_eq!(of("crates/a/src/lib.rs", &shown), 2);
+        assert_eq!(of("crates/a/src/lib.rs", &format!("let client = {ANONYMOUS};\n")), 0);
+        for page in ["README.md", "crates/a/guide/b.md", "examples/a/src/main.rs"] {
+            assert_eq!(of(page, &format!("let client = {ANONYMOUS};\n")), 1, "{page}");
+        }
+        assert_eq!(of(ANONYMOUS_FILES[0], ANONYMOUS), 0);
+        assert_eq!(of("examples/a/tests/b.rs", ANONYMOUS), 0);
     }
 
     #[test]

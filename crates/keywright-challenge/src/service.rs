@@ -64,7 +64,10 @@ impl Challenges {
         Ok(self
             .driver
             .named("challenge.set")
-            .run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by))
+            .run(&partition, SLOTS, |draft| {
+                draft.acts_for(client);
+                self.steps.set_in(draft, secret, salts, &changed_by)
+            })
             .await?)
     }
 

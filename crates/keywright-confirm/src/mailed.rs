@@ -91,6 +91,7 @@ pub(crate) fn confirm(
         }
         return context.stale(draft, binding, Label::Mailed, typed.as_ref());
     };
+    guess::for_purpose(draft, binding.action);
     let outcome = guess::check(draft, &mailed_attempt(client), |_| {
         let right = code.matches(Label::Mailed, text.expose().as_bytes()) & bound;
         Ok(if right.into() { Comparison::Right(()) } else { Comparison::Wrong })

@@ -204,6 +204,12 @@ impl Event {
         self
     }
 
+    /// Whether the event has a field of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| field == name)
+    }
+
     /// Returns the event's kind.
     #[must_use]
     pub const fn kind(&self) -> &'static EventKind {

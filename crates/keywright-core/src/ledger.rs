@@ -128,7 +128,7 @@ mod verdict_tests;
 #[cfg(test)]
 mod ways_in_tests;
 
-pub use self::client::{Attempt, Client, ClientTag};
+pub use self::client::{Attempt, Client, ClientMark, ClientTag};
 pub use self::guess_ledger::GuessLedger;
 pub use self::outcome::{
     Admission, AdmittedAttempt, Charge, ClientAdmission, DenialKind, DenialReport, LockoutSummary, PendingGuess,

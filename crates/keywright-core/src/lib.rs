@@ -64,9 +64,9 @@ pub use event::{
 pub use key_id::KeyId;
 pub use keyring::{IndexKey, KeySource, KeySourceError, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
-    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, DenialKind, DenialReport,
-    Generation, GuessLedger, GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, LockoutSummary,
-    MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName, Strength, UnreportedDenials,
+    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientMark, ClientTag, DenialKind,
+    DenialReport, Generation, GuessLedger, GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError,
+    LockoutSummary, MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName, Strength, UnreportedDenials,
 };
 pub use name::{ActionName, NameError, Purpose};
 pub use plain::PlainBytes;

@@ -263,6 +263,8 @@
 //!   moves the other requests of that thread elsewhere.
 //! - Bodies of up to [`MAX_VAULT_BODY`] are read from whoever is logged in. How many are held at
 //!   once, in all and for one account, must be limited by what reads them.
+//! - An account with a passkey, which no client can show, requires a second factor as one with a
+//!   device does. A recovery code proves its log-ins (`docs/decisions.md` 237).
 //! - [`CONFIRM_PATH`] is for users with a second factor whose application cannot ask for the code;
 //!   tell them of it. It works only where [`Host::client_address`] returns an address.
 //! - Call [`LibrePass::finish_due`] in a sweep over the accounts with due work, and

@@ -194,7 +194,9 @@
 //!
 //! # Two-factor tokens
 //! An account with a time-based device ([`keywright_twofactor`]) requires a token: `totp`, or
-//! `backup_codes` while recovery codes are left. The token is checked before the passphrase.
+//! `backup_codes` while recovery codes are left. So does one with a passkey, which no client can
+//! show: only `backup_codes` passes there (`docs/decisions.md` 237). The token is checked before the
+//! passphrase.
 //!
 //! - If the token is wrong, the wrong guess is counted for the token's secret, and the passphrase
 //!   is not checked.

@@ -54,17 +54,19 @@ impl<'p> Tokens<'p> {
 }
 
 /// Returns what an account can be required to prove beside its challenge, or `None` for one without
-/// a time-based device that this protocol requires.
+/// a second factor that this protocol requires. For a passkey, which no client can show, it is a
+/// recovery code, even if none is left: nobody passes then.
 pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
     let enrolled = cx.factors.required_in(draft)?;
-    if !enrolled.has_totp() {
+    if !enrolled.has_factor() {
         return Ok(None);
     }
     let entry = |id, label, description| json!({"type": "user-token", "id": id, "label": label, "description": description, "request": false});
     let totp = entry(TOTP, "Authenticator app", "The code that your authenticator app shows now");
     let backup = || entry(BACKUP, "Recovery code", "One of your recovery codes; each works once");
-    let left = enrolled.recovery.is_some_and(|left| left > 0);
-    Ok(Some(std::iter::once(totp).chain(left.then(backup)).collect()))
+    let totp = enrolled.has_totp().then_some(totp);
+    let backup = (totp.is_none() || enrolled.recovery.is_some_and(|left| left > 0)).then(backup);
+    Ok(Some(totp.into_iter().chain(backup).collect()))
 }
 
 /// Whether a provider is among those that [`offered`] names.
@@ -80,7 +82,7 @@ pub(crate) fn asked<'p, H: Host>(
     draft: &mut Draft<'_>,
     tokens: &Tokens<'p>,
 ) -> Result<Result<Option<Given<'p>>, ApiError>, StepError> {
-    if !cx.factors.required_in(draft)?.has_totp() {
+    if !cx.factors.required_in(draft)?.has_factor() {
         return Ok(Ok(None));
     }
     Ok(match tokens {

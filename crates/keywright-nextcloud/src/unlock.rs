@@ -49,6 +49,7 @@ impl GuessedSecret {
     fn generation(self, draft: &mut Draft<'_>, challenges: &ChallengeSteps) -> Result<Option<Generation>, StepError> {
         match self {
             Self::LoginPassword => Ok(Some(Generation::HOST)),
+            // Only the generation of the attempt counts, not its client.
             Self::Challenge => Ok(challenges.attempt_in(draft, Client::unknown())?.map(|attempt| attempt.generation)),
         }
     }

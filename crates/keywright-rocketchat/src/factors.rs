@@ -91,8 +91,10 @@ pub(crate) fn enrolment<H: Host>(
     let whatever_is_offered = demand != Demand::Offered;
     let mut methods = Vec::new();
     // Recovery codes without a device are rare, but they are a factor: a new set replaces them.
-    if (whatever_is_offered && (enrolled.has_totp() || recovery_codes.is_some_and(|left| left > 0)))
-        || (cx.policy.by_totp && enrolled.has_totp())
+    // No client can show a passkey: the recovery code that stands in for it is typed under this
+    // name, too.
+    if (whatever_is_offered && (enrolled.has_factor() || recovery_codes.is_some_and(|left| left > 0)))
+        || (cx.policy.by_totp && enrolled.has_factor())
     {
         methods.push(Factor::Totp);
     }

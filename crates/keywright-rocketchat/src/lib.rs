@@ -175,6 +175,8 @@
 //!   verification. Recovery codes count as enrolled even without a device. If something is enrolled
 //!   and none of it can be requested (mailed codes without a verified address), the answer is
 //!   `error-not-allowed`. `disableTotp` and `regenerateTotpCodes` accept a code in any case.
+//! - A passkey, which no client can show, counts as an enrolled `totp`: log-ins and acts require a
+//!   recovery code, or the code of a device if there is one (`docs/decisions.md` 237).
 //! - **The first factor** (`enableTotp`, `enableEmail` with nothing enrolled) requires the login
 //!   password, even if the policy switches two-factor or the password fallback off. So nobody can
 //!   enrol a factor with a stolen login token alone. An account without a password enrols its first

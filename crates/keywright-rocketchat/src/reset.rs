@@ -109,6 +109,7 @@ async fn prepare<H: Host>(cx: &Context<H>, caller: &AccountId, act: &Act) -> Res
 async fn reset_other<H: Host>(cx: &Context<H>, caller: &AccountId, act: &Act, user: &User) -> Answered {
     let is_operators = user.account != *caller && act.endpoint == Endpoint::ResetTotp;
     cx.step(&user.account, SLOTS, |draft| {
+        // The caller's client must not become known for the target's next factors.
         reset(cx, draft, act.endpoint, Client::unknown())?;
         // This is an operator's act: an owner who has only mailed codes has no other way out of a
         // limit that other clients caused (`docs/security.md` § 6). E-mail itself stays on, as the

@@ -17,16 +17,17 @@
 //! use keywright_core::{AccountId, Client, SecretString, SessionId};
 //! use keywright_selfservice::queue::Requester;
 //! use keywright_selfservice::{Caller, Host, HostError, SelfService, SelfServicePolicy};
+//! use keywright_store::Driver;
 //!
-//! struct MyServer;
+//! struct MyServer { driver: Driver }
 //!
 //! impl Host for MyServer {
 //!     async fn caller(&self, head: &Parts) -> Result<Option<Caller>, HostError> {
 //!         // Look up the session of the request's cookie in your own table.
 //!         let Some(cookie) = head.headers.get("cookie") else { return Ok(None) };
 //!         let account = AccountId::new("user-1").map_err(HostError::new)?;
-//!         // In a real server: `Client::credential(driver.client_tag(…))`, with the network.
-//!         Ok(Some(Caller::new(account, SessionId::new(cookie), Client::unknown(), "alice")))
+//!         let client = Client::credential(self.driver.client_tag(&account, cookie.as_bytes()));
+//!         Ok(Some(Caller::new(account, SessionId::new(cookie), client, "alice")))
 //!     }
 //!     async fn check_password(&self, _: &Caller, password: &SecretString, _: &Requester) -> Result<bool, HostError> {
 //!         Ok(password.expose() == "correct horse") // your own hash, in a queue
@@ -42,10 +43,10 @@
 //! # let keyring = Arc::new(keywright_core::Keyring::generate(&keywright_core::SystemEntropy)?);
 //! # let store = Arc::new(keywright_store::MemoryStore::new());
 //! # let slots = [keywright_twofactor::SLOT_KINDS, keywright_confirm::SLOT_KINDS].concat();
-//! # let driver = keywright_store::Driver::builder(store, keyring).slots(&slots).build()?;
+//! # let driver = Driver::builder(store, keyring).slots(&slots).build()?;
 //! # driver.ensure_account(&AccountId::new("user-1")?).await?;
 //! let policy = SelfServicePolicy::builder("Example").base("/account/").build()?;
-//! let pages = SelfService::new(driver, Arc::new(MyServer), policy)?;
+//! let pages = SelfService::new(driver.clone(), Arc::new(MyServer { driver }), policy)?;
 //! let request = Request::get("/account/").header("cookie", "session=5f0c").body("")?;
 //! assert_eq!(pages.handle(request).await.status(), 200);
 //! // With axum: a route for each of `Endpoint::ALL`. `Router::nest_service` strips the prefix that the pages expect;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
+use keywright_core::{Client, ClientTag, Entropy, Event, EventValue, Keyring, LedgerPolicy, UnixSeconds};
 
 use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, PlainBody};
@@ -66,6 +66,16 @@ pub(crate) struct Env<'a> {
     pub(crate) kinds: Option<&'a SlotKinds>,
 }
 
+/// Who acts in a draft and for what, as far as its events report it.
+#[derive(Default)]
+pub(crate) struct EventOrigin {
+    client: Option<Client>,
+    /// The purpose of the guess that is checked.
+    pub(crate) purpose: Option<EventValue>,
+    /// The device to which the guess belongs, if it belongs to one.
+    pub(crate) device: Option<String>,
+}
+
 /// The records of one partition, as one attempt at running a step sees them, and the changes that
 /// it stages.
 pub struct Draft<'a> {
@@ -88,6 +98,8 @@ pub struct Draft<'a> {
     nonces: Nonces,
     standing: Standing,
     notes: Notes,
+    /// Who acts and for what, as far as events report it.
+    origin: EventOrigin,
 }
 
 impl<'a> Draft<'a> {
@@ -117,6 +129,7 @@ impl<'a> Draft<'a> {
             nonces: Nonces::default(),
             standing: Standing::Known,
             notes: Notes::default(),
+            origin: EventOrigin::default(),
         }
     }
 
@@ -142,6 +155,17 @@ impl<'a> Draft<'a> {
     /// Counts due tasks that have failed, for the metrics.
     pub(crate) const fn note_due_failures(&mut self, tasks: u32) {
         self.notes.due_failed = self.notes.due_failed.saturating_add(tasks);
+    }
+
+    /// Returns who acts and for what, as far as events report it.
+    pub(crate) const fn origin(&mut self) -> &mut EventOrigin {
+        &mut self.origin
+    }
+
+    /// Sets the client that acts. From now on, the draft's [events](Self::event) name it by its
+    /// [mark](Client::mark). The guess functions ([`crate::guess`]) set that of their attempt.
+    pub const fn acts_for(&mut self, client: Client) {
+        self.origin.client = Some(client);
     }
 
     /// Returns the partition.

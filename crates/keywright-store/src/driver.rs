@@ -54,7 +54,8 @@ pub const EVENTS_KEPT: u64 = 400 * 86_400;
 /// Receives every security event after the commit that wrote it, and reports of damaged data. Use
 /// it for a log, a metric, or a mail to the owner.
 ///
-/// It is called on the request's path, so it must return quickly and must not use the driver.
+/// It is called on the request's path, so it must return quickly. It must not use the driver: what
+/// it does there itself fails with [`StepError::Misuse`]. A task that it spawns may.
 pub trait Observer: std::fmt::Debug + Send + Sync {
     /// Called after an event was written.
     fn event(&self, account: &AccountId, event: &SecurityEvent);
@@ -232,11 +233,12 @@ impl Driver {
     /// step is known to need. If all of them are named, one load is enough.
     ///
     /// The step may run several times; it must be pure. A step that changes and grants nothing
-    /// commits nothing.
+    /// commits nothing. It must not use a driver, which would wait for this very operation.
     ///
     /// # Errors
     /// Returns [`TransactError`]. The caller must deny on any error. No error claims that a change
-    /// was refused when it may have happened.
+    /// was refused when it may have happened. Returns [`StepError::Misuse`] if it is called by a
+    /// step or an [`Observer`].
     pub async fn run<T, F>(
         &self,
         partition: &Partition,

@@ -20,8 +20,10 @@ pub(crate) mod ledger;
 
 pub use ledger::LEDGER;
 
-/// A guess was denied. Its fields are `secret`, `reason` (`wrong` or `replayed`) and `earlier`: how
-/// many such denials were only counted since the last such event.
+/// A guess was denied. Its fields are `secret`, `reason` (`wrong` or `replayed`) and, as far as they
+/// are known, `purpose`, `device` (whose code was replayed; a wrong code belongs to none), `client`,
+/// and `earlier`: how many such denials were only counted since the last such event. Those may have
+/// come from other clients and with other purposes, and an event that only sums up names none.
 pub static GUESS_DENIED: EventKind = EventKind::denial("guess_denied", "a guess was denied");
 /// Guesses are refused, unchecked, until a moment. Its fields are `secret` and `until`.
 pub static GUESSES_PAUSED: EventKind = EventKind::denial("guesses_paused", "guesses are refused for a while");
@@ -66,6 +68,19 @@ pub enum AttemptOutcome<T, S = Infallible> {
     Replayed(S),
     /// The guess was not checked.
     Refused(Refusal),
+}
+
+/// Names the purpose of the guesses that are checked from now on in this draft, for their denials:
+/// the purpose of a code, or the name of an action. It must be a constant of the server, and is cut
+/// to [`MAX_FIELD_BYTES`](keywright_core::MAX_FIELD_BYTES).
+pub fn for_purpose(draft: &mut Draft<'_>, purpose: &str) {
+    draft.origin().purpose = Some(purpose.into());
+}
+
+/// Names the device to which a replayed guess belongs, by its id, for its denial. Call it while the
+/// guess is compared.
+pub fn of_device(draft: &mut Draft<'_>, device: &impl std::fmt::Display) {
+    draft.origin().device = Some(device.to_string());
 }
 
 /// Checks a guess if the ledger admits it, and records the verdict. `compare` must run in constant
@@ -156,6 +171,7 @@ pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingG
 /// Returns [`StepError`] if the step cannot decide. The attempt then stays unjudged, and is charged
 /// when its time is over.
 pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Option<Charge>, StepError> {
+    draft.acts_for(pending.admitted().client());
     let mut ledger = read(draft)?;
     let charge = ledger.settle_wrong(draft.ledger_policy(), pending, draft.now());
     if let Some(charge) = &charge {
@@ -173,6 +189,7 @@ pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Opt
 /// when its time is over.
 #[must_use = "a verdict that came too late grants nothing"]
 pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, StepError> {
+    draft.acts_for(pending.admitted().client());
     let mut ledger = read(draft)?;
     let counts = ledger.settle_right(draft.ledger_policy(), pending, draft.now());
     if counts {
@@ -421,6 +438,7 @@ fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {
 }
 
 fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admission), StepError> {
+    draft.acts_for(attempt.client);
     let mut ledger = read(draft)?;
     let admission = ledger.admit(draft.ledger_policy(), attempt, draft.now());
     if let Admission::Refused(refusal) = &admission {
@@ -444,7 +462,7 @@ fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepErr
 fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
     let unreported = ledger.take_unreported(draft.now());
     for kind in &unreported {
-        draft.event(denied(kind.secret.as_str(), kind.what, kind.times));
+        draft.event_of_many(denied(kind.secret.as_str(), kind.what, kind.times));
     }
     !unreported.is_empty()
 }
@@ -465,8 +483,16 @@ fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge)
 /// Emits a denial, unless a similar one was reported within the hour, in which case it is only
 /// counted.
 fn report_denial(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, kind: DenialKind) {
+    let device = draft.origin().device.take();
     if let DenialReport::Now { earlier } = ledger.report_denial(secret, kind, draft.now()) {
-        draft.event(denied(secret.name(), kind, earlier));
+        let mut event = denied(secret.name(), kind, earlier);
+        if let Some(purpose) = &draft.origin().purpose {
+            event = event.with("purpose", purpose.clone());
+        }
+        if let Some(device) = device {
+            event = event.with("device", device.as_str());
+        }
+        draft.event(event);
     }
 }
 

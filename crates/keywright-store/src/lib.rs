@@ -110,6 +110,7 @@ mod driver;
 pub mod due;
 mod events;
 pub mod guess;
+mod inside;
 mod loaded;
 mod locks;
 mod memory;

@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::Finished;
 use crate::driver::Driver;
+use crate::inside;
 use crate::loaded::Loaded;
 use crate::partition::Partition;
 use crate::port::{BoxError, CommitError, LoadError, Snapshot};
@@ -93,7 +94,7 @@ impl Driver {
             let attempt = Revision::draw().map_err(StepError::from)?;
             let env = self.env().map_err(|error| WithinError::Failed(error.into()))?;
             let mut draft = Draft::new(partition, &loaded, env, attempt).spending();
-            match step(&mut draft).and_then(|value| Ok((value, draft.finish()?))) {
+            match inside::run(|| step(&mut draft)).and_then(|value| Ok((value, draft.finish()?))) {
                 Ok((value, Finished { batch, events, .. })) => {
                     let value =
                         value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;

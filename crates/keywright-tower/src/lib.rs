@@ -15,6 +15,7 @@
 //! use axum::Router;
 //! use axum::routing::post;
 //! use keywright_core::{AccountId, ActionName, Client, SessionId};
+//! use keywright_store::Driver;
 //! use keywright_tower::{Caller, StepUpAction, StepUpFor, StepUpLayer};
 //! use keywright_twofactor::TwoFactor;
 //!
@@ -26,12 +27,14 @@
 //!
 //! /// What the server's own session middleware found.
 //! #[derive(Clone)]
-//! struct Session { account: AccountId, id: String }
+//! struct Session { account: AccountId, id: String, device: String }
 //!
-//! fn routes(two_factor: TwoFactor) -> Router {
-//!     let caller = |parts: &http::request::Parts| {
-//!         let session = parts.extensions.get::<Session>()?;
-//!         Some(Caller::new(session.account.clone(), SessionId::new(&session.id), Client::unknown()))
+//! fn routes(two_factor: TwoFactor, driver: Driver) -> Router {
+//!     let caller = move |parts: &http::request::Parts| {
+//!         let Session { account, id, device } = parts.extensions.get::<Session>()?;
+//!         // The random cookie that stays on the device: wrong codes from elsewhere do not delay it.
+//!         let client = Client::credential(driver.client_tag(account, device.as_bytes()));
+//!         Some(Caller::new(account.clone(), SessionId::new(id), client))
 //!     };
 //!     Router::new().route("/api-keys", post(make).layer(StepUpLayer::<MakeApiKey, _>::new(two_factor, caller)))
 //! }

@@ -36,9 +36,12 @@ impl Enrolled {
             return self;
         }
         let requires = |origin: &Origin| origin == own || *origin == Origin::LIBRARY;
-        // Recovery codes stand in for devices. They are a factor of their own only where there is
-        // no device.
-        let by_code = if self.devices.is_empty() {
+        // Recovery codes stand in for devices and attested factors. They are a factor of their own
+        // only where there is neither. An attested factor is required everywhere, so whatever the
+        // account has must be able to stand in for it.
+        let by_code = if !self.attested.is_empty() {
+            true
+        } else if self.devices.is_empty() {
             requires(&self.recovery_origin)
         } else {
             self.devices.iter().any(|device| requires(&device.origin))
@@ -62,7 +65,17 @@ impl Enrolled {
     /// it can check lets an account with another factor in by the password alone.
     #[must_use]
     pub fn requires_second_factor(&self) -> bool {
-        self.has_totp() || self.recovery.is_some_and(|left| left > 0) || self.email || !self.attested.is_empty()
+        self.has_factor() || self.recovery.is_some_and(|left| left > 0) || self.email
+    }
+
+    /// Whether the account has a device, or a factor that the host checks itself. A protocol whose
+    /// clients show codes requires a second factor then. Where neither can be shown, as over a protocol without
+    /// passkeys, a recovery code or a remembered device stands in for it, and everything else is
+    /// refused (`docs/decisions.md` 237). Mailed codes ([`email`](Self::email)) are apart: what a
+    /// log-in of the host must ask is [`requires_second_factor`](Self::requires_second_factor).
+    #[must_use]
+    pub const fn has_factor(&self) -> bool {
+        !self.devices.is_empty() || !self.attested.is_empty()
     }
 
     /// Whether a text has the form of an active device's code: as many ASCII digits as one of the

@@ -125,9 +125,10 @@
 //! - A host can bring second factors of its own, such as passkeys ([`AttestedMethod`]). It checks
 //!   them with a library of its choice; this crate keeps what is enrolled, issues the challenges,
 //!   ranks the methods in the rules, and accepts each checked answer once. Their enrolment takes a
-//!   [`FactorChange`] like that of a device, and moves the same epochs. The clients of the wire
-//!   protocols cannot present them: an account without a time-based device signs in there with the
-//!   password or token alone, unless the host refuses it.
+//!   [`FactorChange`] like that of a device, and moves the same epochs. A log-in of the
+//!   host asks [`Enrolled::requires_second_factor`], not only for devices. The clients of the wire protocols cannot
+//!   present these factors: there, a recovery code stands in for them, and the password or token
+//!   alone is refused (`docs/decisions.md` 237).
 //! - Some protocols treat mailed codes ([`Method::Mailed`]) and the password ([`Method::Password`])
 //!   as second factors. They are not, and a rule that accepts them protects its action less.
 //! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
-use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
+use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError, Tentative};
 
 use crate::enrolled::Enrolled;
 use crate::error::TwoFactorError;
-use crate::outcome::{DeviceImport, EnrolOutcome, Proven, VerifyOutcome};
+use crate::outcome::{DeviceImport, EnrolOutcome, Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
+use crate::recovery::compare::CodeCheck;
 use crate::recovery::error::ImportError;
-use crate::recovery::hashed::{CodeVerifier, is_left_to_verifier};
+use crate::recovery::hashed::CodeVerifier;
 use crate::recovery::set::RecoveryCodes;
-use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
+use crate::step::{CodeKind, CodeKinds, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
@@ -264,17 +265,8 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        let mut hashed = false;
-        let step = |draft: &mut Draft<'_>| {
-            let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
-            hashed = is_left_to_verifier(draft, &verdict)?;
-            if let VerifyOutcome::Granted(proof) = &verdict {
-                self.steps.admit_totp_in(draft, proof, client)?;
-            }
-            Ok(verdict)
-        };
-        let verdict = self.run("two_factor.verify_recovery", account, SLOTS, step).await?;
-        self.or_hashed((verdict, hashed), account, code, purpose, client).await
+        let kinds = CodeKinds::One(CodeKind::Recovery);
+        self.verify_kinds("two_factor.verify_recovery", kinds, account, code, purpose, client).await
     }
 
     /// Checks a code of either kind, time-based or recovery, for a form with one field. A correct
@@ -291,17 +283,26 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        let mut hashed = false;
-        let step = |draft: &mut Draft<'_>| {
-            let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
-            hashed = is_left_to_verifier(draft, &verdict)?;
+        self.verify_kinds("two_factor.verify", CodeKinds::Either, account, code, purpose, client).await
+    }
+
+    async fn verify_kinds(
+        &self,
+        operation: &'static str,
+        kinds: CodeKinds,
+        account: &AccountId,
+        code: &str,
+        purpose: &Purpose,
+        client: Client,
+    ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
+        let check = CodeCheck { operation, account, slots: SLOTS, code, purpose, client };
+        let conclude = |draft: &mut Draft<'_>, verdict: VerifyOutcome<Tentative<Proven>>| {
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
         };
-        let verdict = self.run("two_factor.verify", account, SLOTS, step).await?;
-        self.or_hashed((verdict, hashed), account, code, purpose, client).await
+        self.check_code(check, |_| Ok(Some(kinds)), conclude).await
     }
 }
 
@@ -359,15 +360,11 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session);
-        let mut hashed = false;
-        let step = |draft: &mut Draft<'_>| {
-            let verdict = self.steps.step_up_recovery_in(draft, action, session, code, client)?;
-            hashed = is_left_to_verifier(draft, &verdict)?;
-            Ok(verdict)
+        let kinds = |draft: &mut Draft<'_>| {
+            let is_permitted = self.steps.step_ups().permits_in(draft, action, Method::Recovery)?;
+            Ok(is_permitted.then_some(CodeKinds::One(CodeKind::Recovery)))
         };
-        let verdict = self.run("two_factor.step_up_recovery", account, &slots, step).await?;
-        self.or_hashed_step_up((verdict, hashed), account, (action, session), code, client).await
+        self.step_up_kinds("two_factor.step_up_recovery", kinds, account, (action, session), code, client).await
     }
 
     /// Steps up with a code of either kind, for a form with one field. See
@@ -384,11 +381,23 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session);
-        self.run("two_factor.step_up_code", account, &slots, |draft| {
-            self.steps.step_up_code_in(draft, action, session, code, client)
-        })
-        .await
+        let kinds = |draft: &mut Draft<'_>| self.steps.step_up_kinds_in(draft, action);
+        self.step_up_kinds("two_factor.step_up_code", kinds, account, (action, session), code, client).await
+    }
+
+    async fn step_up_kinds(
+        &self,
+        operation: &'static str,
+        kinds: impl Fn(&mut Draft<'_>) -> Result<Option<CodeKinds>, StepError> + Send + Sync,
+        account: &AccountId,
+        (action, session): (&ActionName, SessionId),
+        code: &str,
+        client: Client,
+    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
+        let (slots, purpose) = (step_up_slots(session), Purpose::from(action.clone()));
+        let check = CodeCheck { operation, account, slots: &slots, code, purpose: &purpose, client };
+        let conclude = |draft: &mut Draft<'_>, verdict| self.steps.step_up_by(draft, action, session, verdict);
+        self.check_code(check, kinds, conclude).await
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
@@ -450,6 +459,7 @@ impl TwoFactor {
     /// account is busy; then nothing is removed.
     pub async fn disable(&self, account: &AccountId) -> Result<bool, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
+            // The operator's client must not become known for the owner's next factors.
             let removed = self.steps.remove_all_in(draft, Client::unknown())?;
             Ok(self.steps.set_email_in(draft, false)? || removed)
         };

@@ -149,6 +149,11 @@ impl Factors {
         }
     }
 
+    /// Returns the first device that matched, whether its code was used before or not.
+    pub(crate) fn matching(&self, matches: &Matches) -> Option<DeviceId> {
+        self.devices.iter().zip(&matches.found).find(|(_, found)| found.after != 0).map(|(device, _)| device.id)
+    }
+
     /// Returns the first device that matched and whose codes are all refused for now, and the time
     /// until which they are.
     pub(crate) fn ran_ahead(&self, matches: &Matches, context: &MatchContext) -> Option<(DeviceId, UnixSeconds)> {

@@ -59,6 +59,22 @@ pub enum CodeKind {
     Recovery,
 }
 
+/// As what a typed code is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodeKinds {
+    /// As one kind only.
+    One(CodeKind),
+    /// As either kind, for a form with one field.
+    Either,
+}
+
+impl CodeKinds {
+    /// Whether the code is checked as a recovery code.
+    pub(crate) fn has_recovery(self) -> bool {
+        self != Self::One(CodeKind::Totp)
+    }
+}
+
 impl TwoFactorSteps {
     /// Creates the steps under a policy, for a server with this ledger policy
     /// ([`Driver::ledger_policy`]).
@@ -189,6 +205,22 @@ impl TwoFactorSteps {
         }
     }
 
+    /// Checks a code as these kinds.
+    pub(crate) fn verify_kinds_in(
+        &self,
+        draft: &mut Draft<'_>,
+        kinds: CodeKinds,
+        code: &str,
+        purpose: &Purpose,
+        client: Client,
+    ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
+        match kinds {
+            CodeKinds::One(CodeKind::Totp) => self.verify_totp_in(draft, code, purpose, client),
+            CodeKinds::One(CodeKind::Recovery) => self.verify_recovery_in(draft, code, purpose, client),
+            CodeKinds::Either => self.verify_code_in(draft, code, purpose, client),
+        }
+    }
+
     /// Admits a client whose time-based codes are refused because of the wrong codes of others. The
     /// client must have proven another factor in this draft: a recovery code. It is identified by
     /// its credential or else by its network, and has ten attempts in the next hour. Returns
@@ -229,6 +261,7 @@ impl TwoFactorSteps {
         tag: ClientTag,
     ) -> Result<Option<ClientAdmission>, StepError> {
         let valid = proof.admits_in(draft, Method::Totp)?;
+        // Only the generation of the attempt counts, not its client.
         match attempt(draft, kind, Client::unknown())? {
             Some(attempt) if valid => guess::admit_client(draft, attempt.secret, attempt.generation, tag).map(Some),
             _ => Ok(None),
@@ -241,6 +274,7 @@ impl TwoFactorSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is lifted.
     pub fn unlock_in(&self, draft: &mut Draft<'_>, kind: CodeKind) -> Result<bool, StepError> {
+        // Only the generation of the attempt counts, not its client.
         match attempt(draft, kind, Client::unknown())? {
             Some(attempt) => guess::unlock(draft, attempt.secret, attempt.generation),
             None => Ok(false),
@@ -320,15 +354,25 @@ impl TwoFactorSteps {
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
-        let recovery = self.step_ups.permits_in(draft, action, Method::Recovery)?;
-        if !self.step_ups.permits_in(draft, action, Method::Totp)? {
-            return self.step_up_recovery_in(draft, action, session, code, client);
-        }
-        if !recovery {
-            return self.step_up_totp_in(draft, action, session, code, client);
-        }
-        let verdict = self.verify_code_in(draft, code, &action.clone().into(), client)?;
+        let Some(kinds) = self.step_up_kinds_in(draft, action)? else { return Ok(VerifyOutcome::NotEnrolled) };
+        let verdict = self.verify_kinds_in(draft, kinds, code, &action.clone().into(), client)?;
         self.step_up_by(draft, action, session, verdict)
+    }
+
+    /// Returns which kinds of codes authorize an action.
+    pub(crate) fn step_up_kinds_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &ActionName,
+    ) -> Result<Option<CodeKinds>, StepError> {
+        let totp = self.step_ups.permits_in(draft, action, Method::Totp)?;
+        let recovery = self.step_ups.permits_in(draft, action, Method::Recovery)?;
+        Ok(match (totp, recovery) {
+            (true, true) => Some(CodeKinds::Either),
+            (true, false) => Some(CodeKinds::One(CodeKind::Totp)),
+            (false, true) => Some(CodeKinds::One(CodeKind::Recovery)),
+            (false, false) => None,
+        })
     }
 
     /// Steps up with what the host has checked. Returns `None` if its method does not authorize the

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use keywright_core::{AccountId, ClientTag, EventKind, SecurityEvent, Severity, UnixSeconds};
+use keywright_core::{AccountId, ClientMark, EventKind, SecurityEvent, Severity, UnixSeconds};
 use keywright_store::TransactError;
 
 use crate::keywright::Keywright;
 
-/// The names of an account's devices, by their ids.
+/// The names of an account's devices and remembered browsers, by their ids.
 pub(crate) type DeviceNames = BTreeMap<String, String>;
 
 /// A security event of an account, with what is needed to show it to the owner. See
@@ -22,7 +22,8 @@ pub struct Activity {
 impl Activity {
     pub(crate) fn new(event: SecurityEvent, kinds: &[&'static EventKind], names: &DeviceNames) -> Self {
         let kind = kinds.iter().copied().find(|kind| event.is(kind));
-        let device = event.text("device").and_then(|id| names.get(id).cloned());
+        let device = event.text("device").or_else(|| event.text("browser"));
+        let device = device.and_then(|id| names.get(id).cloned());
         Self { event, kind, device }
     }
 
@@ -56,8 +57,9 @@ impl Activity {
         self.event.kind()
     }
 
-    /// Returns the present name of the authenticator that the event is about, or `None` if there is
-    /// none or it has been removed. Its id is the event's field `device`.
+    /// Returns the present name of the authenticator, passkey or remembered browser that the event
+    /// is about, or `None` if there is none or it has been removed. Its id is the event's field
+    /// `device` or `browser`. A wrong code belongs to no device.
     #[must_use]
     pub fn device(&self) -> Option<&str> {
         self.device.as_deref()
@@ -69,12 +71,15 @@ impl Activity {
         self.event.text("purpose").or_else(|| self.event.text("action"))
     }
 
-    /// Returns the client from which it came, if the event names one in its field `client`, as an
-    /// application's own events may. Those of Keywright's own crates do not name any yet. Compare
-    /// it with the [tag](keywright_core::Client::tag) of a request to tell an owner "this browser".
+    /// Returns the mark of the client from which it came. Compare it with the
+    /// [mark](keywright_core::Client::mark) of a request to tell an owner "this browser", or with
+    /// those that the server has noted beside the names of its sessions.
+    ///
+    /// It is `None` if the client presented no credential (a network has no mark), if the act was an
+    /// operator's or the server's own, and for a denial that only sums up earlier ones.
     #[must_use]
-    pub fn client(&self) -> Option<ClientTag> {
-        self.event.text("client").and_then(ClientTag::parse)
+    pub fn client(&self) -> Option<ClientMark> {
+        self.event.text("client").and_then(ClientMark::parse)
     }
 
     /// Returns the event itself.
@@ -95,8 +100,10 @@ impl Keywright {
     /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
     /// # let account = AccountId::new("user-1")?;
     /// # keywright.ensure_account(&account).await?;
+    /// let client = keywright.client(&account, b"the cookie of the request");
     /// for activity in keywright.activity(&account, 20).await? {
-    ///     println!("{}: {}", activity.at(), activity.text());
+    ///     let here = if activity.client().is_some() && activity.client() == client.mark() { ", this browser" } else { "" };
+    ///     println!("{}: {} ({:?}{here})", activity.at(), activity.text(), activity.severity());
     /// }
     /// # assert_eq!(keywright.activity(&account, 20).await?[0].text(), "the account's security records were made");
     /// # Ok(())
@@ -111,22 +118,30 @@ impl Keywright {
         Ok(events.into_iter().map(|event| Activity::new(event, self.event_kinds(), &names)).collect())
     }
 
-    /// Returns the names of the devices that these events may name.
+    /// Returns the names of the devices and browsers that these events may name.
     #[cfg_attr(not(feature = "twofactor"), expect(clippy::unused_async, reason = "there are no devices to look up"))]
     pub(crate) async fn device_names(
         &self,
         account: &AccountId,
         events: &[SecurityEvent],
     ) -> Result<DeviceNames, TransactError> {
-        if !events.iter().any(|event| event.text("device").is_some()) {
+        if !events.iter().any(|event| event.text("device").is_some() || event.text("browser").is_some()) {
             return Ok(DeviceNames::new());
         }
         #[cfg(feature = "twofactor")]
         {
             let two_factor = self.two_factor();
-            let look = |draft: &mut keywright_store::Draft<'_>| two_factor.steps().enrolled_in(draft);
+            let look = |draft: &mut keywright_store::Draft<'_>| {
+                let steps = two_factor.steps();
+                Ok((steps.enrolled_in(draft)?, steps.remembered_in(draft)?))
+            };
             match self.driver().observe(&account.into(), keywright_twofactor::SLOTS, look).await {
-                Ok(enrolled) => Ok(enrolled.devices.into_iter().map(|one| (one.id.to_string(), one.name)).collect()),
+                Ok((enrolled, remembered)) => {
+                    let devices = enrolled.devices.into_iter().map(|one| (one.id.to_string(), one.name));
+                    let attested = enrolled.attested.into_iter().map(|one| (one.id.to_string(), one.name));
+                    let browsers = remembered.into_iter().map(|one| (one.id.to_string(), one.name));
+                    Ok(devices.chain(attested).chain(browsers).collect())
+                }
                 // The log of an erased account is still kept.
                 Err(TransactError::Step(keywright_store::StepError::NoAccount)) => Ok(DeviceNames::new()),
                 Err(error) => Err(error),

@@ -16,9 +16,12 @@
 //! | serve the clients of LibrePass | [`librepass`] | `librepass` |
 //! | run it | [`running`] | |
 //! | use more than one machine | [`growing`] | |
+//! | find a call | [`calls`], an example for each | |
 //!
 //! The pages are there in a documentation that is built with all features, as on docs.rs.
 
+#[doc = include_str!("../guide/calls.md")]
+pub mod calls {}
 #[doc = include_str!("../guide/confirm.md")]
 pub mod confirm {}
 #[doc = include_str!("../guide/growing.md")]

@@ -80,17 +80,54 @@ impl Keywright {
     }
 
     /// Returns the sender of a request as the services take it, to count its wrong guesses.
-    /// `credential` is the bytes of the app token or login token of the request, or, if it has
-    /// none, of the network from which it comes (an IPv4 address or an IPv6 /64). Once a client has
-    /// entered a secret correctly, it is known for this secret, and the wrong guesses of unknown
-    /// clients do not delay it. An empty credential is none: the client is unknown, so that those
+    /// `credential` is the bytes of the app token, the login token or the device cookie of the
+    /// request: a random value that the server gave this client, and that stays the same when it
+    /// signs in again. Once a client has entered a secret correctly, it is known for this secret,
+    /// and the wrong guesses of unknown clients do not delay it. The security log names it by its
+    /// [mark](Client::mark). An empty credential is none: the client is unknown, so that those
     /// without a cookie do not become one known client together.
+    ///
+    /// For a request without such a value see [`network_client`](Self::network_client).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+    /// # let (alice, bob) = (AccountId::new("alice")?, AccountId::new("bob")?);
+    /// let client = keywright.client(&alice, b"the device cookie");
+    /// assert_eq!(client, keywright.client(&alice, b"the device cookie")); // in every request
+    /// assert_ne!(client.mark(), keywright.client(&bob, b"the device cookie").mark()); // nothing links accounts
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
         if credential.is_empty() {
             return Client::unknown();
         }
         Client::credential(self.driver.client_tag(account, credential))
+    }
+
+    /// Returns the sender of a request that presents no credential of its own, identified by the
+    /// network from which it comes. `network` is the bytes of an IPv4 address, or the first eight of
+    /// an IPv6 address. The security log does not name it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+    /// # let account = AccountId::new("user-1")?;
+    /// # let address = std::net::Ipv4Addr::new(192, 0, 2, 7);
+    /// let client = keywright.network_client(&account, &address.octets());
+    /// assert!(client.tag().is_some() && client.mark().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn network_client(&self, account: &AccountId, network: &[u8]) -> Client {
+        Client::network(self.driver.client_tag(account, network))
     }
 
     /// Returns the service for password challenges.

@@ -148,7 +148,8 @@
 //!   limits how many wrong guesses are checked against a secret.
 //!
 //! # Features
-//! A method that the compiler does not find may need a feature:
+//! Whoever calls a method of a feature that is not enabled is told so by the compiler, with the name
+//! of the feature:
 //!
 //! | Feature | What it adds | On [`Keywright`] |
 //! |---|---|---|
@@ -205,6 +206,8 @@ mod kinds;
 mod measure;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[doc(hidden)]
+pub mod missing;
 mod no_vault;
 mod operator;
 mod pace;
@@ -249,10 +252,10 @@ pub use housekeeping::{
 pub use keys::{Keys, KeysError, Reseal, SETTLED};
 pub use keywright::Keywright;
 pub use keywright_core::{
-    AccountId, AccountIdError, ActionName, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId,
-    KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose, SecretBytes, SecretKind,
-    SecretString, SecretVec, SecurityEvent, SessionId, SharedRng, StoreId, StoreIdError, SystemClock, SystemEntropy,
-    UnixSeconds,
+    AccountId, AccountIdError, ActionName, Client, ClientMark, Clock, Entropy, Event, EventChain, EventKind,
+    Generation, KeyId, KeySource, KeySourceError, Keyring, KeyringFileError, LedgerPolicy, ManualClock, Purpose,
+    SecretBytes, SecretKind, SecretString, SecretVec, SecurityEvent, SessionId, SharedRng, StoreId, StoreIdError,
+    SystemClock, SystemEntropy, UnixSeconds,
 };
 pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, Store, TransactError,

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ledger::secret::{Generation, SecretKind};
+use crate::seal::append_lp;
 
 /// The name of a credential or a network: the first 16 bytes of an index HMAC of it. It is not a
 /// secret, and it does not reveal what it names.
@@ -33,6 +35,50 @@ impl ClientTag {
         let tag = Self(bytes);
         // Each tag has exactly one spelling, so upper-case digits are refused.
         (tag.to_string() == text).then_some(tag)
+    }
+
+    /// Returns the mark by which events name this client.
+    #[must_use]
+    pub fn mark(self) -> ClientMark {
+        let mut message = MARK_LABEL.to_vec();
+        append_lp(&mut message, &[&self.0]);
+        ClientMark(Sha256::digest(&message).first_chunk().copied().unwrap_or_default())
+    }
+}
+
+/// The label of a mark (`docs/security.md` § 3).
+const MARK_LABEL: &[u8] = b"keywright/v1/client-mark";
+
+/// The name of a client in the security log of an account: it stays the same for a credential, and
+/// differs between accounts. It is a digest of the credential's [`ClientTag`], is no secret and
+/// authorizes nothing.
+///
+/// Only a client that presents a credential has a mark ([`Client::mark`]). A network has none: the
+/// log is kept in clear, and who has the keyring could find an address by trying them all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientMark([u8; 8]);
+
+impl ClientMark {
+    /// Parses the form that [`Display`](fmt::Display) writes, or returns `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 8];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        let mark = Self(bytes);
+        (mark.to_string() == text).then_some(mark)
+    }
+}
+
+impl fmt::Display for ClientMark {
+    /// Writes sixteen lower-case hex digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ClientMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientMark({self})")
     }
 }
 
@@ -131,6 +177,20 @@ impl Client {
         }
     }
 
+    /// Returns the mark by which the security log names the client: that of the credential which it
+    /// presents. Returns `None` if it presents none.
+    #[must_use]
+    pub fn mark(&self) -> Option<ClientMark> {
+        self.credential.map(ClientTag::mark)
+    }
+
+    /// Returns the mark of a client that was let in: that of its credential or, if it presents none,
+    /// of the one that it is about to obtain.
+    #[must_use]
+    pub fn granted_mark(&self) -> Option<ClientMark> {
+        self.mark().or_else(|| self.introduced.map(ClientTag::mark))
+    }
+
     /// Returns the network's tag, if there is one.
     #[must_use]
     pub const fn network_tag(&self) -> Option<ClientTag> {
@@ -172,5 +232,33 @@ impl Attempt {
     #[must_use]
     pub const fn new(secret: SecretKind, generation: Generation, client: Client) -> Self {
         Self { secret, generation, client }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `docs/security.md` § 3, computed apart: the first eight bytes of SHA-256 of the label and
+    /// the tag behind its length.
+    #[test]
+    fn a_mark_is_fixed_to_the_byte() {
+        let tag = ClientTag::from_bytes([7; 16]);
+        let by_hand = Sha256::digest([&b"keywright/v1/client-mark\0\0\0\x10"[..], &[7; 16]].concat());
+        assert_eq!(tag.mark().to_string(), hex::encode(&by_hand[..8]));
+        assert_eq!(ClientMark::parse(&tag.mark().to_string()), Some(tag.mark()));
+        for bad in ["", "00", "0011223344556677ff", "00112233445566FF", "zz11223344556677"] {
+            assert_eq!(ClientMark::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_credential_has_a_mark() {
+        let (token, network) = (ClientTag::from_bytes([1; 16]), ClientTag::from_bytes([2; 16]));
+        assert_eq!(Client::unknown().granted_mark(), None);
+        assert_eq!(Client::network(network).granted_mark(), None);
+        assert_eq!(Client::credential(token).on_network(network).mark(), Some(token.mark()));
+        let newcomer = Client::network(network).introducing(token, None);
+        assert_eq!((newcomer.mark(), newcomer.granted_mark()), (None, Some(token.mark())));
     }
 }

@@ -3,7 +3,6 @@
 use keywright_core::{AccountId, ClientAdmission, SessionId};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, SlotName};
-use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, VerifyOutcome};
 use keywright_wire::{DueError, Network, RefusedBy};
 
@@ -115,11 +114,7 @@ pub(crate) async fn admit_by_code<H: Host>(
             return Ok(VerifyOutcome::NotEnrolled);
         };
         let client = login.client(draft, None);
-        if Preset::LibrePass.is_form_of(code) {
-            cx.factors.step_up_recovery_in(draft, &ADMIT_CLIENT, session, code, client)
-        } else {
-            cx.factors.step_up_totp_in(draft, &ADMIT_CLIENT, session, code, client)
-        }
+        cx.factors.step_up_code_in(draft, &ADMIT_CLIENT, session, code, client)
     };
     let proof = match cx.step(account, &slots, step).await? {
         VerifyOutcome::Granted(proof) => proof,

@@ -37,6 +37,7 @@ mod links;
 mod loads;
 mod log_in;
 mod mails;
+mod passkeys;
 mod races;
 mod registration;
 mod routing;

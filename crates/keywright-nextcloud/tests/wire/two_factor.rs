@@ -3,6 +3,7 @@
 
 mod credit;
 mod origins;
+mod passkeys;
 mod races;
 mod waits;
 

@@ -17,6 +17,7 @@ mod guesses;
 mod loads;
 mod locks;
 mod login;
+mod passkeys;
 mod password;
 mod races;
 mod resets;

@@ -21,6 +21,7 @@ mod faults;
 mod guesses;
 mod histories;
 mod mirror;
+mod nested;
 mod order;
 mod roots;
 mod settling;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Event, UnixSeconds};
+use keywright_core::{Event, EventChain, UnixSeconds};
 
 use super::Draft;
 use crate::due::list::DUE;
@@ -97,11 +97,26 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Stages an event with the draft's time. Only accounts have events; in other partitions this
-    /// does nothing.
+    /// Stages an event with the draft's time. If the client that acts is known by a credential
+    /// ([`acts_for`](Self::acts_for)), the event gets a field `client` with its mark. Only accounts
+    /// have events; in other partitions this does nothing.
     pub fn event(&mut self, event: impl Into<Event>) {
+        let event = event.into();
+        let mark = self.origin.client.and_then(|client| match event.kind().chain() {
+            EventChain::Changes => client.granted_mark(),
+            // A credential that a denied client would have obtained does not exist.
+            EventChain::Denials => client.mark(),
+        });
+        self.event_of_many(match mark {
+            Some(mark) if !event.has("client") => event.with("client", mark.to_string().as_str()),
+            _ => event,
+        });
+    }
+
+    /// Stages an event that sums up what several clients have done, and so names none.
+    pub(crate) fn event_of_many(&mut self, event: Event) {
         if self.partition.is_account() {
-            self.staged.events.push(event.into());
+            self.staged.events.push(event);
             self.touch();
         }
     }

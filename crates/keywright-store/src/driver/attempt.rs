@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::{Finished, fence as finish_fence};
 use crate::draft::notes::Notes;
+use crate::inside;
 use crate::loaded::{Loaded, open_root};
 use crate::locks::{PartitionAccess, PartitionGuard, Standing};
 use crate::nonces::Nonces;
@@ -292,7 +293,7 @@ impl Driver {
     ) -> Result<(Revision, Decision<T>), TransactError> {
         let decide = |draft: Draft<'_>, step: &mut dyn FnMut(&mut Draft<'_>) -> Result<T, StepError>| {
             let mut draft = draft;
-            let outcome = step(&mut draft)?;
+            let outcome = inside::run(|| step(&mut draft))?;
             let Finished { batch, events, standing, notes } = draft.finish()?;
             Ok::<_, StepError>(Decision { outcome, batch, events, standing, notes })
         };
@@ -413,7 +414,7 @@ impl Driver {
         measure::count_damage();
         tracing::error!(partition = partition.key(), error, "stored data is damaged");
         if let Some(observer) = &self.parts.observer {
-            observer.damage(partition, damage);
+            inside::run(|| observer.damage(partition, damage));
         }
     }
 }

@@ -7,6 +7,7 @@ use tracing::{Instrument, Span};
 use super::measure::{self, Tally};
 use super::{Driver, TransactError};
 use crate::draft::Draft;
+use crate::inside;
 use crate::partition::Partition;
 use crate::release::Receipt;
 use crate::slot::SlotName;
@@ -24,6 +25,7 @@ impl Driver {
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
+        inside::refuse()?;
         let (span, mut tally) = (self.span(partition), Tally::default());
         let result = self.run_rounds(partition, slots, step, &mut tally).instrument(span.clone()).await;
         self.end(&span, result.as_ref().err(), &tally);
@@ -41,6 +43,7 @@ impl Driver {
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
+        inside::refuse()?;
         let (span, mut tally) = (self.span(partition), Tally::default());
         let result = self.look_rounds(partition, slots, look, &mut tally).instrument(span.clone()).await;
         self.end(&span, result.as_ref().err(), &tally);
@@ -83,7 +86,7 @@ impl Driver {
                 }
             }
             if let Some(observer) = &self.parts.observer {
-                observer.event(&account, event);
+                inside::run(|| observer.event(&account, event));
             }
         }
     }

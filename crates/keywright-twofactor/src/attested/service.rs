@@ -32,6 +32,7 @@ use crate::step_up::steps::StepUps;
 ///     TwoFactorPolicy, VerifyOutcome,
 /// };
 ///
+/// # let client = Client::credential(driver.client_tag(&account, b"the cookie of the device"));
 /// const PASSKEY: AttestedMethod = AttestedMethod::new("passkey", Strength::PhishingResistant);
 /// let step_up = StepUpPolicy::builder().attested(PASSKEY).build()?;
 /// let two_factor = TwoFactor::new(driver, TwoFactorPolicy::builder().step_up(step_up).build()?)?;
@@ -42,7 +43,7 @@ use crate::step_up::steps::StepUps;
 /// let begun = two_factor.begin_attested(change, PASSKEY, "security key", None).await?;
 /// let EnrolmentStart::Begun(challenge) = begun else { panic!("full") };
 /// // … the client's key answers the challenge, and the host's WebAuthn library checks the answer:
-/// # let (client, key) = (Client::unknown(), b"credential id and public key");
+/// # let key = b"credential id and public key";
 /// let confirmed = two_factor.confirm_attested(&account, session, challenge.as_bytes(), key, client).await?;
 /// let AttestedEnrolment::Active { device, recovery_codes: Some(_) } = confirmed else { panic!("too late") };
 ///

@@ -66,6 +66,7 @@ impl TwoFactorSteps {
         client: Client,
     ) -> Result<AttestedEnrolment<Tentative<RecoveryCodes>>, StepError> {
         check_data(data)?;
+        draft.acts_for(client);
         let Some(Some(enrols)) = challenge::redeem(draft, session, Use::Enrol, challenge)? else {
             return Ok(AttestedEnrolment::NonePending);
         };

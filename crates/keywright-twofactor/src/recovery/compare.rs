@@ -1,106 +1,117 @@
-//! The service's checks of recovery codes that were imported as slow hashes: two commits, with the
-//! server's verifier in between.
+//! The service's check of a code that may be a recovery code. A step cannot compare recovery codes
+//! that were imported as slow hashes, so those take two commits, with the server's verifier in
+//! between.
 
-use keywright_core::{AccountId, ActionName, Client, Purpose, SessionId};
-use keywright_store::{Draft, Release, StepError, Tentative};
+use keywright_core::{AccountId, Client, Purpose};
+use keywright_store::{Draft, Plain, Release, SlotName, StepError, Tentative};
 
-use super::hashed::{CodeVerifier, HashMatch, HashedGuess, HashedStart};
+use super::hashed::{HashJob, HashedGuess, HashedStart, has_hashes};
 use crate::error::TwoFactorError;
-use crate::outcome::{Method, Proven, VerifyOutcome};
+use crate::outcome::{Denial, Proven, VerifyOutcome};
 use crate::service::TwoFactor;
-use crate::step::SLOTS;
-use crate::step_up::proof::StepUp;
-use crate::step_up::steps::StepUps;
+use crate::step::CodeKinds;
+
+/// A typed code and what it is checked for.
+#[derive(Clone, Copy)]
+pub(crate) struct CodeCheck<'c> {
+    /// The name of the operation, for spans and metrics.
+    pub(crate) operation: &'static str,
+    pub(crate) account: &'c AccountId,
+    /// The slots that the check reads and writes.
+    pub(crate) slots: &'c [SlotName],
+    pub(crate) code: &'c str,
+    pub(crate) purpose: &'c Purpose,
+    pub(crate) client: Client,
+}
+
+/// Only a verifier can check the code, and the service has none.
+struct NoVerifier;
+
+/// The verdict so far, and what the verifier has to compare.
+type Checked = (VerifyOutcome<Tentative<Proven>>, Option<(HashedGuess, HashJob)>);
 
 impl TwoFactor {
-    /// Checks a code once more if a step has found no codes that it can check.
-    pub(crate) async fn or_hashed(
+    /// Checks a code. Every method of the service that takes a recovery code, alone or in one field
+    /// with time-based codes, goes through here.
+    ///
+    /// `kinds` returns as what the code is to be checked, or `None` if no code is accepted, and
+    /// `conclude` turns the verdict into the outcome, in the same commit.
+    pub(crate) async fn check_code<T: Release + Send>(
         &self,
-        (verdict, hashed): (VerifyOutcome<Proven>, bool),
-        account: &AccountId,
-        code: &str,
-        purpose: &Purpose,
-        client: Client,
-    ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        if !hashed {
-            return Ok(verdict);
-        }
-        let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
-        let begun = self
-            .run("two_factor.or_hashed", account, SLOTS, |draft| self.steps.begin_hashed_in(draft, code, client))
-            .await?;
-        let settle = |draft: &mut Draft<'_>, guess: &HashedGuess, found: &HashMatch| {
-            let verdict = self.steps.settle_hashed_in(draft, guess, found, purpose)?;
-            self.admit(draft, &verdict, client)?;
-            Ok(verdict)
-        };
-        self.compare(verifier, account, begun, settle).await
-    }
-
-    /// The same for a step-up.
-    pub(crate) async fn or_hashed_step_up(
-        &self,
-        (verdict, hashed): (VerifyOutcome<StepUp>, bool),
-        account: &AccountId,
-        (action, session): (&ActionName, SessionId),
-        code: &str,
-        client: Client,
-    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        if !hashed {
-            return Ok(verdict);
-        }
-        let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
-        let begin = |draft: &mut Draft<'_>| {
-            if self.steps.step_ups().permits_in(draft, action, Method::Recovery)? {
-                self.steps.begin_hashed_in(draft, code, client)
-            } else {
-                Ok(HashedStart::NotEnrolled)
-            }
-        };
-        let begun = self.run("two_factor.or_hashed_step_up", account, SLOTS, begin).await?;
-        let settle = |draft: &mut Draft<'_>, guess: &HashedGuess, found: &HashMatch| {
-            draft.require(&[StepUps::slot(session)])?;
-            let verdict = self.steps.settle_hashed_in(draft, guess, found, &action.clone().into())?;
-            self.steps.step_up_by(draft, action, session, verdict)
-        };
-        self.compare(verifier, account, begun, settle).await
-    }
-
-    async fn compare<T: Release + Send>(
-        &self,
-        verifier: &dyn CodeVerifier,
-        account: &AccountId,
-        begun: HashedStart,
-        mut settle: impl FnMut(&mut Draft<'_>, &HashedGuess, &HashMatch) -> Result<VerifyOutcome<T>, StepError> + Send,
+        check: CodeCheck<'_>,
+        kinds: impl Fn(&mut Draft<'_>) -> Result<Option<CodeKinds>, StepError> + Send + Sync,
+        conclude: impl Fn(&mut Draft<'_>, VerifyOutcome<Tentative<Proven>>) -> Result<VerifyOutcome<T>, StepError>
+        + Send
+        + Sync,
     ) -> Result<VerifyOutcome<T::Released>, TwoFactorError> {
-        let (guess, job) = match begun {
-            HashedStart::Compare(guess, job) => (guess, job),
-            HashedStart::Denied(denial) => return Ok(VerifyOutcome::Denied(denial)),
-            HashedStart::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
-            HashedStart::Malformed => return Ok(VerifyOutcome::Malformed),
-            HashedStart::NotEnrolled => return Ok(VerifyOutcome::NotEnrolled),
+        let CodeCheck { operation, account, slots, code, purpose, client } = check;
+        let first = |draft: &mut Draft<'_>| {
+            let Some(kinds) = kinds(draft)? else { return Ok(Ok((VerifyOutcome::NotEnrolled, Plain(None)))) };
+            let verdict = self.steps.verify_kinds_in(draft, kinds, code, purpose, client)?;
+            Ok(match self.begin_comparison(draft, kinds, verdict, code, client)? {
+                Ok((verdict, comparison)) => Ok((conclude(draft, verdict)?, Plain(comparison))),
+                Err(NoVerifier) => Err(NoVerifier),
+            })
         };
+        let Ok((verdict, comparison)) = self.run(operation, account, slots, first).await? else {
+            return Err(TwoFactorError::NoCodeVerifier);
+        };
+        let Some((guess, job)) = comparison else { return Ok(verdict) };
+        let verifier = self.verifier.as_deref().ok_or(TwoFactorError::NoCodeVerifier)?;
         let found = match verifier.verify(job).await {
             Ok(found) => found,
             Err(unavailable) => {
-                self.run("two_factor.compare", account, SLOTS, |draft| self.steps.withdraw_hashed_in(draft, &guess))
-                    .await?;
+                self.run(operation, account, slots, |draft| self.steps.withdraw_hashed_in(draft, &guess)).await?;
                 return Err(unavailable.into());
             }
         };
-        self.run("two_factor.compare", account, SLOTS, |draft| settle(draft, &guess, &found)).await
+        // One wrong code is charged once.
+        let charged = charge(&verdict).filter(|_| !found.is_match()).cloned();
+        let second = |draft: &mut Draft<'_>| {
+            if charged.is_some() {
+                self.steps.withdraw_hashed_in(draft, &guess)?;
+                return Ok(VerifyOutcome::Denied(Denial { charge: charged.clone() }));
+            }
+            let verdict = self.steps.settle_hashed_in(draft, &guess, &found, purpose)?;
+            conclude(draft, verdict)
+        };
+        self.run(operation, account, slots, second).await
     }
 
-    /// Admits the client to time-based codes, as [`TwoFactor::verify_recovery`] does.
-    fn admit(
+    /// Begins a comparison with slow hashes, if the account has some and the step has not accepted
+    /// the code. A code that is wrong as a time-based code stays charged as one, even if it turns
+    /// out to be a recovery code: it was checked.
+    fn begin_comparison(
         &self,
         draft: &mut Draft<'_>,
-        verdict: &VerifyOutcome<Tentative<Proven>>,
+        kinds: CodeKinds,
+        verdict: VerifyOutcome<Tentative<Proven>>,
+        code: &str,
         client: Client,
-    ) -> Result<(), StepError> {
-        if let VerifyOutcome::Granted(proof) = verdict {
-            self.steps.admit_totp_in(draft, proof, client)?;
+    ) -> Result<Result<Checked, NoVerifier>, StepError> {
+        let is_charged = charge(&verdict).is_some();
+        let is_open = is_charged || matches!(verdict, VerifyOutcome::NotEnrolled);
+        if !kinds.has_recovery() || !is_open || !has_hashes(draft)? {
+            return Ok(Ok((verdict, None)));
         }
-        Ok(())
+        if self.verifier.is_none() {
+            return Ok(if is_charged { Ok((verdict, None)) } else { Err(NoVerifier) });
+        }
+        Ok(Ok(match self.steps.begin_hashed_in(draft, code, client)? {
+            HashedStart::Compare(guess, job) => (verdict, Some((guess, job))),
+            _ if is_charged => (verdict, None),
+            HashedStart::Denied(denial) => (VerifyOutcome::Denied(denial), None),
+            HashedStart::Refused(refusal) => (VerifyOutcome::Refused(refusal), None),
+            HashedStart::Malformed => (VerifyOutcome::Malformed, None),
+            HashedStart::NotEnrolled => (VerifyOutcome::NotEnrolled, None),
+        }))
+    }
+}
+
+/// Returns what a wrong code was charged.
+fn charge<P>(verdict: &VerifyOutcome<P>) -> Option<&keywright_core::Charge> {
+    match verdict {
+        VerifyOutcome::Denied(denial) => denial.charge(),
+        _ => None,
     }
 }

@@ -78,6 +78,13 @@ keywright_core::redacted_debug!(HashJob { hashes, .. });
 /// What a [`HashJob`] has found. Only [`HashJob::run`] makes one.
 pub struct HashMatch(Option<SecretString>);
 
+impl HashMatch {
+    /// Whether the code belongs to one of the hashes.
+    pub(crate) const fn is_match(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 keywright_core::redacted_debug!(HashMatch);
 
 /// How a guess at hashed recovery codes begins.
@@ -145,6 +152,7 @@ impl TwoFactorSteps {
         purpose: &Purpose,
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        guess::for_purpose(draft, purpose.as_str());
         let Some(hash) = &found.0 else {
             let charge = guess::settle_wrong(draft, &guess.pending)?;
             return Ok(VerifyOutcome::Denied(Denial { charge }));
@@ -180,10 +188,9 @@ impl TwoFactorSteps {
     }
 }
 
-/// Whether a step has found no codes that it can check, but the account has some that the verifier
-/// can.
-pub(crate) fn is_left_to_verifier<P>(draft: &mut Draft<'_>, verdict: &VerifyOutcome<P>) -> Result<bool, StepError> {
-    Ok(matches!(verdict, VerifyOutcome::NotEnrolled) && hashed(draft)?.is_some())
+/// Whether the account's recovery codes are slow hashes.
+pub(crate) fn has_hashes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    Ok(hashed(draft)?.is_some())
 }
 
 /// Returns the account's set of slow hashes, if it has one.

@@ -36,6 +36,7 @@ impl TwoFactorSteps {
         liveness: Liveness,
         client: Client,
     ) -> Result<Tentative<RecoveryCodes>, StepError> {
+        draft.acts_for(client);
         let mut recovery = Recovery::read(draft)?;
         let (set, codes) = CodeSet::make(draft.entropy(), self.policy.recovery, draft.now())?;
         draft.event(&events::RECOVERY_CODES_MADE);
@@ -70,6 +71,7 @@ impl TwoFactorSteps {
         session: SessionId,
         client: Client,
     ) -> Result<bool, StepError> {
+        draft.acts_for(client);
         let session = session_digest(SESSION_LABEL, session);
         let mut recovery = Recovery::read(draft)?;
         let Some(pending) = recovery.pending.take().filter(|pending| pending.is_of(&session)) else {
@@ -92,6 +94,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
         let recovery = Recovery::read(draft)?;
+        // An import is the operator's: no client of the owner has sent it.
         Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
@@ -105,6 +108,7 @@ impl TwoFactorSteps {
     pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
         let recovery = Recovery::read(draft)?;
+        // An import is the operator's: no client of the owner has sent it.
         Ok(self.go_live(draft, recovery, set, Client::unknown())?)
     }
 
@@ -113,6 +117,7 @@ impl TwoFactorSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_recovery_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+        draft.acts_for(client);
         remove(draft, &self.policy, client)
     }
 
@@ -135,6 +140,7 @@ impl TwoFactorSteps {
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        guess::for_purpose(draft, purpose.as_str());
         let mut recovery = Recovery::read(draft)?;
         let generation = recovery.generation;
         let Some(live) = &mut recovery.live else {

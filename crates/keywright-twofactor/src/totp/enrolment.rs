@@ -95,6 +95,7 @@ impl TwoFactorSteps {
         code: &str,
         client: Client,
     ) -> Result<EnrolmentOutcome, StepError> {
+        draft.acts_for(client);
         let session = session_digest(SESSION_LABEL, session);
         let mut factors = Factors::read(draft)?;
         let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
@@ -198,6 +199,7 @@ impl TwoFactorSteps {
         code: &str,
         client: Client,
     ) -> Result<EnrolOutcome, StepError> {
+        draft.acts_for(client);
         let parameters = device.parameters.unwrap_or(self.policy.parameters);
         if let Some(fault) = self.fault(draft, device, &parameters) {
             return Ok(EnrolOutcome::NotTaken(fault));
@@ -241,6 +243,7 @@ impl TwoFactorSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId, client: Client) -> Result<bool, StepError> {
+        draft.acts_for(client);
         let mut factors = Factors::read(draft)?;
         if !factors.remove(device) {
             return self.remove_attested(draft, &factors, device, client);
@@ -256,6 +259,7 @@ impl TwoFactorSteps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_all_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+        draft.acts_for(client);
         let mut factors = Factors::read(draft)?;
         let pending = factors.pending.take().is_some();
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();

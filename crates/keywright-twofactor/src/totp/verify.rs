@@ -42,11 +42,15 @@ impl TwoFactorSteps {
         };
         let context = MatchContext::of_use(draft, &self.policy, purpose.as_str());
         let mut spent = None;
-        let outcome = guess::check_single_use(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
+        guess::for_purpose(draft, purpose.as_str());
+        let outcome = guess::check_single_use(draft, &Attempt::new(TOTP, factors.generation, client), |draft| {
             let matches = factors.compare(&typed, &context);
             Ok(match (matches.fresh, matches.any) {
                 (true, _) => Comparison::Right(matches),
                 (false, true) => {
+                    if let Some(device) = factors.matching(&matches) {
+                        guess::of_device(draft, &device);
+                    }
                     spent = Some(matches);
                     Comparison::Replayed(Spent)
                 }

@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 
 use argon2::password_hash::CustomizedPasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
-use keywright_core::{AccountId, SessionId};
+use keywright_core::{AccountId, ActionName, SessionId};
 use keywright_twofactor::import::{ImportFault, ImportOutcome, ImportedUser};
 use keywright_twofactor::recovery::{CodesFault, ImportedCodes, LetterCase, Spelling};
-use keywright_twofactor::{CHANGE_FACTORS, TwoFactor, TwoFactorError, TwoFactorPolicy, VerifyOutcome};
+use keywright_twofactor::{
+    AttestedMethod, CHANGE_FACTORS, Method, Rule, StepUpPolicy, Strength, TwoFactor, TwoFactorError, TwoFactorPolicy,
+    VerifyOutcome,
+};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{LOG_IN, SEED, UNKNOWN, Verdict, World, bcrypt_of, client, device, id};
+use crate::support::{LOG_IN, SEED, START, UNKNOWN, Verdict, World, bcrypt_of, client, code, device, id};
 
 const CODES: [&str; 3] = ["1a2b3c4d5e6f7a8b", "ffeeddccbbaa9988", "0123456789abcdef"];
 
@@ -57,6 +60,62 @@ async fn one_field_and_step_up_take_them_too() {
     let VerifyOutcome::Granted(proof) = step_up.unwrap() else { panic!("no step-up") };
     assert!(world.service.remove_all(proof, client(1)).await.unwrap());
     assert_eq!(world.recover(&account, CODES[0]).await, Verdict::NotEnrolled);
+}
+
+#[tokio::test]
+async fn a_hashed_code_steps_up_through_the_one_field() {
+    let world = World::new().await;
+    let account = imported(&world).await;
+    let session = SessionId::new("session");
+    let step_up = async |code: &str| {
+        let verdict = world.service.step_up_code(&account, &CHANGE_FACTORS, session, code, client(1)).await.unwrap();
+        (Verdict::of(&verdict), verdict)
+    };
+    assert_eq!(step_up("ffee-ddcc-bbaa-9989").await.0, Verdict::Charged(1), "a wrong one counts");
+    let (_, VerifyOutcome::Granted(proof)) = step_up("ffee-ddcc-bbaa-9988").await else { panic!("no step-up") };
+    assert_eq!((proof.account(), proof.action()), (&account, &CHANGE_FACTORS));
+    assert_eq!(step_up(CODES[1]).await.0, Verdict::Replayed);
+    assert_eq!(world.remaining(&account).await, Some(2));
+    // The wrong ones of all methods are counted together.
+    assert_eq!(step_up("1a2b3c4d5e6f7a8c").await.0, Verdict::Charged(1), "the right one has forgiven the first");
+    let verdict = world.service.verify(&account, "1a2b3c4d5e6f7a8d", &LOG_IN, client(1)).await.unwrap();
+    assert_eq!(Verdict::of(&verdict), Verdict::Charged(2));
+}
+
+#[tokio::test]
+async fn a_hashed_code_with_the_form_of_a_time_based_code_passes_too() {
+    const CODE: &str = "314159";
+    let world = World::new().await;
+    let account = id("digits");
+    let user =
+        ImportedUser::new().device(device(SEED)).recovery(ImportedCodes::hashes([CODE, "271828"].map(bcrypt_of)));
+    assert!(matches!(world.import(&account, &user).await, ImportOutcome::Imported(_)));
+    let one_field = async |code: &str, by: u8| {
+        Verdict::of(&world.service.verify(&account, code, &LOG_IN, client(by)).await.unwrap())
+    };
+    assert_eq!(one_field(&code(SEED, START), 1).await, Verdict::Granted);
+    // Neither: charged once, as a time-based code.
+    assert_eq!(one_field("161803", 2).await, Verdict::Charged(1));
+    assert_eq!(one_field(CODE, 3).await, Verdict::Granted);
+    assert_eq!(world.remaining(&account).await, Some(1));
+    let denials = world.of(account.clone()).denials().await;
+    let secrets: Vec<_> = denials.iter().filter_map(|event| event.text("secret")).collect();
+    assert!(!secrets.contains(&"recovery"), "{secrets:?}");
+}
+
+#[tokio::test]
+async fn where_no_rule_accepts_a_recovery_code_nothing_is_compared() {
+    const PASSKEY: AttestedMethod = AttestedMethod::new("passkey", Strength::PhishingResistant);
+    const PAY: ActionName = ActionName::new("pay");
+    let world = World::new().await;
+    let account = imported(&world).await;
+    let rule = Rule::strongest_of(&[Method::Attested(PASSKEY), Method::Totp]);
+    let step_up = StepUpPolicy::builder().attested(PASSKEY).rule(PAY, rule).build().unwrap();
+    let policy = TwoFactorPolicy::builder().step_up(step_up).build().unwrap();
+    let service = TwoFactor::new(world.driver.clone(), policy).unwrap().with_code_verifier(world.verifier.clone());
+    let verdict = service.step_up_code(&account, &PAY, SessionId::new("session"), CODES[0], client(1)).await.unwrap();
+    assert_eq!(Verdict::of(&verdict), Verdict::Malformed, "it is checked as a time-based code");
+    assert_eq!((world.verifier.compared.load(Ordering::Relaxed), world.remaining(&account).await), (0, Some(3)));
 }
 
 #[tokio::test]
@@ -117,21 +176,43 @@ async fn guesses_at_hashes_are_limited_like_all_others() {
     assert_eq!(world.recover(&account, CODES[0]).await, Verdict::Refused);
 }
 
+/// Runs 16 requests with one code at once, and returns how many were granted.
+async fn raced<P: Send + 'static, F>(request: impl Fn(u8) -> F) -> usize
+where
+    F: Future<Output = Result<VerifyOutcome<P>, TwoFactorError>> + Send + 'static,
+{
+    let barrier = Arc::new(Barrier::new(16));
+    let mut running = JoinSet::new();
+    for nth in 0..16 {
+        let (barrier, request) = (barrier.clone(), request(nth));
+        running.spawn(async move {
+            barrier.wait().await;
+            request.await
+        });
+    }
+    let done = running.join_all().await;
+    done.iter().filter(|one| matches!(one, Ok(VerifyOutcome::Granted(_)))).count()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_with_one_hashed_code_one_is_granted() {
     for world in [World::new().await, World::sqlite().await] {
         let account = imported(&world).await;
-        let barrier = Arc::new(Barrier::new(16));
-        let mut running = JoinSet::new();
-        for nth in 0..16 {
-            let (service, account, barrier) = (world.service.clone(), account.clone(), barrier.clone());
-            running.spawn(async move {
-                barrier.wait().await;
-                service.verify_recovery(&account, CODES[0], &LOG_IN, client(nth)).await
-            });
-        }
-        let done = running.join_all().await;
-        let granted = done.iter().filter(|one| matches!(one, Ok(VerifyOutcome::Granted(_)))).count();
-        assert_eq!((granted, world.remaining(&account).await), (1, Some(2)), "{done:?}");
+        let granted = raced(|nth| {
+            let (service, account) = (world.service.clone(), account.clone());
+            async move { service.verify_recovery(&account, CODES[0], &LOG_IN, client(nth)).await }
+        });
+        assert_eq!((granted.await, world.remaining(&account).await), (1, Some(2)));
+        let granted = raced(|nth| {
+            let (service, account) = (world.service.clone(), account.clone());
+            async move { service.verify(&account, CODES[1], &LOG_IN, client(nth)).await }
+        });
+        assert_eq!((granted.await, world.remaining(&account).await), (1, Some(1)));
+        let granted = raced(|nth| {
+            let (service, account) = (world.service.clone(), account.clone());
+            let session = SessionId::new([nth]);
+            async move { service.step_up_code(&account, &CHANGE_FACTORS, session, CODES[2], client(nth)).await }
+        });
+        assert_eq!((granted.await, world.remaining(&account).await), (1, Some(0)));
     }
 }

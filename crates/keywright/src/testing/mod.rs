@@ -11,7 +11,7 @@
 //! use keywright::testing::{VirtualAuthenticator, race};
 //! use keywright::twofactor::{Enrolment, EnrolmentStart, VerifyOutcome};
 //! use keywright::{
-//!     AccountId, Client, Keyring, Keywright, ManualClock, MemoryStore, Purpose, SessionId, SystemEntropy, UnixSeconds,
+//!     AccountId, Keyring, Keywright, ManualClock, MemoryStore, Purpose, SessionId, SystemEntropy, UnixSeconds,
 //! };
 //!
 //! let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000)?));
@@ -21,7 +21,7 @@
 //! keywright.ensure_account(&account).await?;
 //!
 //! let two_factor = keywright.two_factor();
-//! let (session, client) = (SessionId::new("session-1"), Client::unknown());
+//! let (session, client) = (SessionId::new("session-1"), keywright.client(&account, b"the cookie of the device"));
 //! let begun = two_factor.begin(&account, session, "phone").await?;
 //! let EnrolmentStart::Begun(pending) = begun else { panic!("full") };
 //! let phone = VirtualAuthenticator::of(&pending)?;

@@ -6,9 +6,12 @@ use keywright::core::Severity;
 use keywright::store::Draft;
 use keywright::twofactor::{
     DeviceImport, Enrolment, EnrolmentStart, ImportedDevice, TotpSecret, TwoFactorError, TwoFactorPolicy,
-    TwoFactorPolicyError, Window,
+    TwoFactorPolicyError, VerifyOutcome, Window,
 };
-use keywright::{Clock, Event, EventKind, Keywright, ManualClock, MemoryStore, SessionId, StartError, UnixSeconds};
+use keywright::{
+    AccountId, Clock, Event, EventKind, Keywright, ManualClock, MemoryStore, Purpose, SessionId, StartError,
+    UnixSeconds,
+};
 
 use crate::{account, keyring, memory, open};
 
@@ -58,6 +61,78 @@ async fn an_owner_reads_sentences_and_the_names_of_devices() {
     assert!(shown(&keywright).await.contains(&("factor_added".to_owned(), None)), "its name is gone with it");
     keywright.operator().erase_account(&alice).await.unwrap();
     assert!(shown(&keywright).await.contains(&("account_erased".to_owned(), None)), "the log outlives the account");
+}
+
+/// What the log says of the sender: a mark of its credential, and for what it was denied.
+#[tokio::test]
+async fn an_event_names_the_client_the_purpose_and_the_device() {
+    let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
+    let builder = Keywright::builder(MemoryStore::new()).keyring(keyring(&[1])).clock(clock.clone());
+    let keywright = builder.open().await.unwrap();
+    let (alice, bob) = (account("alice"), account("bob"));
+    let (two_factor, purpose) = (keywright.two_factor(), Purpose::new("login"));
+    for one in [&alice, &bob] {
+        keywright.ensure_account(one).await.unwrap();
+        let device = ImportedDevice::new("phone", TotpSecret::from_slice(&[7; 20]).unwrap());
+        assert!(matches!(two_factor.import_device(one, &device).await.unwrap(), DeviceImport::Imported(_)));
+    }
+    let app = totp_rs::Builder::new().with_secret([7; 20]).build_noncompliant();
+    let code = app.generate(clock.now().unwrap().get()).to_string();
+    let wrong = format!("{:06}", (code.parse::<u32>().unwrap() + 500_000) % 1_000_000);
+    let browser = keywright.client(&alice, b"the cookie");
+    let newest = async |who: &AccountId| keywright.activity(who, 1).await.unwrap().remove(0);
+
+    let _ = two_factor.verify(&alice, &wrong, &purpose, browser).await.unwrap();
+    let denied = newest(&alice).await;
+    assert_eq!((denied.kind(), denied.severity()), ("guess_denied", Severity::Warning));
+    assert_eq!((denied.purpose(), denied.device(), denied.client()), (Some("login"), None, browser.mark()));
+
+    assert!(matches!(two_factor.verify(&alice, &code, &purpose, browser).await.unwrap(), VerifyOutcome::Granted(_)));
+    let granted = newest(&alice).await;
+    assert_eq!((granted.kind(), granted.client()), ("totp_accepted", browser.mark()));
+    assert_eq!((granted.purpose(), granted.device()), (Some("login"), Some("phone")));
+
+    // A used code belongs to a device. This sender presents no credential.
+    let network = keywright.network_client(&alice, &[192, 0, 2, 7]);
+    let _ = two_factor.verify(&alice, &code, &purpose, network).await.unwrap();
+    let replayed = newest(&alice).await;
+    assert_eq!((replayed.event().text("reason"), replayed.device()), (Some("replayed"), Some("phone")));
+    assert_eq!((replayed.purpose(), replayed.client()), (Some("login"), None));
+
+    // The same cookie has another mark in another account.
+    let same = keywright.client(&bob, b"the cookie");
+    let _ = two_factor.verify(&bob, &code, &purpose, same).await.unwrap();
+    let elsewhere = newest(&bob).await;
+    assert_eq!(elsewhere.client(), same.mark());
+    assert_ne!(elsewhere.client(), granted.client());
+}
+
+/// Denials that were only counted may have come from anybody, so their sum names nobody.
+#[tokio::test]
+async fn a_sum_of_denials_names_no_client() {
+    let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
+    let builder = Keywright::builder(MemoryStore::new()).keyring(keyring(&[1])).clock(clock.clone());
+    let keywright = builder.open().await.unwrap();
+    let (alice, purpose) = (account("alice"), Purpose::new("login"));
+    keywright.ensure_account(&alice).await.unwrap();
+    let two_factor = keywright.two_factor();
+    let device = ImportedDevice::new("phone", TotpSecret::from_slice(&[7; 20]).unwrap());
+    assert!(matches!(two_factor.import_device(&alice, &device).await.unwrap(), DeviceImport::Imported(_)));
+    let app = totp_rs::Builder::new().with_secret([7; 20]).build_noncompliant();
+    let code = |at: u64| app.generate(at).to_string();
+    let wrong = |at: u64| format!("{:06}", (code(at).parse::<u32>().unwrap() + 500_000) % 1_000_000);
+    let now = clock.now().unwrap().get();
+    for cookie in [b"one", b"two"] {
+        let _ = two_factor.verify(&alice, &wrong(now), &purpose, keywright.client(&alice, cookie)).await.unwrap();
+    }
+    clock.set(UnixSeconds::EPOCH.plus(now + 3_600));
+    let owner = keywright.client(&alice, b"owner");
+    let verdict = two_factor.verify(&alice, &code(now + 3_600), &purpose, owner).await.unwrap();
+    assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{verdict:?}");
+    let shown = keywright.activity(&alice, 50).await.unwrap();
+    let denials: Vec<_> = shown.iter().filter(|one| one.kind() == "guess_denied").collect();
+    let clients: Vec<_> = denials.iter().map(|one| (one.event().count("earlier"), one.client())).collect();
+    assert_eq!(clients, [(Some(1), None), (None, keywright.client(&alice, b"one").mark())]);
 }
 
 /// A kind that was not declared is shown by its name.

@@ -44,6 +44,7 @@ pub(crate) enum Factor {
 pub(crate) fn client(driver: &Driver, account: &AccountId, network: Option<Network>, token: &SecretString) -> Client {
     let client = match network {
         Some(network) => Client::network(driver.client_tag(account, &network.credential())),
+        // Behind a proxy that names no address, nothing tells clients apart before they are let in.
         None => Client::unknown(),
     };
     client.introducing(driver.client_tag(account, &credential(token)), None)
@@ -105,7 +106,7 @@ pub(crate) async fn check(
             return Ok(None);
         }
         let enrolled = steps.enrolled_in(draft)?;
-        let factor = match (enrolled.has_totp() || enrolled.recovery.is_some_and(|left| left > 0), enrolled.email) {
+        let factor = match (enrolled.has_factor() || enrolled.recovery.is_some_and(|left| left > 0), enrolled.email) {
             (true, _) => Factor::Code,
             (false, true) => Factor::Mailed,
             (false, false) => Factor::None,

@@ -81,7 +81,7 @@ fn delete_in<H: Host>(
             }));
         }
     }
-    if cx.factors.enrolled_in(draft)?.has_totp()
+    if cx.factors.enrolled_in(draft)?.has_factor()
         && let Some(error) = prove_to_delete(cx, draft, code, sender.client)?
     {
         return Ok(Err(error));
@@ -106,21 +106,29 @@ fn code_refusal<H: Host>(
     client: Client,
 ) -> Result<Option<u64>, StepError> {
     let enrolled = cx.factors.enrolled_in(draft)?;
-    if !enrolled.has_totp() || !enrolled.is_form_of_totp(code) {
-        return Ok(None);
-    }
-    Ok(cx.factors.totp_refused_in(draft, client)?.map(|refusal| refusal.retry_after()))
+    let refusal = if enrolled.has_totp() {
+        enrolled.is_form_of_totp(code).then(|| cx.factors.totp_refused_in(draft, client))
+    } else {
+        let is_checked = enrolled.has_factor() && enrolled.is_form_of_recovery(code);
+        is_checked.then(|| cx.factors.recovery_refused_in(draft, client))
+    };
+    Ok(refusal.transpose()?.flatten().map(|refusal| refusal.retry_after()))
 }
 
 /// Checks a code. Returns the refusal, or `None` if the code is right. A malformed or absent code
-/// is not charged.
+/// is not charged. A recovery code counts only where there is a passkey and no device.
 fn prove_to_delete<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
     code: &str,
     client: Client,
 ) -> Result<Option<ApiError>, StepError> {
-    Ok(match cx.factors.verify_totp_in(draft, code, &PURPOSE, client)? {
+    let verdict = if cx.factors.enrolled_in(draft)?.has_totp() {
+        cx.factors.verify_totp_in(draft, code, &PURPOSE, client)?
+    } else {
+        cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)?
+    };
+    Ok(match verdict {
         VerifyOutcome::Granted(_) => None,
         VerifyOutcome::Refused(refusal) => Some(ApiError::too_many(refusal.retry_after())),
         VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => Some(ApiError::TWO_FACTOR),

@@ -8,8 +8,7 @@ use keywright_store::names::{NAMES, NameIndex};
 use keywright_store::{
     Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
 };
-use keywright_twofactor::VerifyOutcome;
-use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{Method, VerifyOutcome};
 use keywright_wire::Network;
 use keywright_wire::Reply;
 use serde::Deserialize;
@@ -166,7 +165,7 @@ fn judge<H: Host>(
         Proof::Wrong => return Ok(Err(ApiError::SHARED_KEY)),
         Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
     }
-    let verified = !cx.factors.enrolled_in(draft)?.has_totp();
+    let verified = !cx.factors.enrolled_in(draft)?.has_factor();
     let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
     let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client, by.name)?;
     Ok(Ok((grant, Plain(verified))))
@@ -297,15 +296,10 @@ pub(crate) fn judge_code_in<H: Host>(
         tokens::touch_in(draft, &mut login)?;
     }
     let client = login.prover_in(draft, network)?;
-    let is_recovery = Preset::LibrePass.is_form_of(code);
-    let verdict = if is_recovery {
-        cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)?
-    } else {
-        cx.factors.verify_totp_in(draft, code, &PURPOSE, client)?
-    };
-    Ok(match verdict {
+    // Recovery codes that the host's own pages have made have another form than this protocol's.
+    Ok(match cx.factors.verify_code_in(draft, code, &PURPOSE, client)? {
         VerifyOutcome::Granted(proof) => {
-            if is_recovery {
+            if proof.peek(draft)?.method() == Method::Recovery {
                 // The way in when other clients have locked the time-based codes.
                 cx.factors.admit_totp_in(draft, &proof, client)?;
             }

@@ -112,9 +112,11 @@ fn enrol<H: Host>(
     Ok(Ok(codes))
 }
 /// Whether a token may set up a second factor. If there is a device already, it must be this very
-/// device that the token has proven: a proof of an earlier device no longer counts.
+/// device that the token has proven: a proof of an earlier device no longer counts. Beside a passkey
+/// a recovery code must have been proven since.
 fn is_fresh(login: &Login, enrolled: &Enrolled, now: UnixSeconds) -> bool {
-    let Some(added) = enrolled.devices.iter().map(|device| device.added).max() else { return true };
+    let attested = enrolled.attested.iter().map(|factor| factor.added);
+    let Some(added) = enrolled.devices.iter().map(|device| device.added).chain(attested).max() else { return true };
     let since = if added <= now { now.since(added).saturating_add(1).min(FRESH_SECONDS) } else { FRESH_SECONDS };
     login.proven_within(now, since)
 }
