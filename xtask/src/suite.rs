@@ -46,6 +46,7 @@ pub(crate) fn run_browser(root: &Path, server: Option<&Path>) -> Result<(), Erro
     let outcome = report
         .step("tools", |_| {
             tools::require_node()?;
+            tools::require_faketime()?;
             tools::require_chromium().map(drop)
         })
         .and_then(|()| report.step("browser", |counts| client::run_browser(root, server, counts)));

@@ -238,6 +238,16 @@ pub(crate) fn require_faketime() -> Result<(), Error> {
     if is_there() { Ok(()) } else { Err(Error::MissingTool(format!("{missing}. {advice}"))) }
 }
 
+/// Returns the library that shifts the clock of a program in which it is loaded. `faketime` itself
+/// runs a program as its child, which would not get our signals.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Command`] if `faketime` does not run.
+pub(crate) fn faketime_library() -> Result<String, Error> {
+    let arguments = ["-m", "-f", "+0s", "sh", "-c", "echo \"$LD_PRELOAD\""];
+    Ok(process::read(Command::new("faketime").args(arguments))?.trim().to_owned())
+}
+
 fn missing_for_node() -> Option<String> {
     let Ok(version) = process::read(Command::new("node").arg("--version")) else {
         return Some("Node is missing".to_owned());

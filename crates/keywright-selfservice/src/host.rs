@@ -4,7 +4,7 @@ use std::future::Future;
 
 use http::HeaderValue;
 use http::request::Parts;
-use keywright_confirm::{Action, Confirmed};
+use keywright_confirm::{Action, Confirmed, MailedCode};
 use keywright_core::{AccountId, Client, ClientAdmission, SecretString, SessionId, UnixSeconds};
 use keywright_wire::HostError;
 use keywright_wire::queue::Requester;
@@ -191,6 +191,21 @@ pub trait Host: Send + Sync + 'static {
     /// Performs a confirmed action of the account that the proof names.
     fn perform(&self, _: Confirmed<OwnerAction>) -> impl Future<Output = Result<(), HostError>> + Send {
         std::future::ready(Err(HostError::new("this host has no actions")))
+    }
+
+    /// Returns the verified address to which a code can be mailed, as the pages show it to its
+    /// owner, or `None` if none can. A mailed code is offered where the account has nothing stronger
+    /// and the [policy](crate::SelfServicePolicyBuilder::two_factor)'s rule for
+    /// [`CHANGE_FACTORS`](keywright_twofactor::CHANGE_FACTORS) names
+    /// [`Method::Mailed`](keywright_twofactor::Method::Mailed).
+    fn mail_address(&self, _: &Caller) -> impl Future<Output = Result<Option<String>, HostError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Mails a code to the caller's verified address. Return once the mail is handed over; an error
+    /// tells the owner that no mail is on its way.
+    fn mail_code(&self, _: &Caller, _: &MailedCode) -> impl Future<Output = Result<(), HostError>> + Send {
+        std::future::ready(Err(HostError::new("this host mails no codes")))
     }
 
     /// Returns the change of address that is pending.

@@ -1,7 +1,7 @@
 //! Pages and a JSON API with which the owner of an account manages its security.
 //!
-//! The owner sees what happened in the account, sets up authenticator apps and removes them, makes
-//! recovery codes, ends sessions, cancels a pending change of address, and confirms what cannot be
+//! The owner sees what happened in the account, sets up authenticator apps, renames and removes
+//! them and every other factor, makes recovery codes, ends sessions, cancels a pending change of address, and confirms what cannot be
 //! undone. The pages are rendered on the server, in English and German, and work without script.
 //! [`SelfService`] takes an `http::Request` with its whole body; with the feature `tower` it is a
 //! `tower::Service`, which axum and every other framework that supports tower mounts. Your server
@@ -56,8 +56,11 @@
 //! ```
 //!
 //! # What the pages guarantee
-//! - A change of factors requires a code where a factor is enrolled, and otherwise the password, on
-//!   the same form. Every guess is counted by the account's guess ledger, the password included,
+//! - A change of factors requires the strongest factor that is enrolled, or a recovery code, and
+//!   otherwise the password, on the same form. Where codes by mail are the strongest and the host
+//!   mails them ([`Host::mail_address`]), it is one of those; where it is a factor that the host
+//!   checks, the host has the session step up for
+//!   [`CHANGE_FACTORS`](keywright_twofactor::CHANGE_FACTORS) before, under a rule that remembers it. Every guess is counted by the account's guess ledger, the password included,
 //!   whichever endpoint it comes through. A refusal states when to try again.
 //! - Every form contains a token that is bound to the session, and a request that a browser marks as
 //!   coming from another site is refused (`docs/decisions.md` 222).

@@ -47,8 +47,10 @@ endpoints! {
     Enrol: "authenticators/add", true, [GET, HEAD, POST];
     /// Checks the first code of an authenticator.
     EnrolConfirm: "authenticators/confirm", true, [POST];
-    /// Removes an authenticator.
+    /// Removes an authenticator or another factor.
     Remove: "authenticators/{id}/remove", true, [GET, HEAD, POST];
+    /// Renames an authenticator or another factor.
+    Rename: "authenticators/{id}/rename", true, [GET, HEAD, POST];
     /// Makes recovery codes.
     Recovery: "recovery-codes", true, [GET, HEAD, POST];
     /// Makes the recovery codes live that were shown.
@@ -85,12 +87,24 @@ endpoints! {
     ApiEnrol: "security/v1/authenticators", true, [POST];
     /// JSON: checks the first code of an authenticator.
     ApiEnrolConfirm: "security/v1/authenticators/confirm", true, [POST];
-    /// JSON: removes an authenticator.
+    /// JSON: removes an authenticator or another factor.
     ApiRemove: "security/v1/authenticators/{id}/remove", true, [POST];
+    /// JSON: renames an authenticator or another factor.
+    ApiRename: "security/v1/authenticators/{id}/rename", true, [POST];
+    /// JSON: mails the code that a change of factors requires.
+    ApiMailedCode: "security/v1/mailed-code", true, [POST];
     /// JSON: makes recovery codes.
     ApiRecovery: "security/v1/recovery-codes", true, [POST];
     /// JSON: makes the recovery codes live that were returned.
     ApiRecoveryKeep: "security/v1/recovery-codes/keep", true, [POST];
+    /// JSON: the remembered browsers.
+    ApiBrowsers: "security/v1/browsers", true, [GET];
+    /// JSON: renames a remembered browser.
+    ApiBrowserRename: "security/v1/browsers/{id}/rename", true, [POST];
+    /// JSON: forgets a remembered browser.
+    ApiBrowserForget: "security/v1/browsers/{id}/forget", true, [POST];
+    /// JSON: forgets all remembered browsers.
+    ApiBrowsersForget: "security/v1/browsers/forget", true, [POST];
     /// JSON: ends all other sessions.
     ApiSessionsEnd: "security/v1/sessions/end", true, [POST];
     /// JSON: cancels a pending change of address.

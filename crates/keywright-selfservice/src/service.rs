@@ -11,10 +11,10 @@ use keywright_store::Driver;
 use keywright_wire::{DueError, Protocol, Reply, Route};
 
 use crate::answer::{self, Failure};
-use crate::api;
+use crate::api::{self, reply as api_reply};
 use crate::assets;
 use crate::context::{Call, Context};
-use crate::endpoints::{admit, confirm, enrol, others, overview, recovery};
+use crate::endpoints::{admit, confirm, enrol, factors, others, overview, recovery};
 use crate::host::{Caller, Host};
 use crate::html::messages::problem;
 use crate::html::view::{TOKEN_FIELD, View, sent_token};
@@ -88,7 +88,7 @@ impl<H: Host> SelfService<H> {
     fn plain_refusal(&self, head: &Parts, is_api: bool, status: StatusCode) -> Reply {
         let view = self.cx.view(head, None);
         if is_api {
-            return api::refusal(&view, status, "not_accepted", view.say(Text::NotFoundLead), None);
+            return api_reply::refusal(&view, status, "not_accepted", view.say(Text::NotFoundLead), None);
         }
         let title = if status == StatusCode::PAYLOAD_TOO_LARGE { Text::TooLarge } else { Text::NotFound };
         let page = problem(&view, status, view.say(title), view.say(Text::NotFoundLead), None);
@@ -178,7 +178,8 @@ async fn run<H: Host>(
         Endpoint::Activity => overview::activity(cx, call).await,
         Endpoint::Enrol => enrol::run(cx, call).await,
         Endpoint::EnrolConfirm => enrol::confirm(cx, call).await,
-        Endpoint::Remove => enrol::remove(cx, call).await,
+        Endpoint::Remove => factors::remove(cx, call).await,
+        Endpoint::Rename => factors::rename(cx, call).await,
         Endpoint::Recovery => recovery::run(cx, call).await,
         Endpoint::RecoveryKeep => recovery::keep(cx, call).await,
         Endpoint::RecoveryFile => recovery::file(cx, call),
@@ -203,7 +204,7 @@ fn failed<H: Host>(cx: &Context<H>, head: &Parts, caller: Option<&Caller>, is_ap
         tracing::error!(error = error as &dyn Error, "a request of the self-service failed");
     }
     if is_api {
-        return api::failed(&view, &failure);
+        return api_reply::failed(&view, &failure);
     }
     let (status, title, lead) = match &failure {
         Failure::NoLogin => return answer::see(cx.policy.login_path),

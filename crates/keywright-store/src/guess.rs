@@ -223,17 +223,23 @@ pub const fn standing(admitted: &AdmittedAttempt) -> Standing {
     if admitted.is_known() || admitted.is_admitted() { Standing::Known } else { Standing::Unknown }
 }
 
-/// Returns the refusal that a guess would get now. This is a read that changes nothing.
+/// Returns the refusal that a guess would get now. This is a read that changes nothing. A refusal
+/// counts in the metrics as one that was answered; to find out only whether there is one, use
+/// [`peek_standing`].
 ///
 /// # Errors
 /// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.
 pub fn peek_refusal(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal>, StepError> {
-    Ok(read(draft)?.peek(draft.ledger_policy(), attempt, draft.now()))
+    let refusal = read(draft)?.peek(draft.ledger_policy(), attempt, draft.now());
+    if refusal.is_some() {
+        draft.note_refusal();
+    }
+    Ok(refusal)
 }
 
 /// Returns the standing that a guess would be admitted with now, or `None` if it would be refused.
 /// This is a read that changes nothing: a host can turn a guess away by it before anything is
-/// committed.
+/// committed. The metrics count no refusal.
 ///
 /// # Errors
 /// Returns [`StepError`] if the ledger cannot be read. The caller must deny then.

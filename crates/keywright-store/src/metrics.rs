@@ -47,7 +47,9 @@ pub const RERUNS: &str = "keywright_reruns_total";
 /// this failed too are operations with the outcome `unknown`.
 pub const UNKNOWN_COMMITS: &str = "keywright_unknown_commits_total";
 
-/// Guesses that were not checked, because the guess ledger told the caller to wait.
+/// Operations in which the guess ledger told the caller to wait: a guess was not checked, or
+/// [`peek_refusal`](crate::guess::peek_refusal) answered before one was. A request that is refused
+/// by a look and then by a commit, because the refusal has something to store, counts twice.
 pub const WAITS_TOLD: &str = "keywright_waits_told_total";
 
 /// Committed security events, by their kind.
@@ -85,7 +87,7 @@ pub fn describe() {
     describe_counter!(CONFLICTS, "Commits that the store refused because another one was faster.");
     describe_counter!(RERUNS, "Reruns of steps after a conflict or a lost reply.");
     describe_counter!(UNKNOWN_COMMITS, "Commits without an answer of the store.");
-    describe_counter!(WAITS_TOLD, "Guesses that were not checked because the caller has to wait.");
+    describe_counter!(WAITS_TOLD, "Operations that told the caller of a guess to wait.");
     describe_counter!(SECURITY_EVENTS, "Committed security events, by their kind.");
     describe_counter!(DAMAGE, "Reports of stored data that is damaged, lost or altered.");
     describe_counter!(DUE_FAILURES, "Tries of due tasks that failed.");

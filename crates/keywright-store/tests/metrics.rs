@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_lite::future::block_on;
+use keywright_core::{Attempt, Client, Generation, SecretKind};
 use keywright_store::due::{self, DUE, NewTask};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, LEDGER};
 use keywright_store::metrics::{self, OUTCOMES};
-use keywright_store::{CommitError, MemoryStore, Partition, StepError};
+use keywright_store::{CommitError, Draft, MemoryStore, Partition, StepError};
 use keywright_testing::{Call, HookedStore, Reply, World};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -76,7 +78,7 @@ fn a_lost_reply_is_counted_and_a_store_that_refuses() {
             }
         });
         driver.named("full").transact(&alice, &[DUE.name()], add).await.unwrap_err();
-        let refuse = |_: &mut keywright_store::Draft<'_>| Err::<(), _>(StepError::NoAccount);
+        let refuse = |_: &mut Draft<'_>| Err::<(), _>(StepError::NoAccount);
         driver.named("denied").transact(&alice, &[], refuse).await.unwrap_err();
     });
     shows(&recorded, "keywright_unknown_commits_total{operation=\"lost\"} 1");
@@ -105,6 +107,37 @@ fn due_work_that_fails_is_counted_once_committed() {
     assert!(recorded.render().contains("keywright_commit_seconds"));
 }
 
-fn add(draft: &mut keywright_store::Draft<'_>) -> Result<(), StepError> {
+/// A flood is refused by reads alone, and an operator sees it nevertheless.
+#[test]
+fn a_refusal_that_was_only_looked_up_is_counted() {
+    let attempt = Attempt::new(SecretKind::new("test"), Generation::HOST, Client::unknown());
+    let recorded = recorded(async {
+        let (_, world) = hooked().await;
+        let (driver, alice) = (world.server(7), Partition::account(&World::id("alice")));
+        let slots = [LEDGER.name()];
+        let peek = |draft: &mut Draft<'_>| guess::peek_refusal(draft, &attempt);
+        assert!(driver.named("early").observe(&alice, &slots, peek).await.unwrap().is_none());
+        loop {
+            let check = |draft: &mut Draft<'_>| {
+                let outcome = guess::check(draft, &attempt, |_| Ok(Comparison::<()>::Wrong))?;
+                Ok(matches!(outcome, AttemptOutcome::Refused(_)))
+            };
+            if driver.named("guess").transact(&alice, &slots, check).await.unwrap() {
+                break;
+            }
+        }
+        assert!(driver.named("peek").observe(&alice, &slots, peek).await.unwrap().is_some());
+        let standing = |draft: &mut Draft<'_>| guess::peek_standing(draft, &attempt);
+        assert!(driver.named("standing").observe(&alice, &slots, standing).await.unwrap().is_none());
+    });
+    shows(&recorded, "keywright_waits_told_total{operation=\"guess\"} 1");
+    shows(&recorded, "keywright_waits_told_total{operation=\"peek\"} 1");
+    let shown = recorded.render();
+    for operation in ["early", "standing"] {
+        assert!(!shown.contains(&format!("keywright_waits_told_total{{operation=\"{operation}\"}}")), "{shown}");
+    }
+}
+
+fn add(draft: &mut Draft<'_>) -> Result<(), StepError> {
     due::add(draft, NewTask::new("test-task", b"detail".to_vec())).map(drop)
 }

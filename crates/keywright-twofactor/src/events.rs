@@ -16,6 +16,9 @@ pub static FACTOR_REPLACED: EventKind =
 /// A device was removed. Field: `device`.
 pub static FACTOR_REMOVED: EventKind =
     EventKind::change("factor_removed", Severity::Notice, "an authenticator was removed");
+/// A device or an attested factor got another name. Field: `device`.
+pub static FACTOR_RENAMED: EventKind =
+    EventKind::change("factor_renamed", Severity::Info, "a second factor got another name");
 /// An account was imported from another system. Fields: `devices` and `recovery`, how many of them
 /// came along.
 pub static FACTORS_IMPORTED: EventKind =
@@ -115,6 +118,7 @@ pub static EVENT_KINDS: &[&EventKind] = &[
     &FACTOR_ADDED,
     &FACTOR_REPLACED,
     &FACTOR_REMOVED,
+    &FACTOR_RENAMED,
     &EMAIL_FACTOR_ON,
     &EMAIL_FACTOR_OFF,
     &TOTP_ACCEPTED,

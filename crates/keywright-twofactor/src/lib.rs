@@ -187,7 +187,7 @@ pub use keywright_core::{ActionName, Purpose, SessionId, typed};
 pub use origin::{Origin, RequiredFactors};
 pub use outcome::{
     ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, Enrolment, EnrolmentOutcome, EnrolmentStart, Method,
-    Proven, VerifyOutcome,
+    Proven, RenameOutcome, VerifyOutcome,
 };
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;

@@ -156,6 +156,21 @@ impl Proven {
     }
 }
 
+/// The outcome of renaming a device or an attested factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum RenameOutcome {
+    /// It has the new name.
+    Renamed,
+    /// The account has no such device or factor.
+    UnknownDevice,
+    /// The name is not valid. It must have 1 to 64 characters, none of them a control character.
+    BadName,
+}
+
+keywright_store::released_as_is!(RenameOutcome);
+
 /// The outcome of beginning the enrolment of a device.
 #[derive(Debug)]
 #[must_use]

@@ -7,7 +7,7 @@ use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepEr
 
 use crate::enrolled::Enrolled;
 use crate::error::TwoFactorError;
-use crate::outcome::{DeviceImport, EnrolOutcome, Method, Proven, VerifyOutcome};
+use crate::outcome::{DeviceImport, EnrolOutcome, Method, Proven, RenameOutcome, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::compare::CodeCheck;
@@ -148,6 +148,24 @@ impl TwoFactor {
     pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
         self.authorized("two_factor.remove_device", &proof.into(), SLOTS, |draft| {
             self.steps.remove_device_in(draft, device, client)
+        })
+        .await
+    }
+
+    /// Renames a device or an attested factor. See [`TwoFactorSteps::rename_device_in`].
+    ///
+    /// # Errors
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy.
+    pub async fn rename_device(
+        &self,
+        change: impl Into<FactorChange> + Send,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<RenameOutcome, TwoFactorError> {
+        self.authorized("two_factor.rename_device", &change.into(), SLOTS, |draft| {
+            self.steps.rename_device_in(draft, device, name)
         })
         .await
     }

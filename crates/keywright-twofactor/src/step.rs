@@ -239,7 +239,7 @@ impl TwoFactorSteps {
         // Of another attempt it proves nothing here.
         proof.peek(draft)?;
         let (Some(attempt), Some(tag)) = (state::attempt(draft, client)?, client.tag()) else { return Ok(false) };
-        if guess::peek_refusal(draft, &attempt)?.is_none() {
+        if guess::peek_standing(draft, &attempt)?.is_some() {
             return Ok(false);
         }
         let admission = guess::admit_client(draft, attempt.secret, attempt.generation, tag)?;

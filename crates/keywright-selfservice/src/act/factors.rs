@@ -1,8 +1,10 @@
-//! Changes of authenticators and recovery codes.
+//! Changes of authenticators, of factors that the host checks, and of recovery codes.
 
 use keywright_store::{Draft, Partition, Plain};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, PendingDevice, SLOTS};
+use keywright_twofactor::{
+    ClockOffset, DeviceId, Enrolled as Enrolment, EnrolmentOutcome, EnrolmentStart, PendingDevice, RenameOutcome, SLOTS,
+};
 
 use super::proof::{Refused, prove};
 use crate::answer::Failure;
@@ -36,6 +38,30 @@ pub(crate) enum Removed {
     Unknown,
 }
 
+/// What came of a new name.
+pub(crate) enum Renamed {
+    Done,
+    Refused(Refused),
+    Unknown,
+    BadName,
+}
+
+/// Whether the account can have recovery codes: they stand in for something that is enrolled.
+pub(crate) const fn takes_recovery_codes(enrolled: &Enrolment) -> bool {
+    enrolled.has_totp() || !enrolled.attested.is_empty()
+}
+
+/// Returns the name of an authenticator or of a factor that the host checks.
+pub(crate) fn name_of(enrolled: &Enrolment, id: DeviceId) -> Option<&str> {
+    let device = enrolled.devices.iter().find(|device| device.id == id).map(|device| device.name.as_str());
+    device.or_else(|| enrolled.attested.iter().find(|factor| factor.id == id).map(|factor| factor.name.as_str()))
+}
+
+/// Whether a text is a name that a factor may have.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control)
+}
+
 /// Begins an enrolment. What can be refused without the proof is refused first, so that no code is
 /// spent for nothing.
 pub(crate) async fn begin<H: Host>(
@@ -46,7 +72,7 @@ pub(crate) async fn begin<H: Host>(
     typed: &str,
 ) -> Result<Begun, Failure> {
     let enrolled = cx.two_factor.enrolled(&caller.account).await?;
-    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+    if !is_name(name) {
         return Ok(Begun::BadName);
     }
     if replaces.is_some_and(|id| !enrolled.devices.iter().any(|device| device.id == id)) {
@@ -92,14 +118,14 @@ pub(crate) async fn confirm<H: Host>(cx: &Context<H>, caller: &Caller, typed: &s
     })
 }
 
-/// Removes an authenticator.
+/// Removes an authenticator or a factor that the host checks.
 pub(crate) async fn remove<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
     device: DeviceId,
     typed: &str,
 ) -> Result<Removed, Failure> {
-    if !cx.two_factor.enrolled(&caller.account).await?.devices.iter().any(|found| found.id == device) {
+    if name_of(&cx.two_factor.enrolled(&caller.account).await?, device).is_none() {
         return Ok(Removed::Unknown);
     }
     let change = match prove(cx, caller, typed).await? {
@@ -117,6 +143,32 @@ pub(crate) async fn remove<H: Host>(
     let (removed, begun) = done.ok_or(Failure::Stale)?;
     cx.keep_session(caller, begun).await?;
     Ok(if removed { Removed::Done } else { Removed::Unknown })
+}
+
+/// Renames an authenticator or a factor that the host checks. It takes the same proof as a removal:
+/// a thief of the session must not give the owner's key the name of another.
+pub(crate) async fn rename<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    device: DeviceId,
+    name: &str,
+    typed: &str,
+) -> Result<Renamed, Failure> {
+    if name_of(&cx.two_factor.enrolled(&caller.account).await?, device).is_none() {
+        return Ok(Renamed::Unknown);
+    }
+    if !is_name(name) {
+        return Ok(Renamed::BadName);
+    }
+    let change = match prove(cx, caller, typed).await? {
+        Ok(change) => change,
+        Err(refused) => return Ok(Renamed::Refused(refused)),
+    };
+    Ok(match cx.two_factor.rename_device(change, device, name).await? {
+        RenameOutcome::Renamed => Renamed::Done,
+        RenameOutcome::UnknownDevice => Renamed::Unknown,
+        RenameOutcome::BadName => Renamed::BadName,
+    })
 }
 
 /// Makes recovery codes that go live when the owner acknowledges them.

@@ -1,10 +1,12 @@
-//! The proof that a change of factors requires: a code where a factor is enrolled, and otherwise
-//! the password.
+//! The proof that a change of factors requires: the strongest that is enrolled and that these pages
+//! can check, and otherwise the password.
 
+use keywright_confirm::Confirmation;
 use keywright_core::{Charge, Refusal};
 use keywright_store::{Draft, SlotName};
 use keywright_twofactor::{Attested, CHANGE_FACTORS, Demand, FactorChange, Method, SLOTS, StepUps, VerifyOutcome};
 
+use super::mailed;
 use super::password::{self, Checked};
 use crate::answer::Failure;
 use crate::context::Context;
@@ -17,6 +19,10 @@ pub(crate) enum Need {
     Nothing,
     /// A time-based or a recovery code.
     Code,
+    /// A recovery code, because the factor that is enrolled is one that the host checks.
+    Recovery,
+    /// A mailed code.
+    Mailed,
     /// The login password.
     Password,
     /// Something that these pages cannot check.
@@ -61,23 +67,44 @@ impl Refused {
     }
 }
 
-/// Returns what a form for a change of factors has to ask for.
-pub(crate) async fn need<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Need, Failure> {
-    Ok(match cx.two_factor.demand(&caller.account, &CHANGE_FACTORS, caller.session, true).await? {
-        Demand::Remembered(_) => Need::Nothing,
-        Demand::Required(methods) => asked(&methods),
-        Demand::NothingEnrolled => Need::Impossible,
-    })
+/// What a form for a change of factors has to ask for.
+pub(crate) struct Needed {
+    pub(crate) need: Need,
+    /// The address to which a code can be mailed, if one is asked for.
+    pub(crate) address: Option<String>,
 }
 
-fn asked(methods: &[Method]) -> Need {
-    if methods.iter().any(|method| matches!(method, Method::Totp | Method::Recovery)) {
-        Need::Code
-    } else if methods.contains(&Method::Password) {
-        Need::Password
-    } else {
-        Need::Impossible
+impl Needed {
+    const fn of(need: Need) -> Self {
+        Self { need, address: None }
     }
+}
+
+/// Returns what a form for a change of factors has to ask for.
+pub(crate) async fn need<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Needed, Failure> {
+    match cx.two_factor.demand(&caller.account, &CHANGE_FACTORS, caller.session, true).await? {
+        Demand::Remembered(_) => Ok(Needed::of(Need::Nothing)),
+        Demand::Required(methods) => asked(cx, caller, &methods).await,
+        Demand::NothingEnrolled => Ok(Needed::of(Need::Impossible)),
+    }
+}
+
+/// Returns which of these methods the pages ask for. All of them are equally strong, except for
+/// recovery codes.
+async fn asked<H: Host>(cx: &Context<H>, caller: &Caller, methods: &[Method]) -> Result<Needed, Failure> {
+    if methods.contains(&Method::Totp) {
+        return Ok(Needed::of(Need::Code));
+    }
+    if methods.contains(&Method::Recovery) {
+        return Ok(Needed::of(Need::Recovery));
+    }
+    if methods.contains(&Method::Mailed)
+        && let Some(address) = cx.host.mail_address(caller).await?
+    {
+        return Ok(Needed { need: Need::Mailed, address: Some(address) });
+    }
+    let need = if methods.contains(&Method::Password) { Need::Password } else { Need::Impossible };
+    Ok(Needed::of(need))
 }
 
 /// Checks what was typed, and returns the authorization to change factors.
@@ -91,10 +118,15 @@ pub(crate) async fn prove<H: Host>(
         Demand::Required(methods) => methods,
         Demand::NothingEnrolled => return Ok(Err(Refused::Impossible)),
     };
-    match asked(&methods) {
+    match asked(cx, caller, &methods).await?.need {
         Need::Nothing | Need::Impossible => Ok(Err(Refused::Impossible)),
-        Need::Code | Need::Password if typed.trim().is_empty() => Ok(Err(Refused::Missing)),
-        Need::Code => by_code(cx, caller, typed).await,
+        _ if typed.trim().is_empty() => Ok(Err(Refused::Missing)),
+        Need::Code | Need::Recovery => by_code(cx, caller, typed).await,
+        Need::Mailed => Ok(match mailed::prove(cx, caller, typed).await? {
+            Confirmation::Granted(proof) => Ok(proof.into()),
+            Confirmation::Denied(denial) => Err(Refused::of_charge(denial.charge())),
+            Confirmation::Refused(refusal) => Err(Refused::of_refusal(&refusal)),
+        }),
         Need::Password => by_password(cx, caller, typed).await,
     }
 }

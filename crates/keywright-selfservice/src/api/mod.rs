@@ -1,60 +1,28 @@
 //! The JSON API: the same acts as the pages, for an application's own interface.
 //! `docs/selfservice.openapi.json` of the repository describes it.
 
+mod browsers;
+pub(crate) mod reply;
+
 use http::StatusCode;
 use keywright_twofactor::DeviceId;
 use keywright_wire::Reply;
 use serde_json::{Value, json};
 
+use self::reply::{bad_name, conflict, ok, refusal};
 use crate::act::activity::recent;
 use crate::act::confirm::{self, Attempted, Step};
-use crate::act::factors::{self, Begun, Enrolled, Removed};
+use crate::act::factors::{self, Begun, Enrolled, Removed, Renamed};
+use crate::act::mailed::{self, Sending};
 use crate::act::proof::{Need, Refused, need};
 use crate::act::sessions;
-use crate::answer::{self, Failure};
+use crate::answer::Failure;
 use crate::context::{Call, Context};
 use crate::host::{ConfirmStyle, Host};
 use crate::html::overview::sentence;
 use crate::html::parts;
-use crate::html::view::View;
 use crate::request::Endpoint;
 use crate::texts::Text;
-
-/// Returns a refusal as JSON: a code for programs, a sentence for people, and when to try again.
-pub(crate) fn refusal(
-    view: &View<'_>,
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    retry_after: Option<u64>,
-) -> Reply {
-    let language = view.texts.language();
-    let body = json!({ "error": code, "message": message, "language": language, "retry_after": retry_after });
-    let reply = answer::json(status, &body);
-    match retry_after {
-        Some(seconds) => reply.with_retry_after(seconds),
-        None => reply,
-    }
-}
-
-/// Returns the answer to a request that failed.
-pub(crate) fn failed(view: &View<'_>, failure: &Failure) -> Reply {
-    let (status, code, text) = match failure {
-        Failure::NoLogin => (StatusCode::UNAUTHORIZED, "no_login", Text::OutdatedLead),
-        Failure::NotOwnForm => (StatusCode::FORBIDDEN, "form_token", Text::OutdatedLead),
-        Failure::BadBody => (StatusCode::BAD_REQUEST, "bad_body", Text::NotFoundLead),
-        Failure::NotFound => (StatusCode::NOT_FOUND, "not_found", Text::NotFoundLead),
-        Failure::Stale => (StatusCode::CONFLICT, "stale", Text::ProofStale),
-        Failure::Due(error) => match error.retry_after() {
-            Some(seconds) => {
-                let message = view.say(Text::BusyLead);
-                return refusal(view, StatusCode::SERVICE_UNAVAILABLE, "busy", message, Some(seconds));
-            }
-            None => (StatusCode::INTERNAL_SERVER_ERROR, "failed", Text::FailedLead),
-        },
-    };
-    refusal(view, status, code, view.say(text), None)
-}
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>, endpoint: Endpoint) -> Result<Reply, Failure> {
     match endpoint {
@@ -64,6 +32,12 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>, endpoint: End
         Endpoint::ApiEnrol => enrol(cx, call).await,
         Endpoint::ApiEnrolConfirm => enrol_confirm(cx, call).await,
         Endpoint::ApiRemove => remove(cx, call).await,
+        Endpoint::ApiRename => rename(cx, call).await,
+        Endpoint::ApiMailedCode => mailed_code(cx, call).await,
+        Endpoint::ApiBrowsers => browsers::list(cx, call).await,
+        Endpoint::ApiBrowserRename => browsers::rename(cx, call).await,
+        Endpoint::ApiBrowserForget => browsers::forget(cx, call).await,
+        Endpoint::ApiBrowsersForget => browsers::forget_all(cx, call).await,
         Endpoint::ApiRecovery => recovery(cx, call).await,
         Endpoint::ApiRecoveryKeep => {
             if factors::keep_codes(cx, call.caller).await? {
@@ -87,18 +61,12 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>, endpoint: End
     }
 }
 
-fn ok(value: &Value) -> Reply {
-    answer::json(StatusCode::OK, value)
-}
-
-fn conflict(call: &Call<'_>, code: &str, text: Text) -> Reply {
-    refusal(call.view, StatusCode::CONFLICT, code, call.view.say(text), None)
-}
-
 const fn need_name(need: Need) -> &'static str {
     match need {
         Need::Nothing => "nothing",
         Need::Code => "code",
+        Need::Recovery => "recovery_code",
+        Need::Mailed => "mailed_code",
         Need::Password => "password",
         Need::Impossible => "impossible",
     }
@@ -113,6 +81,13 @@ async fn overview<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Fa
         })
     };
     let devices: Vec<Value> = enrolled.devices.iter().map(device).collect();
+    let factor = |factor: &keywright_twofactor::AttestedInfo| {
+        json!({
+            "id": factor.id.to_string(), "name": factor.name, "added": factor.added.get(), "method": factor.method,
+        })
+    };
+    let factors: Vec<Value> = enrolled.attested.iter().map(factor).collect();
+    let needed = need(cx, call.caller).await?;
     let address = cx.host.pending_address(call.caller).await?.map(|pending| pending.address);
     let actions = cx.host.actions(call.caller, call.view.texts.language()).await?;
     let action = |action: &crate::host::HostAction| {
@@ -124,8 +99,11 @@ async fn overview<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Fa
     };
     Ok(ok(&json!({
         "authenticators": devices,
+        "factors": factors,
+        "mailed_codes": enrolled.email,
         "recovery_codes": enrolled.recovery,
-        "proof": need_name(need(cx, call.caller).await?),
+        "proof": need_name(needed.need),
+        "mail_address": needed.address,
         "pending_address": address,
         "actions": actions.iter().map(action).collect::<Vec<_>>(),
     })))
@@ -144,8 +122,8 @@ async fn activity<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Fa
 
 /// Returns the refusal of a proof.
 async fn refused<H: Host>(cx: &Context<H>, call: &Call<'_>, refused: Refused) -> Result<Reply, Failure> {
-    let need = need(cx, call.caller).await?;
-    Ok(refused_of(call, need, refused))
+    let needed = need(cx, call.caller).await?;
+    Ok(refused_of(call, needed.need, refused))
 }
 
 fn refused_of(call: &Call<'_>, need: Need, refused: Refused) -> Reply {
@@ -165,7 +143,7 @@ fn refused_of(call: &Call<'_>, need: Need, refused: Refused) -> Reply {
 }
 
 async fn enrol<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
-    let (form, view) = (call.form, call.view);
+    let form = call.form;
     let replaces = match form.get("replaces") {
         "" => None,
         text => Some(DeviceId::parse(text).map_err(|_| Failure::NotFound)?),
@@ -184,10 +162,7 @@ async fn enrol<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failu
         Begun::Refused(why) => refused(cx, call, why).await?,
         Begun::TooMany => conflict(call, "too_many", Text::EnrolTooMany),
         Begun::Unknown => return Err(Failure::NotFound),
-        Begun::BadName => {
-            let message = view.say(Text::EnrolBadName);
-            refusal(view, StatusCode::UNPROCESSABLE_ENTITY, "bad_name", message, None)
-        }
+        Begun::BadName => bad_name(call),
     })
 }
 
@@ -222,8 +197,34 @@ async fn remove<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Fail
     })
 }
 
+async fn rename<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
+    let id = DeviceId::parse(call.segment).map_err(|_| Failure::NotFound)?;
+    let (name, proof) = (call.form.get("name").trim(), call.form.get("proof"));
+    Ok(match factors::rename(cx, call.caller, id, name, proof).await? {
+        Renamed::Done => ok(&json!({})),
+        Renamed::Refused(why) => refused(cx, call, why).await?,
+        Renamed::Unknown => return Err(Failure::NotFound),
+        Renamed::BadName => bad_name(call),
+    })
+}
+
+/// Mails the code for a change of factors, where that is what the change requires.
+async fn mailed_code<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
+    let needed = need(cx, call.caller).await?;
+    if needed.need != Need::Mailed {
+        return Ok(conflict(call, "no_mail_needed", Text::ProofMailNotNeeded));
+    }
+    Ok(match mailed::send(cx, call.caller).await? {
+        Sending::Sent { expires } => ok(&json!({ "sent_to": needed.address, "expires": expires.get() })),
+        Sending::NotYet { retry_after } => {
+            let message = call.view.fill(Text::ProofMailNotYet, &[&call.view.texts.duration(retry_after)]);
+            refusal(call.view, StatusCode::TOO_MANY_REQUESTS, "wait", &message, Some(retry_after))
+        }
+    })
+}
+
 async fn recovery<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
-    if !cx.two_factor.enrolled(&call.caller.account).await?.has_totp() {
+    if !factors::takes_recovery_codes(&cx.two_factor.enrolled(&call.caller.account).await?) {
         return Ok(conflict(call, "no_authenticator", Text::RecoveryNeedsApp));
     }
     Ok(match factors::make_codes(cx, call.caller, call.form.get("proof")).await? {

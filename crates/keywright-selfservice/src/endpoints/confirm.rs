@@ -3,8 +3,8 @@
 use http::{Method, StatusCode};
 use keywright_wire::Reply;
 
-use super::enrol::status;
 use super::overview::done;
+use super::proof::status;
 use crate::act::confirm::{self, Attempted, Step};
 use crate::act::proof::{Need, Refused};
 use crate::answer::Failure;

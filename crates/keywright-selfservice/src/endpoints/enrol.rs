@@ -1,4 +1,4 @@
-//! Enrolling, replacing and removing an authenticator.
+//! Enrolling and replacing an authenticator.
 
 use http::{Method, StatusCode};
 use keywright_core::UnixSeconds;
@@ -6,15 +6,14 @@ use keywright_twofactor::{DeviceId, KeyUri, Parameters, TotpSecret, qr};
 use keywright_wire::{HostError, Reply};
 
 use super::overview::done;
-use crate::act::factors::{self, Begun, Enrolled, Removed};
-use crate::act::proof::{Refused, need};
+use super::proof::{Why, asking, reply};
+use crate::act::factors::{self, Begun, Enrolled};
 use crate::answer::Failure;
 use crate::context::{Call, Context};
 use crate::host::Host;
 use crate::html::codes;
-use crate::html::enrol::{Shown, Start, remove as remove_page, scan, start};
+use crate::html::enrol::{Shown, Start, scan, start};
 use crate::html::messages::problem;
-use crate::html::parts::refusal;
 use crate::request::{Endpoint, query};
 use crate::texts::Text;
 
@@ -27,19 +26,22 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Rep
         text => Some(DeviceId::parse(text).map_err(|_| Failure::NotFound)?),
     };
     if !is_post {
-        return form(cx, call, call.view.say(Text::EnrolDefaultName), id, None, None).await;
+        return form(cx, call, call.view.say(Text::EnrolDefaultName), id, Why::Opened, None).await;
     }
     let (name, view) = (call.form.get("name").trim(), call.view);
-    let say = |text| Some(view.say(text).to_owned());
+    if let Some(mail) = Why::of_mail(cx, call).await? {
+        return form(cx, call, name, id, mail, None).await;
+    }
+    let say = |text| Some(view.say(text));
     match factors::begin(cx, call.caller, name, id, call.form.get("proof")).await? {
         Begun::Pending(pending) => {
             let expires = Some(pending.expires());
             show(cx, call, name, pending.base32().expose(), pending.parameters(), expires, None)
         }
-        Begun::Refused(refused) => form(cx, call, name, id, Some(refused), None).await,
-        Begun::TooMany => form(cx, call, name, id, None, say(Text::EnrolTooMany)).await,
+        Begun::Refused(refused) => form(cx, call, name, id, Why::Refused(refused), None).await,
+        Begun::TooMany => form(cx, call, name, id, Why::Opened, say(Text::EnrolTooMany)).await,
         Begun::Unknown => Err(Failure::NotFound),
-        Begun::BadName => form(cx, call, name, id, None, say(Text::EnrolBadName)).await,
+        Begun::BadName => form(cx, call, name, id, Why::Opened, say(Text::EnrolBadName)).await,
     }
 }
 
@@ -48,8 +50,8 @@ async fn form<H: Host>(
     call: &Call<'_>,
     name: &str,
     id: Option<DeviceId>,
-    refused: Option<Refused>,
-    error: Option<String>,
+    why: Why,
+    error: Option<&str>,
 ) -> Result<Reply, Failure> {
     let enrolled = cx.two_factor.enrolled(&call.caller.account).await?;
     let old = match id {
@@ -57,21 +59,11 @@ async fn form<H: Host>(
         None => None,
     };
     let old = old.map(|device| (device.id.to_string(), device.name.as_str()));
-    let need = need(cx, call.caller).await?;
-    let error = refused.map(|refused| refusal(call.view, need, refused)).or(error);
-    let failed = error.is_some();
     let replaces = old.as_ref().map(|(id, name)| (id.as_str(), *name));
-    let page = start(call.view, &Start { name, replaces, need, refused, error });
-    let page = if failed { page.failed(call.view, status(refused)) } else { page };
-    Ok(call.view.reply(&*cx.host, page.retry_after(refused.and_then(Refused::retry_after))))
-}
-
-/// Returns the status of a page that refuses a proof.
-pub(crate) const fn status(refused: Option<Refused>) -> StatusCode {
-    match refused {
-        Some(Refused::Wait(_)) => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    }
+    let asking = asking(cx, call, &why).await?;
+    let page = start(call.view, &Start { name, replaces, asking: &asking, error });
+    let page = if error.is_some() { page.failed(call.view, StatusCode::UNPROCESSABLE_ENTITY) } else { page };
+    Ok(reply(cx, call, &asking, page))
 }
 
 /// Shows the key. It is in a hidden field of the form too, so that the page can be shown again
@@ -119,26 +111,4 @@ pub(crate) async fn confirm<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result
             Ok(view.reply(&*cx.host, problem(view, StatusCode::CONFLICT, title, lead, None)))
         }
     }
-}
-
-/// The question, or the removal.
-pub(crate) async fn remove<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
-    let id = DeviceId::parse(call.segment).map_err(|_| Failure::NotFound)?;
-    let refused = if call.head.method == Method::POST {
-        match factors::remove(cx, call.caller, id, call.form.get("proof")).await? {
-            Removed::Done => return Ok(done(call, "removed")),
-            Removed::Unknown => return Err(Failure::NotFound),
-            Removed::Refused(refused) => Some(refused),
-        }
-    } else {
-        None
-    };
-    let enrolled = cx.two_factor.enrolled(&call.caller.account).await?;
-    let device = enrolled.devices.iter().find(|device| device.id == id).ok_or(Failure::NotFound)?;
-    let need = need(cx, call.caller).await?;
-    let message = refused.map(|refused| (refused, refusal(call.view, need, refused)));
-    let is_last = enrolled.devices.len() == 1;
-    let page = remove_page(call.view, call.segment, &device.name, is_last, need, message);
-    let page = if refused.is_some() { page.failed(call.view, status(refused)) } else { page };
-    Ok(call.view.reply(&*cx.host, page.retry_after(refused.and_then(Refused::retry_after))))
 }

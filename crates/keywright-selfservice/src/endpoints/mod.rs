@@ -4,6 +4,8 @@
 pub(crate) mod admit;
 pub(crate) mod confirm;
 pub(crate) mod enrol;
+pub(crate) mod factors;
 pub(crate) mod others;
 pub(crate) mod overview;
+pub(crate) mod proof;
 pub(crate) mod recovery;

@@ -21,6 +21,7 @@ const DONE: &[(&str, Text)] = &[
     ("action", Text::DoneAction),
     ("browser", Text::DoneBrowser),
     ("renamed", Text::DoneRenamed),
+    ("name", Text::DoneName),
 ];
 
 /// Redirects to the overview, which reports a result.
@@ -45,5 +46,5 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Rep
 pub(crate) async fn activity<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
     let entries = recent(cx, call.caller, cx.policy.activity).await?;
     let enrolled = cx.two_factor.enrolled(&call.caller.account).await?;
-    Ok(call.view.reply(&*cx.host, overview::all_activity(call.view, &entries, &enrolled.devices)))
+    Ok(call.view.reply(&*cx.host, overview::all_activity(call.view, &entries, &enrolled)))
 }

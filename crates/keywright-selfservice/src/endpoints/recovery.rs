@@ -4,39 +4,38 @@ use http::{Method, StatusCode};
 use keywright_twofactor::recovery::MAX_CODES;
 use keywright_wire::Reply;
 
-use super::enrol::status;
 use super::overview::done;
+use super::proof::{Why, asking, reply};
 use crate::act::factors;
-use crate::act::proof::{Refused, need};
 use crate::answer::{self, Failure};
 use crate::context::{Call, Context};
 use crate::host::Host;
 use crate::html::codes;
 use crate::html::messages::problem;
-use crate::html::parts::refusal;
 use crate::request::Endpoint;
 use crate::texts::Text;
 
 /// The question, or the new codes.
 pub(crate) async fn run<H: Host>(cx: &Context<H>, call: &Call<'_>) -> Result<Reply, Failure> {
     let view = call.view;
-    if !cx.two_factor.enrolled(&call.caller.account).await?.has_totp() {
+    if !factors::takes_recovery_codes(&cx.two_factor.enrolled(&call.caller.account).await?) {
         let (title, lead) = (view.say(Text::RecoveryMake), view.say(Text::RecoveryNeedsApp));
         let onward = Some((view.path(Endpoint::Enrol), Text::SetUp));
         return Ok(view.reply(&*cx.host, problem(view, StatusCode::CONFLICT, title, lead, onward)));
     }
-    let refused = if call.head.method == Method::POST {
+    let why = if call.head.method != Method::POST {
+        Why::Opened
+    } else if let Some(mail) = Why::of_mail(cx, call).await? {
+        mail
+    } else {
         match factors::make_codes(cx, call.caller, call.form.get("proof")).await? {
             Ok(made) => return Ok(view.reply(&*cx.host, codes::keep(view, &made, None))),
-            Err(refused) => Some(refused),
+            Err(refused) => Why::Refused(refused),
         }
-    } else {
-        None
     };
-    let need = need(cx, call.caller).await?;
-    let page = codes::make(view, need, refused.map(|refused| (refused, refusal(view, need, refused))));
-    let page = if refused.is_some() { page.failed(view, status(refused)) } else { page };
-    Ok(view.reply(&*cx.host, page.retry_after(refused.and_then(Refused::retry_after))))
+    let asking = asking(cx, call, &why).await?;
+    let page = codes::make(view, &asking);
+    Ok(reply(cx, call, &asking, page))
 }
 
 /// The owner's word that the codes were kept.

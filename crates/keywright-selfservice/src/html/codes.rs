@@ -3,9 +3,8 @@
 use keywright_twofactor::recovery::RecoveryCodes;
 use maud::{Markup, html};
 
-use super::parts::{back, buttons, done, error, proof};
+use super::parts::{Asking, back, buttons, done, proof};
 use super::view::{Page, View};
-use crate::act::proof::{Need, Refused};
 use crate::request::Endpoint;
 use crate::texts::Text;
 
@@ -13,18 +12,18 @@ use crate::texts::Text;
 const SHORT: usize = 10;
 
 /// The form that makes a new set.
-pub(crate) fn make(view: &View<'_>, need: Need, refused: Option<(Refused, String)>) -> Page {
+pub(crate) fn make(view: &View<'_>, asking: &Asking) -> Page {
     let title = view.say(Text::RecoveryMake);
     let body = html! {
         (back(view))
         section .card.narrow {
             h1 { (title) }
             p { (view.say(Text::RecoveryMakeLead)) }
-            @if let Some((_, message)) = &refused { (error(message)) }
+            (asking.notice())
             form method="post" action=(view.path(Endpoint::Recovery)) {
                 (view.token_field())
-                (proof(view, need, refused.as_ref().map(|(refused, _)| *refused), true))
-                (buttons(view, title, false))
+                (proof(view, asking, true))
+                (buttons(view, title, false, Some(asking)))
             }
         }
     };

@@ -1,13 +1,12 @@
-//! The pages of an enrolment and of a removal.
+//! The pages of an enrolment.
 
 use http::StatusCode;
 use keywright_core::{SecretString, UnixSeconds};
 use keywright_twofactor::Parameters;
 use maud::{Markup, PreEscaped, html};
 
-use super::parts::{Field, Kind, back, buttons, error, proof};
+use super::parts::{Asking, Field, Kind, back, buttons, error, proof};
 use super::view::{Page, View};
-use crate::act::proof::{Need, Refused};
 use crate::request::Endpoint;
 use crate::texts::Text;
 
@@ -16,23 +15,21 @@ pub(crate) struct Start<'s> {
     pub(crate) name: &'s str,
     /// The id and the name of the authenticator to be replaced.
     pub(crate) replaces: Option<(&'s str, &'s str)>,
-    pub(crate) need: Need,
-    pub(crate) refused: Option<Refused>,
-    /// The error, whether it is about the proof or not.
-    pub(crate) error: Option<String>,
+    pub(crate) asking: &'s Asking,
+    /// An error that is not about the proof.
+    pub(crate) error: Option<&'s str>,
 }
 
 pub(crate) fn start(view: &View<'_>, shown: &Start<'_>) -> Page {
     let label = view.say(Text::EnrolName);
-    let name_is_wrong = shown.error.is_some() && shown.refused.is_none();
     let name = Field {
         name: "name",
         label,
         hint: Some(view.say(Text::EnrolNameHint)),
         value: shown.name,
         kind: Kind::Name,
-        is_wrong: name_is_wrong,
-        focus: shown.refused.is_none(),
+        is_wrong: shown.error.is_some(),
+        focus: !shown.asking.is_answered(),
     };
     let title = view.say(Text::SetUp);
     let body = html! {
@@ -41,13 +38,14 @@ pub(crate) fn start(view: &View<'_>, shown: &Start<'_>) -> Page {
             h1 { (title) }
             p { (view.say(Text::EnrolLead)) }
             @if let Some((_, old)) = shown.replaces { p { (view.fill(Text::EnrolReplaceLead, &[old])) } }
-            @if let Some(message) = &shown.error { (error(message)) }
+            @if let Some(message) = shown.error { (error(message)) }
+            (shown.asking.notice())
             form method="post" action=(view.path(Endpoint::Enrol)) {
                 (view.token_field())
                 @if let Some((id, _)) = shown.replaces { input type="hidden" name="replaces" value=(id); }
                 (name.markup())
-                (proof(view, shown.need, shown.refused, false))
-                (buttons(view, view.say(Text::Continue), false))
+                (proof(view, shown.asking, false))
+                (buttons(view, view.say(Text::Continue), false, Some(shown.asking)))
             }
         }
     };
@@ -103,7 +101,7 @@ pub(crate) fn scan(view: &View<'_>, shown: &Shown<'_>) -> Page {
                         input type="hidden" name="name" value=(shown.name);
                         input type="hidden" name="expires" value=(shown.expires.map_or(0, UnixSeconds::get));
                         (code.markup())
-                        (buttons(view, view.say(Text::TurnOn), false))
+                        (buttons(view, view.say(Text::TurnOn), false, None))
                     }
                 }
             }
@@ -127,31 +125,4 @@ fn key(view: &View<'_>, key: &str) -> Markup {
             }
         }
     }
-}
-
-/// The page that removes an authenticator.
-pub(crate) fn remove(
-    view: &View<'_>,
-    id: &str,
-    name: &str,
-    is_last: bool,
-    need: Need,
-    refused: Option<(Refused, String)>,
-) -> Page {
-    let title = view.fill(Text::RemoveNamed, &[name]);
-    let body = html! {
-        (back(view))
-        section .card.narrow {
-            h1 { (title) }
-            p { (view.fill(Text::RemoveLead, &[name])) }
-            @if is_last { p { strong { (view.say(Text::RemoveLast)) } } }
-            @if let Some((_, message)) = &refused { (error(message)) }
-            form method="post" action=(view.path_of(Endpoint::Remove, id)) {
-                (view.token_field())
-                (proof(view, need, refused.as_ref().map(|(refused, _)| *refused), true))
-                (buttons(view, view.say(Text::Remove), true))
-            }
-        }
-    };
-    Page::new(title, body)
 }

@@ -38,7 +38,7 @@ pub(crate) fn end_sessions(view: &View<'_>) -> Page {
             p { (view.say(Text::SessionsLead)) }
             form method="post" action=(view.path(Endpoint::SessionsEnd)) {
                 (view.token_field())
-                (buttons(view, title, false))
+                (buttons(view, title, false, None))
             }
         }
     };
@@ -59,7 +59,7 @@ pub(crate) fn rename_browser(view: &View<'_>, browser: &RememberedBrowser, is_wr
             form method="post" action=(view.path_of(Endpoint::Browser, &browser.id)) {
                 (view.token_field())
                 (field.markup())
-                (buttons(view, title, false))
+                (buttons(view, title, false, None))
             }
         }
     };

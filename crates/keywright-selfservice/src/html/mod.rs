@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod admit;
 pub(crate) mod codes;
 pub(crate) mod enrol;
+pub(crate) mod factors;
 pub(crate) mod icon;
 pub(crate) mod messages;
 pub(crate) mod overview;

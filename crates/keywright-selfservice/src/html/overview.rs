@@ -1,12 +1,13 @@
 //! The overview of an account's security, and its activity.
 
-use keywright_twofactor::{DeviceInfo, Enrolled};
+use keywright_twofactor::{DeviceId, DeviceInfo, Enrolled};
 use maud::{Markup, html};
 
 use super::icon;
 use super::parts::{back, done};
 use super::view::{Page, View};
 use crate::act::activity::Entry;
+use crate::act::factors::{name_of, takes_recovery_codes};
 use crate::host::{HostAction, PendingAddress, RememberedBrowser};
 use crate::request::Endpoint;
 use crate::texts::{self, Text};
@@ -35,21 +36,32 @@ pub(crate) fn overview(view: &View<'_>, shown: &Overview) -> Page {
         @if let Some(pending) = &shown.address { (address(view, pending)) }
         (status(view, &shown.enrolled))
         div .grid {
-            @if shown.enrolled.has_totp() { (authenticators(view, &shown.enrolled.devices)) }
-            @if shown.enrolled.has_totp() || shown.enrolled.recovery.is_some() { (recovery(view, &shown.enrolled)) }
+            @if is_on(&shown.enrolled) { (authenticators(view, &shown.enrolled.devices)) }
+            @if !shown.enrolled.attested.is_empty() || shown.enrolled.email { (factors(view, &shown.enrolled)) }
+            @if takes_recovery_codes(&shown.enrolled) || shown.enrolled.recovery.is_some() {
+                (recovery(view, &shown.enrolled))
+            }
             @if !shown.browsers.is_empty() { (browsers(view, &shown.browsers)) }
             (sessions(view))
             @if !shown.actions.is_empty() { (actions(view, &shown.actions)) }
         }
-        (activity(view, &shown.activity, &shown.enrolled.devices, true))
+        (activity(view, &shown.activity, &shown.enrolled, true))
     };
     Page::new(view.say(Text::Overview), body)
 }
 
+/// Whether the account has a second factor of any kind.
+fn is_on(enrolled: &Enrolled) -> bool {
+    takes_recovery_codes(enrolled) || enrolled.email
+}
+
 fn status(view: &View<'_>, enrolled: &Enrolled) -> Markup {
-    let is_on = enrolled.has_totp();
-    let (title, lead) =
-        if is_on { (Text::TwoFactorOn, Text::TwoFactorOnLead) } else { (Text::TwoFactorOff, Text::TwoFactorOffLead) };
+    let is_on = is_on(enrolled);
+    let (title, lead) = match (is_on, enrolled.attested.is_empty() && enrolled.has_totp()) {
+        (false, _) => (Text::TwoFactorOff, Text::TwoFactorOffLead),
+        (true, true) => (Text::TwoFactorOn, Text::TwoFactorOnLead),
+        (true, false) => (Text::TwoFactorOn, Text::TwoFactorOnByOther),
+    };
     html! {
         section .hero .on[is_on] .off[!is_on] aria-labelledby="status" {
             div .badge { @if is_on { (icon::shield()) } @else { (icon::shield_off()) } }
@@ -72,12 +84,56 @@ fn authenticators(view: &View<'_>, devices: &[DeviceInfo]) -> Markup {
     html! {
         section .card aria-labelledby="apps" {
             (card_head(&icon::phone(), "apps", view.say(Text::Authenticators)))
-            ul .list {
-                @for device in devices { (authenticator(view, device)) }
+            @if devices.is_empty() {
+                p { (view.say(Text::AuthenticatorsNone)) }
+            } @else {
+                ul .list { @for device in devices { (authenticator(view, device)) } }
             }
             div .buttons {
-                a .button href=(view.path(Endpoint::Enrol)) { (view.say(Text::AddAnother)) }
+                @let label = if devices.is_empty() { Text::SetUp } else { Text::AddAnother };
+                a .button href=(view.path(Endpoint::Enrol)) { (view.say(label)) }
             }
+        }
+    }
+}
+
+/// Returns the factors that the host checks, and mailed codes.
+fn factors(view: &View<'_>, enrolled: &Enrolled) -> Markup {
+    html! {
+        section .card aria-labelledby="factors" {
+            (card_head(&icon::key(), "factors", view.say(Text::Factors)))
+            ul .list {
+                @for factor in &enrolled.attested {
+                    @let id = factor.id.to_string();
+                    @let method = view.texts.method(&factor.method).unwrap_or(&factor.method);
+                    li {
+                        div .what {
+                            strong { (factor.name) }
+                            span .meta { (method) " · " (view.fill(Text::AddedOn, &[&view.texts.moment(factor.added)])) }
+                        }
+                        div .acts { (rename_and_remove(view, &id, &factor.name)) }
+                    }
+                }
+                @if enrolled.email {
+                    li {
+                        div .what {
+                            strong { (view.say(Text::MailedCodes)) }
+                            span .meta { (view.say(Text::MailedCodesLead)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rename_and_remove(view: &View<'_>, id: &str, name: &str) -> Markup {
+    html! {
+        a href=(view.path_of(Endpoint::Rename, id)) aria-label=(view.fill(Text::RenameNamed, &[name])) {
+            (view.say(Text::Rename))
+        }
+        a .danger href=(view.path_of(Endpoint::Remove, id)) aria-label=(view.fill(Text::RemoveNamed, &[name])) {
+            (view.say(Text::Remove))
         }
     }
 }
@@ -98,8 +154,7 @@ fn authenticator(view: &View<'_>, device: &DeviceInfo) -> Markup {
                 a href=(replace) aria-label=(view.fill(Text::ReplaceNamed, &[&device.name])) {
                     (view.say(Text::Replace))
                 }
-                a .danger href=(view.path_of(Endpoint::Remove, &id))
-                    aria-label=(view.fill(Text::RemoveNamed, &[&device.name])) { (view.say(Text::Remove)) }
+                (rename_and_remove(view, &id, &device.name))
             }
         }
     }
@@ -139,7 +194,8 @@ fn browsers(view: &View<'_>, browsers: &[RememberedBrowser]) -> Markup {
                             span .meta { (view.fill(Text::BrowserUsed, &[&used, &until])) }
                         }
                         div .acts {
-                            a href=(view.path_of(Endpoint::Browser, &browser.id)) { (view.say(Text::Rename)) }
+                            a href=(view.path_of(Endpoint::Browser, &browser.id))
+                                aria-label=(view.fill(Text::RenameNamed, &[&browser.name])) { (view.say(Text::Rename)) }
                             form method="post" action=(view.path_of(Endpoint::Browser, &browser.id)) {
                                 (view.token_field())
                                 button .link.danger name="forget" value="1"
@@ -208,16 +264,16 @@ fn address(view: &View<'_>, pending: &PendingAddress) -> Markup {
     }
 }
 
-pub(crate) fn all_activity(view: &View<'_>, entries: &[Entry], devices: &[DeviceInfo]) -> Page {
+pub(crate) fn all_activity(view: &View<'_>, entries: &[Entry], enrolled: &Enrolled) -> Page {
     let body = html! {
         (back(view))
         div .lead { h1 { (view.say(Text::Activity)) } p { (view.say(Text::ActivityLead)) } }
-        (activity(view, entries, devices, false))
+        (activity(view, entries, enrolled, false))
     };
     Page::new(view.say(Text::Activity), body)
 }
 
-fn activity(view: &View<'_>, entries: &[Entry], devices: &[DeviceInfo], short: bool) -> Markup {
+fn activity(view: &View<'_>, entries: &[Entry], enrolled: &Enrolled, short: bool) -> Markup {
     html! {
         section .card.wide aria-label=(view.say(Text::Activity)) {
             @if short { (card_head(&icon::clock(), "activity", view.say(Text::Activity))) }
@@ -227,7 +283,7 @@ fn activity(view: &View<'_>, entries: &[Entry], devices: &[DeviceInfo], short: b
                     li {
                         span .sentence {
                             (sentence(view, entry))
-                            @if let Some(name) = device(entry, devices) { " · " span .meta { (name) } }
+                            @if let Some(name) = device(entry, enrolled) { " · " span .meta { (name) } }
                             @if entry.denied { " " span .tag { (view.say(Text::ActivityDenied)) } }
                         }
                         time .meta datetime=(iso(entry)) { (view.texts.moment(entry.at)) }
@@ -248,10 +304,9 @@ pub(crate) fn sentence(view: &View<'_>, entry: &Entry) -> String {
     own.or_else(|| texts::Texts::event(&texts::English, &entry.kind).map(str::to_owned)).unwrap_or_else(other)
 }
 
-/// Returns the name of the authenticator that an event is about, while the account has it.
-fn device<'d>(entry: &Entry, devices: &'d [DeviceInfo]) -> Option<&'d str> {
-    let id = entry.device.as_ref()?;
-    devices.iter().find(|device| device.id.to_string() == *id).map(|device| device.name.as_str())
+/// Returns the name of the factor that an event is about, while the account has it.
+fn device<'e>(entry: &Entry, enrolled: &'e Enrolled) -> Option<&'e str> {
+    name_of(enrolled, DeviceId::parse(entry.device.as_deref()?).ok()?)
 }
 
 fn iso(entry: &Entry) -> String {

@@ -1,5 +1,6 @@
 //! What several pages have in common.
 
+use keywright_core::UnixSeconds;
 use maud::{Markup, html};
 
 use super::icon;
@@ -84,42 +85,101 @@ impl Field<'_> {
     }
 }
 
+/// What a form asks for as a proof, and what it says about the last attempt.
+pub(crate) struct Asking {
+    pub(crate) need: Need,
+    /// The address to which a code is mailed, if one is needed.
+    pub(crate) address: Option<String>,
+    /// Until when the code is valid that was mailed last, if it is.
+    pub(crate) mailed_until: Option<UnixSeconds>,
+    /// What was refused, and the sentence that says so.
+    pub(crate) refused: Option<(Refused, String)>,
+    /// What was done instead.
+    pub(crate) status: Option<String>,
+}
+
+impl Asking {
+    /// Whether the form says something about the last attempt.
+    pub(crate) const fn is_answered(&self) -> bool {
+        self.refused.is_some() || self.status.is_some()
+    }
+
+    /// Whether the form's button asks for a mail, because no code can be typed yet.
+    const fn begins_with_mail(&self) -> bool {
+        matches!(self.need, Need::Mailed) && self.mailed_until.is_none()
+    }
+
+    /// Returns what the form says about the last attempt.
+    pub(crate) fn notice(&self) -> Markup {
+        html! {
+            @if let Some((_, message)) = &self.refused { (error(message)) }
+            @if let Some(message) = &self.status { (done(message)) }
+        }
+    }
+}
+
 /// Returns the field for the proof that a form requires.
-pub(crate) fn proof(view: &View<'_>, need: Need, refused: Option<Refused>, focus: bool) -> Markup {
-    let (label, kind) = match need {
+pub(crate) fn proof(view: &View<'_>, asking: &Asking, focus: bool) -> Markup {
+    let (label, kind) = match asking.need {
         Need::Nothing => return html! {},
         Need::Impossible => return html! { p .hint { (view.say(Text::ProofImpossible)) } },
         Need::Code => (Text::ProofCode, Kind::AnyCode),
+        Need::Recovery => (Text::ProofRecovery, Kind::AnyCode),
+        Need::Mailed if asking.begins_with_mail() => {
+            return html! {
+                p { (view.fill(Text::ProofMailLead, &[asking.address.as_deref().unwrap_or_default()])) }
+                input type="hidden" name="send" value="1";
+            };
+        }
+        Need::Mailed => (Text::ProofMailed, Kind::Code),
         Need::Password => (Text::ProofPassword, Kind::Password),
     };
-    let is_wrong = refused.is_some();
-    let (label, focus) = (view.say(label), focus || is_wrong);
-    Field { name: "proof", label, hint: None, value: "", kind, is_wrong, focus }.markup()
+    let hint = asking.mailed_until.map(|until| {
+        let address = asking.address.as_deref().unwrap_or_default();
+        view.fill(Text::ProofMailedHint, &[address, &view.texts.moment(until)])
+    });
+    let (label, focus) = (view.say(label), focus || asking.is_answered());
+    let is_wrong = asking.refused.is_some();
+    Field { name: "proof", label, hint: hint.as_deref(), value: "", kind, is_wrong, focus }.markup()
 }
 
 /// Returns the sentence for a refused proof.
 pub(crate) fn refusal(view: &View<'_>, need: Need, refused: Refused) -> String {
-    let by_password = need == Need::Password;
+    let [missing, malformed, wrong] = match need {
+        Need::Password => [Text::ProofMissingPassword, Text::ProofMalformed, Text::ProofWrongPassword],
+        Need::Recovery => [Text::ProofMissingRecovery, Text::ProofMalformedRecovery, Text::ProofWrongRecovery],
+        Need::Mailed => [Text::ProofMissingMailed, Text::ProofWrongMailed, Text::ProofWrongMailed],
+        Need::Code | Need::Nothing | Need::Impossible => {
+            [Text::ProofMissingCode, Text::ProofMalformed, Text::ProofWrongCode]
+        }
+    };
     match refused {
-        Refused::Missing if by_password => view.say(Text::ProofMissingPassword).to_owned(),
-        Refused::Missing => view.say(Text::ProofMissingCode).to_owned(),
-        Refused::Malformed => view.say(Text::ProofMalformed).to_owned(),
+        Refused::Missing => view.say(missing).to_owned(),
+        Refused::Malformed => view.say(malformed).to_owned(),
         Refused::Impossible => view.say(Text::ProofImpossible).to_owned(),
         Refused::Wait(None) => view.say(Text::ProofLocked).to_owned(),
         Refused::Wait(Some(seconds)) => view.fill(Text::ProofWait, &[&view.texts.duration(seconds)]),
         Refused::Wrong { wait } => {
-            let wrong = if by_password { Text::ProofWrongPassword } else { Text::ProofWrongCode };
             let wait = wait.map(|seconds| view.fill(Text::ProofWrongThenWait, &[&view.texts.duration(seconds)]));
             [view.say(wrong).to_owned()].into_iter().chain(wait).collect::<Vec<_>>().join(" ")
         }
     }
 }
 
-/// Returns the buttons of a form: the act, and the way back.
-pub(crate) fn buttons(view: &View<'_>, label: &str, is_destructive: bool) -> Markup {
+/// Returns the buttons of a form: the act, and the way back. A form that takes a mailed code has one
+/// for the mail: in place of the act until a code was mailed, and beside it afterwards.
+pub(crate) fn buttons(view: &View<'_>, label: &str, is_destructive: bool, asking: Option<&Asking>) -> Markup {
+    let begins_with_mail = asking.is_some_and(Asking::begins_with_mail);
+    let takes_mail = asking.is_some_and(|asking| asking.need == Need::Mailed);
     html! {
         div .buttons {
-            button .primary .danger[is_destructive] { (label) }
+            @if begins_with_mail {
+                button .primary { (view.say(Text::ProofMailSend)) }
+            } @else {
+                // The first button is the one that the Enter key presses.
+                button .primary .danger[is_destructive] { (label) }
+                @if takes_mail { button name="send" value="1" formnovalidate { (view.say(Text::ProofMailAgain)) } }
+            }
             a .button href=(view.path(Endpoint::Overview)) { (view.say(Text::Cancel)) }
         }
     }

@@ -25,6 +25,13 @@ pub trait Texts: fmt::Debug + Send + Sync {
     /// ([`EventKind::name`](keywright_core::EventKind::name)), or `None` for a kind without one.
     fn event(&self, kind: &str) -> Option<&str>;
 
+    /// Returns what a method that the host checks is called, by its name
+    /// ([`AttestedMethod::name`](keywright_twofactor::AttestedMethod::name)), or `None` to show that
+    /// name.
+    fn method(&self, _: &str) -> Option<&str> {
+        None
+    }
+
     /// Returns a moment, in the coordinated universal time.
     fn moment(&self, at: UnixSeconds) -> String;
 
@@ -84,6 +91,10 @@ impl Texts for English {
         table::event(kind).map(|(english, _)| english)
     }
 
+    fn method(&self, name: &str) -> Option<&str> {
+        table::method(name).map(|(english, _)| english)
+    }
+
     fn moment(&self, at: UnixSeconds) -> String {
         moment(at, "", &MONTHS_ENGLISH)
     }
@@ -104,6 +115,10 @@ impl Texts for German {
 
     fn event(&self, kind: &str) -> Option<&str> {
         table::event(kind).map(|(_, german)| german)
+    }
+
+    fn method(&self, name: &str) -> Option<&str> {
+        table::method(name).map(|(_, german)| german)
     }
 
     fn moment(&self, at: UnixSeconds) -> String {

@@ -55,11 +55,17 @@ texts! {
     TwoFactorOn: "Two-factor authentication is on", "Zwei-Faktor-Authentisierung ist eingeschaltet";
     TwoFactorOnLead: "Signing in takes your password and a code from your authenticator app.",
         "Zum Anmelden braucht es Ihr Passwort und einen Code aus Ihrer Authenticator-App.";
+    TwoFactorOnByOther: "Signing in takes more than your password.", "Zum Anmelden genügt Ihr Passwort allein nicht.";
     TwoFactorOff: "Two-factor authentication is off", "Zwei-Faktor-Authentisierung ist ausgeschaltet";
     TwoFactorOffLead: "Anyone who learns your password can sign in. An authenticator app on your phone prevents that. It takes two minutes.",
         "Wer Ihr Passwort erfährt, kann sich anmelden. Eine Authenticator-App auf Ihrem Telefon verhindert das. Es dauert zwei Minuten.";
     SetUp: "Set up an authenticator app", "Authenticator-App einrichten";
     Authenticators: "Authenticator apps", "Authenticator-Apps";
+    AuthenticatorsNone: "You have none yet. An app also works where your other factors do not.",
+        "Sie haben noch keine. Eine App hilft auch dort, wo Ihre anderen Faktoren nicht gehen.";
+    Factors: "Other factors", "Weitere Faktoren";
+    MailedCodes: "Codes by e-mail", "Codes per E-Mail";
+    MailedCodesLead: "A code is mailed to you when you sign in.", "Beim Anmelden wird Ihnen ein Code gemailt.";
     AddedOn: "Added on {}", "Hinzugefügt am {}";
     RefusedUntil: "Its codes are refused until {}, because the server's clock once ran ahead. Replace it to use it sooner.",
         "Ihre Codes werden bis {} abgelehnt, weil die Uhr des Servers einmal vorging. Ersetzen Sie sie, um sie früher zu nutzen.";
@@ -107,8 +113,11 @@ texts! {
 
     // Removing.
     RemoveLead: "Codes of “{}” will no longer be accepted.", "Codes von „{}“ werden nicht mehr angenommen.";
-    RemoveLast: "It is your last authenticator app. Two-factor authentication will be off, and your recovery codes will be void.",
-        "Es ist Ihre letzte Authenticator-App. Die Zwei-Faktor-Authentisierung ist danach ausgeschaltet, und Ihre Wiederherstellungscodes sind ungültig.";
+    RemoveFactorLead: "“{}” will no longer be accepted.", "„{}“ wird nicht mehr angenommen.";
+    RemoveLast: "It is your last factor. Two-factor authentication will be off, and your recovery codes will be void.",
+        "Es ist Ihr letzter Faktor. Die Zwei-Faktor-Authentisierung ist danach ausgeschaltet, und Ihre Wiederherstellungscodes sind ungültig.";
+    RemoveLastBeforeMail: "After this, only codes by e-mail protect your account, and your recovery codes will be void.",
+        "Danach schützen nur noch Codes per E-Mail Ihr Konto, und Ihre Wiederherstellungscodes sind ungültig.";
 
     // Recovery codes.
     Recovery: "Recovery codes", "Wiederherstellungscodes";
@@ -141,11 +150,29 @@ texts! {
     // The proof that a form asks for.
     Proof: "Confirm that it is you", "Bestätigen Sie, dass Sie es sind";
     ProofCode: "Code from your authenticator app, or a recovery code", "Code aus Ihrer Authenticator-App oder ein Wiederherstellungscode";
+    ProofRecovery: "Recovery code", "Wiederherstellungscode";
+    ProofMailed: "Code from the e-mail", "Code aus der E-Mail";
+    ProofMailedHint: "It was sent to {} and is valid until {}.", "Er wurde an {} gesendet und gilt bis {}.";
+    ProofMailLead: "To confirm that it is you, we will send a code to {}.",
+        "Um zu bestätigen, dass Sie es sind, senden wir einen Code an {}.";
+    ProofMailSend: "Send the code", "Code senden";
+    ProofMailAgain: "Send another code", "Anderen Code senden";
+    ProofMailSent: "The code is on its way. It may take a minute.", "Der Code ist unterwegs. Es kann eine Minute dauern.";
+    ProofMailNotNeeded: "No code by e-mail is asked for here.", "Hier wird kein Code per E-Mail verlangt.";
+    ProofMailNotYet: "No code was sent, because there was one a short time ago or there were too many. You can ask again in {}.",
+        "Es wurde kein Code gesendet, weil es vor Kurzem einen gab oder es zu viele waren. Sie können es in {} noch einmal versuchen.";
     ProofPassword: "Your password", "Ihr Passwort";
     ProofMissingCode: "Enter a code from your authenticator app.", "Geben Sie einen Code aus Ihrer Authenticator-App ein.";
+    ProofMissingRecovery: "Enter a recovery code.", "Geben Sie einen Wiederherstellungscode ein.";
+    ProofMissingMailed: "Enter the code from the e-mail.", "Geben Sie den Code aus der E-Mail ein.";
     ProofMissingPassword: "Enter your password.", "Geben Sie Ihr Passwort ein.";
     ProofMalformed: "This is not a code. Enter the digits that your app shows, or a whole recovery code.",
         "Das ist kein Code. Geben Sie die Ziffern aus Ihrer App oder einen ganzen Wiederherstellungscode ein.";
+    ProofMalformedRecovery: "This is not a recovery code. Enter a whole one.",
+        "Das ist kein Wiederherstellungscode. Geben Sie einen ganzen ein.";
+    ProofWrongRecovery: "This code is wrong or was used before.", "Dieser Code ist falsch oder wurde schon benutzt.";
+    ProofWrongMailed: "This code is wrong or no longer valid. If you asked for several, only the newest works.",
+        "Dieser Code ist falsch oder gilt nicht mehr. Wenn Sie mehrere angefordert haben, gilt nur der neueste.";
     ProofWrongCode: "This code is wrong or was used before. Wait for the next one.", "Dieser Code ist falsch oder wurde schon benutzt. Warten Sie auf den nächsten.";
     ProofWrongPassword: "This password is wrong.", "Dieses Passwort ist falsch.";
     ProofWrongThenWait: "You can try again in {}.", "Sie können es in {} noch einmal versuchen.";
@@ -164,6 +191,7 @@ texts! {
     ForgetNamed: "Forget {}", "{} vergessen";
     ForgetAll: "Forget all browsers", "Alle Browser vergessen";
     Rename: "Rename", "Umbenennen";
+    RenameNamed: "Rename {}", "{} umbenennen";
 
     // Sessions.
     Sessions: "Sessions", "Sitzungen";
@@ -214,13 +242,25 @@ texts! {
 
     // What was done.
     DoneAdded: "The authenticator app is set up.", "Die Authenticator-App ist eingerichtet.";
-    DoneRemoved: "The authenticator app was removed.", "Die Authenticator-App wurde entfernt.";
+    DoneRemoved: "The factor was removed.", "Der Faktor wurde entfernt.";
+    DoneName: "The name was changed.", "Der Name wurde geändert.";
     DoneCodes: "Your new recovery codes work now. The old ones are void.", "Ihre neuen Wiederherstellungscodes gelten jetzt. Die alten sind ungültig.";
     DoneSessions: "All other sessions were ended.", "Alle anderen Sitzungen wurden beendet.";
     DoneAddress: "The change of your address was cancelled.", "Die Änderung Ihrer Adresse wurde abgebrochen.";
     DoneAction: "It is done.", "Es ist ausgeführt.";
     DoneBrowser: "The browser was forgotten.", "Der Browser wurde vergessen.";
     DoneRenamed: "The browser was renamed.", "Der Browser wurde umbenannt.";
+}
+
+/// Returns the English and the German name of a common method that hosts check.
+pub(super) fn method(name: &str) -> Option<(&'static str, &'static str)> {
+    Some(match name {
+        "passkey" => ("Passkey", "Passkey"),
+        "security-key" => ("Security key", "Sicherheitsschlüssel"),
+        "sms" => ("Text message", "SMS"),
+        "push" => ("Push message", "Push-Nachricht"),
+        _ => return None,
+    })
 }
 
 /// Returns the English and the German sentence for a kind of event.
@@ -250,6 +290,14 @@ pub(super) fn event(kind: &str) -> Option<(&'static str, &'static str)> {
         "factor_added" => ("An authenticator app was added", "Eine Authenticator-App wurde hinzugefügt"),
         "factor_replaced" => ("An authenticator app was replaced", "Eine Authenticator-App wurde ersetzt"),
         "factor_removed" => ("An authenticator app was removed", "Eine Authenticator-App wurde entfernt"),
+        "factor_renamed" => ("A factor got another name", "Ein Faktor erhielt einen anderen Namen"),
+        "attested_factor_added" => ("A second factor was added", "Ein zweiter Faktor wurde hinzugefügt"),
+        "attested_factor_removed" => ("A second factor was removed", "Ein zweiter Faktor wurde entfernt"),
+        "assertion_accepted" => ("A second factor was used", "Ein zweiter Faktor wurde benutzt"),
+        "assertion_denied" => (
+            "An answer of a second factor was refused: it came again, too late, or from elsewhere",
+            "Die Antwort eines zweiten Faktors wurde abgelehnt: Sie kam noch einmal, zu spät oder von anderswo",
+        ),
         "email_factor_on" => ("Mailed codes were switched on", "Codes per E-Mail wurden eingeschaltet"),
         "email_factor_off" => ("Mailed codes were switched off", "Codes per E-Mail wurden ausgeschaltet"),
         "totp_accepted" => {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::host::{PASSWORD, site};
 
-async fn post(browser: &mut Browser<'_>, token: &str, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) async fn post(browser: &mut Browser<'_>, token: &str, path: &str, body: &Value) -> (u16, Value) {
     let request = Request::post(format!("/security/v1/{path}"))
         .header("content-type", "application/json")
         .header("x-form-token", token);
@@ -17,15 +17,20 @@ async fn post(browser: &mut Browser<'_>, token: &str, path: &str, body: &Value) 
     (page.status.as_u16(), serde_json::from_str(&page.body).unwrap())
 }
 
-async fn get(browser: &mut Browser<'_>, path: &str) -> Value {
+pub(crate) async fn get(browser: &mut Browser<'_>, path: &str) -> Value {
     serde_json::from_str(&browser.get(&format!("/security/v1/{path}")).await.body).unwrap()
+}
+
+/// Returns the token of the session's forms.
+pub(crate) async fn token(browser: &mut Browser<'_>) -> String {
+    get(browser, "session").await["form_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn an_authenticator_is_set_up_and_removed() {
     let site = site().await;
     let mut browser = Browser::new(&site);
-    let token = get(&mut browser, "session").await["form_token"].as_str().unwrap().to_owned();
+    let token = token(&mut browser).await;
     assert_eq!(get(&mut browser, "overview").await["proof"], "password");
     let (status, wrong) =
         post(&mut browser, &token, "authenticators", &json!({ "name": "Phone", "proof": "no" })).await;
@@ -55,7 +60,7 @@ async fn codes_sessions_and_confirmations() {
     let site = site().await;
     let mut browser = Browser::new(&site);
     let (key, _) = browser.enrol().await;
-    let token = get(&mut browser, "session").await["form_token"].as_str().unwrap().to_owned();
+    let token = token(&mut browser).await;
     let proof = json!({ "proof": browser.code(&key, 0) });
     let (status, made) = post(&mut browser, &token, "recovery-codes", &proof).await;
     assert_eq!((status, made["recovery_codes"].as_array().unwrap().len()), (200, 10));
@@ -73,7 +78,7 @@ async fn codes_sessions_and_confirmations() {
 async fn a_call_without_the_token_or_with_another_body_is_refused() {
     let site = site().await;
     let mut browser = Browser::new(&site);
-    let token = get(&mut browser, "session").await["form_token"].as_str().unwrap().to_owned();
+    let token = token(&mut browser).await;
     assert_eq!(post(&mut browser, "", "sessions/end", &json!({})).await.1["error"], "form_token");
     for body in [json!([]), json!({ "name": 1 }), json!("x")] {
         assert_eq!(post(&mut browser, &token, "sessions/end", &body).await.1["error"], "bad_body");

@@ -128,10 +128,10 @@ async fn a_device_is_replaced_and_the_last_is_removed() {
     assert_eq!(browser.get(&remove).await.status, 404, "it is gone");
 
     let remove = link(&browser.get("/").await.body, "/remove");
-    browser.get(&remove).await.has("your last authenticator app");
+    browser.get(&remove).await.has("It is your last factor");
     browser.post(&remove, &[("proof", "000000")]).await.has("This code is wrong");
     let code = browser.code(&new, 0);
-    browser.post(&remove, &[("proof", &code)]).await.has("The authenticator app was removed.");
+    browser.post(&remove, &[("proof", &code)]).await.has("The factor was removed.");
     browser.page.has("Two-factor authentication is off");
     browser.get("/authenticators/add").await;
     browser.post(&remove, &[("proof", &code)]).await.has("does not exist");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 use http::request::Parts;
-use keywright_confirm::{Action, Confirmed};
+use keywright_confirm::{Action, Confirmed, MailedCode};
 use keywright_core::{Client, ClientAdmission, ManualClock, SecretString, SessionId, UnixSeconds};
 use keywright_selfservice::queue::Requester;
 use keywright_selfservice::{
@@ -14,6 +14,10 @@ use keywright_selfservice::{
 };
 use keywright_store::{Driver, SlotKind};
 use keywright_testing::World;
+use keywright_twofactor::{
+    AttestedEnrolment, AttestedMethod, CHANGE_FACTORS, DeviceId, EnrolmentStart, FactorChange, Method, Rule,
+    StepUpPolicy, Strength, TwoFactor, TwoFactorPolicy,
+};
 
 pub(crate) const PASSWORD: &str = "correct horse";
 /// A name that would be harmful in a page that does not escape it.
@@ -28,6 +32,10 @@ pub(crate) struct TestHost {
     pub(crate) busy: AtomicBool,
     /// The ids and names of remembered browsers.
     pub(crate) browsers: Mutex<Vec<(String, String)>>,
+    /// The address to which codes are mailed, if the host mails any.
+    pub(crate) mail_address: Mutex<Option<String>>,
+    /// The codes that were mailed.
+    pub(crate) mailed: Mutex<Vec<String>>,
     /// Whether the host has a template of its own.
     pub(crate) framed: AtomicBool,
 }
@@ -67,6 +75,15 @@ impl Host for TestHost {
     async fn perform(&self, proof: Confirmed<OwnerAction>) -> Result<(), HostError> {
         let (_, action) = proof.into_parts();
         self.performed.lock().unwrap().push(action.target().to_owned());
+        Ok(())
+    }
+
+    async fn mail_address(&self, _: &Caller) -> Result<Option<String>, HostError> {
+        Ok(self.mail_address.lock().unwrap().clone())
+    }
+
+    async fn mail_code(&self, _: &Caller, code: &MailedCode) -> Result<(), HostError> {
+        self.mailed.lock().unwrap().push(code.expose().to_owned());
         Ok(())
     }
 
@@ -128,8 +145,55 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) host: Arc<TestHost>,
     pub(crate) service: SelfService<TestHost>,
-    /// Keeps the store.
-    _world: World,
+    /// The library as the host uses it, beside the pages.
+    pub(crate) two_factor: TwoFactor,
+    pub(crate) world: World,
+}
+
+/// A key that the host checks with a library of its own.
+pub(crate) const PASSKEY: AttestedMethod = AttestedMethod::new("passkey", Strength::PhishingResistant);
+
+impl Site {
+    /// Lets the host enrol a passkey as the first factor. Returns its id and the recovery codes.
+    pub(crate) async fn enrol_passkey(&self, name: &str) -> (DeviceId, Vec<String>) {
+        let (account, session) = (&self.world.account, SessionId::new("one"));
+        let change = FactorChange::first_factor(account.clone(), session);
+        let EnrolmentStart::Begun(challenge) =
+            self.two_factor.begin_attested(change, PASSKEY, name, None).await.unwrap()
+        else {
+            panic!("full")
+        };
+        let (bytes, client) = (challenge.as_bytes(), Client::unknown());
+        let confirmed = self.two_factor.confirm_attested(account, session, bytes, b"key", client).await.unwrap();
+        let AttestedEnrolment::Active { device, recovery_codes: Some(codes) } = confirmed else { panic!("no") };
+        (device, codes.iter().map(str::to_owned).collect())
+    }
+
+    /// Requires mailed codes of the account. Where `mails`, the host can send them.
+    pub(crate) async fn require_mail(&self, mails: bool) {
+        let change = FactorChange::first_factor(self.world.account.clone(), SessionId::new("one"));
+        assert!(self.two_factor.set_email(change, true).await.unwrap());
+        *self.host.mail_address.lock().unwrap() = mails.then(|| "eve+<b>@example.org".to_owned());
+    }
+
+    /// Returns the code of the newest mail.
+    pub(crate) fn mailed(&self) -> String {
+        self.host.mailed.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+/// A policy that knows passkeys, and accepts a mailed code for a change of factors where nothing
+/// stronger is enrolled.
+pub(crate) fn with_mail() -> TwoFactorPolicy {
+    let methods = [Method::Attested(PASSKEY), Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
+    let step_up = StepUpPolicy::builder().attested(PASSKEY).rule(CHANGE_FACTORS, Rule::strongest_of(&methods));
+    TwoFactorPolicy::builder().step_up(step_up.build().unwrap()).build().unwrap()
+}
+
+/// A policy that knows passkeys and accepts no mailed code.
+pub(crate) fn without_mail() -> TwoFactorPolicy {
+    let step_up = StepUpPolicy::builder().attested(PASSKEY).build().unwrap();
+    TwoFactorPolicy::builder().step_up(step_up).build().unwrap()
 }
 
 pub(crate) fn slots() -> Vec<SlotKind> {
@@ -141,6 +205,10 @@ pub(crate) async fn site() -> Site {
 }
 
 pub(crate) async fn site_below(base: &'static str) -> Site {
+    site_with(base, without_mail()).await
+}
+
+pub(crate) async fn site_with(base: &'static str, two_factor: TwoFactorPolicy) -> Site {
     let world = World::builder().slots(&slots()).build().await;
     let host = Arc::new(TestHost {
         driver: world.driver.clone(),
@@ -150,9 +218,13 @@ pub(crate) async fn site_below(base: &'static str) -> Site {
         address: AtomicBool::default(),
         busy: AtomicBool::default(),
         browsers: Mutex::default(),
+        mail_address: Mutex::default(),
+        mailed: Mutex::default(),
         framed: AtomicBool::default(),
     });
-    let policy = SelfServicePolicy::builder("Example <Mail>").base(base).build().unwrap();
+    let policy =
+        SelfServicePolicy::builder("Example <Mail>").base(base).two_factor(two_factor.clone()).build().unwrap();
     let service = SelfService::new(world.driver.clone(), Arc::clone(&host), policy).unwrap();
-    Site { clock: Arc::clone(&world.clock), host, service, _world: world }
+    let two_factor = TwoFactor::new(world.driver.clone(), two_factor).unwrap();
+    Site { clock: Arc::clone(&world.clock), host, service, two_factor, world }
 }

@@ -9,9 +9,11 @@
 )]
 
 mod api;
+mod attacks;
 mod browser;
 mod confirm;
 mod enrol;
+mod factors;
 mod forms;
 mod headers;
 mod host;

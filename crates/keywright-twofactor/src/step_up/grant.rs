@@ -11,7 +11,8 @@ use crate::attested::state::AttestedFactors;
 use crate::recovery;
 use crate::state::Factors;
 
-/// The action for which a [`StepUp`] is required to change factors. If the default rule remembers a
+/// The action for which a [`StepUp`] is required to change factors. Whatever its rule says, only the
+/// strongest method that is enrolled authorizes it, or a recovery code. If the default rule remembers a
 /// proof for too long, define a rule for this action in the [`StepUpPolicy`](crate::StepUpPolicy).
 pub const CHANGE_FACTORS: ActionName = ActionName::new("factors.change");
 

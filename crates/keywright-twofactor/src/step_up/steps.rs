@@ -3,7 +3,8 @@
 use keywright_core::{ActionName, Event, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 
-use super::policy::{Rule, StepUpPolicy, rank, rank_of};
+use super::grant::CHANGE_FACTORS;
+use super::policy::{StepUpPolicy, rank, rank_of};
 use super::proof::{Attested, Demand, StepUp};
 use super::state::SessionWindow;
 use crate::attested::state::AttestedFactors;
@@ -52,7 +53,7 @@ impl StepUps {
     ) -> Result<Demand<Tentative<StepUp>>, StepError> {
         let rule = self.policy.rule_of(action);
         let slot = SessionWindow::slot(session);
-        let methods = self.admissible(draft, rule, password.then_some(Method::Password))?;
+        let methods = self.admissible(draft, action, password.then_some(Method::Password))?;
         if methods.is_empty() {
             return Ok(Demand::NothingEnrolled);
         }
@@ -73,10 +74,9 @@ impl StepUps {
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn permits_in(&self, draft: &mut Draft<'_>, action: &ActionName, method: Method) -> Result<bool, StepError> {
-        let rule = self.policy.rule_of(action);
         // A caller that presents the password has one.
         let password = Some(Method::Password).filter(|_| method == Method::Password);
-        Ok(self.admissible(draft, rule, password)?.contains(&method))
+        Ok(self.admissible(draft, action, password)?.contains(&method))
     }
 
     /// Turns a factor that was verified in this draft into one step-up. Returns `None` if its
@@ -144,7 +144,7 @@ impl StepUps {
         in_hand: Option<Method>,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let (rule, slot) = (self.policy.rule_of(action), SessionWindow::slot(session));
-        if !self.admissible(draft, rule, in_hand)?.contains(&method) {
+        if !self.admissible(draft, action, in_hand)?.contains(&method) {
             return Ok(None);
         }
         if rule.fresh_seconds().is_some() {
@@ -159,7 +159,7 @@ impl StepUps {
     fn admissible(
         &self,
         draft: &mut Draft<'_>,
-        rule: &Rule,
+        action: &ActionName,
         in_hand: Option<Method>,
     ) -> Result<Vec<Method>, StepError> {
         let enrolled = Enrolments::read(draft)?;
@@ -170,22 +170,24 @@ impl StepUps {
             Method::Password => in_hand == Some(method) && !unknown,
             _ => enrolled.has(method) || in_hand == Some(method),
         };
-        Ok(rule.admissible(has).collect())
+        let listed = self.policy.rule_of(action).admissible(has);
+        // A weaker proof would be refused when the change is made, after a code was spent for it
+        // (`docs/decisions.md` 240).
+        Ok(listed.filter(|method| *action != CHANGE_FACTORS || self.is_strongest(&enrolled, *method)).collect())
     }
 
     /// Whether nothing that the account has enrolled is stronger than a method. A recovery code
     /// stands in for what is lost.
-    fn is_strongest(&self, draft: &mut Draft<'_>, method: Method) -> Result<bool, StepError> {
+    fn is_strongest(&self, enrolled: &Enrolments, method: Method) -> bool {
         if method == Method::Recovery {
-            return Ok(true);
+            return true;
         }
-        let enrolled = Enrolments::read(draft)?;
         let own = [Method::Totp, Method::Recovery, Method::Mailed].into_iter().filter(|method| enrolled.has(*method));
         let attested =
             enrolled.attested.factors.iter().map(|one| {
                 rank_of(self.policy.registered(&one.method).map_or(one.strength, |method| method.strength()))
             });
-        Ok(own.map(rank).chain(attested).all(|other| rank(method) >= other))
+        own.map(rank).chain(attested).all(|other| rank(method) >= other)
     }
 
     fn proof(
@@ -197,7 +199,7 @@ impl StepUps {
         remembered: bool,
     ) -> Result<Tentative<StepUp>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-        let strongest = self.is_strongest(draft, method)?;
+        let strongest = self.is_strongest(&Enrolments::read(draft)?, method);
         let epochs = draft.root()?.epochs();
         let proof = StepUp { account, action: action.clone(), session, method, remembered, strongest, epochs };
         Ok(draft.tentative(proof))

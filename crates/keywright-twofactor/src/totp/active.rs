@@ -129,6 +129,11 @@ impl Device {
         }
     }
 
+    /// Changes the name, which must be one that [`is_name`] accepts.
+    pub(crate) fn rename(&mut self, name: &str) {
+        self.name = name.into();
+    }
+
     /// Whether the secret is shorter than the policy requires.
     pub(crate) fn is_below(&self, policy: &TwoFactorPolicy) -> bool {
         !policy.takes(&self.secret)

@@ -10,7 +10,9 @@ use super::parameters::Parameters;
 use super::secret::TotpSecret;
 use crate::attested::state::{AttestedFactor, AttestedFactors};
 use crate::events;
-use crate::outcome::{ClockOffset, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart};
+use crate::outcome::{
+    ClockOffset, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, RenameOutcome,
+};
 use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
 use crate::recovery;
 use crate::session::session_digest;
@@ -251,6 +253,35 @@ impl TwoFactorSteps {
         emit(draft, &events::FACTOR_REMOVED, device);
         self.finish_removal(draft, factors, client)?;
         Ok(true)
+    }
+
+    /// Renames a device or an attested factor. No session ends and no proof becomes void, because
+    /// the same secrets authenticate the account as before.
+    ///
+    /// # Errors
+    /// Returns a [`StepError`] if a record cannot be read or written; then the name stays.
+    pub fn rename_device_in(
+        &self,
+        draft: &mut Draft<'_>,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<RenameOutcome, StepError> {
+        if !is_name(name) {
+            return Ok(RenameOutcome::BadName);
+        }
+        let mut factors = Factors::read(draft)?;
+        let mut attested = AttestedFactors::read(draft)?;
+        if let Some(found) = factors.devices.iter_mut().find(|own| own.id == device) {
+            found.rename(name);
+            factors.put(draft)?;
+        } else if let Some(found) = attested.factors.iter_mut().find(|own| own.id == device) {
+            found.name = name.into();
+            attested.put(draft)?;
+        } else {
+            return Ok(RenameOutcome::UnknownDevice);
+        }
+        emit(draft, &events::FACTOR_RENAMED, device);
+        Ok(RenameOutcome::Renamed)
     }
 
     /// Removes all devices and attested factors, any pending enrolment, and the recovery codes. The

@@ -3,8 +3,8 @@
 use keywright_core::{ActionName, SessionId};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Attested, CHANGE_FACTORS, EnrolmentOutcome, EnrolmentStart, FactorChange, Method, Rule, StepUp, StepUpPolicy,
-    TwoFactorError, TwoFactorPolicy, VerifyOutcome,
+    Attested, CHANGE_FACTORS, Demand, EnrolmentOutcome, EnrolmentStart, FactorChange, Method, RenameOutcome, Rule,
+    StepUp, StepUpPolicy, TwoFactorError, TwoFactorPolicy, VerifyOutcome,
 };
 
 use crate::support::{Epoch, OTHER, SEED, SESSION, START, UNKNOWN, World, code};
@@ -26,8 +26,8 @@ async fn proof(world: &World, action: &ActionName) -> StepUp {
     proof
 }
 
-async fn attested(world: &World, by: Attested) -> StepUp {
-    world.service.step_up_attested(&world.account, &CHANGE_FACTORS, SessionId::new(SESSION), by).await.unwrap().unwrap()
+async fn attested(world: &World, by: Attested) -> Option<StepUp> {
+    world.service.step_up_attested(&world.account, &CHANGE_FACTORS, SessionId::new(SESSION), by).await.unwrap()
 }
 
 fn first(world: &World) -> FactorChange {
@@ -102,11 +102,51 @@ async fn a_mailed_code_takes_no_device_away_whatever_the_rule_says() {
     let world = weak().await;
     world.set_email(true).await.unwrap();
     world.import("phone", SEED).await;
-    opens_nothing(&world, async |world| attested(world, Attested::Mailed).await.into()).await;
+    assert!(attested(&world, Attested::Mailed).await.is_none());
+    let demand = world.service.demand(&world.account, &CHANGE_FACTORS, SessionId::new(SESSION), true).await.unwrap();
+    assert!(matches!(demand, Demand::Required(methods) if methods == [Method::Totp]));
+    // For another action it is enough, and what the session remembers of it changes no factor.
+    let delete = ActionName::new("vault.delete");
+    let session = SessionId::new(SESSION);
+    let other = world.service.step_up_attested(&world.account, &delete, session, Attested::Mailed).await.unwrap();
+    let other = other.unwrap();
+    let demand = world.service.demand(&world.account, &CHANGE_FACTORS, session, true).await.unwrap();
+    assert!(matches!(demand, Demand::Required(methods) if methods == [Method::Totp]));
+    assert!(matches!(world.service.remove_all(other, UNKNOWN).await, Err(TwoFactorError::NotProven)));
     world.remove_all().await.unwrap();
-    // It is the strongest method that is enrolled now.
-    assert!(world.service.set_email(attested(&world, Attested::Mailed).await, false).await.unwrap());
-    assert!(world.service.set_email(attested(&world, Attested::Password).await, true).await.unwrap());
+    // It is the strongest method that is enrolled now, and the password is not.
+    assert!(attested(&world, Attested::Password).await.is_none());
+    assert!(world.service.set_email(attested(&world, Attested::Mailed).await.unwrap(), false).await.unwrap());
+    assert!(world.service.set_email(attested(&world, Attested::Password).await.unwrap(), true).await.unwrap());
+}
+
+/// A name authenticates nobody, so what was proven before a renaming is still valid after it.
+#[tokio::test]
+async fn a_new_name_takes_a_proof_and_ends_nothing() {
+    let world = World::new().await;
+    let id = world.import("phone", SEED).await;
+    let service = &world.service;
+    let epoch = world.factor_epoch().await;
+    let weak = proof(&world, &ActionName::new("vault.delete")).await;
+    assert!(matches!(service.rename_device(weak, id, "tablet").await, Err(TwoFactorError::NotProven)));
+    for (name, outcome) in [
+        ("", RenameOutcome::BadName),
+        ("a\nb", RenameOutcome::BadName),
+        (&"x".repeat(65), RenameOutcome::BadName),
+        ("tablet", RenameOutcome::Renamed),
+    ] {
+        let renamed = service.rename_device(proof(&world, &CHANGE_FACTORS).await, id, name).await.unwrap();
+        assert_eq!(renamed, outcome, "{name:?}");
+    }
+    let enrolled = service.enrolled(&world.account).await.unwrap();
+    assert_eq!((enrolled.devices[0].name.as_str(), world.factor_epoch().await), ("tablet", epoch));
+    assert!(world.change_kinds().await.contains(&"factor_renamed".to_owned()));
+    let held = proof(&world, &CHANGE_FACTORS).await;
+    let renamed = service.rename_device(proof(&world, &CHANGE_FACTORS).await, id, "phone").await.unwrap();
+    assert_eq!(renamed, RenameOutcome::Renamed);
+    assert!(service.remove_device(held, id, UNKNOWN).await.unwrap());
+    let gone = service.rename_device(first(&world), id, "phone").await.unwrap();
+    assert_eq!(gone, RenameOutcome::UnknownDevice);
 }
 
 #[tokio::test]

@@ -1,14 +1,26 @@
 // The pages of account-server in a real browser. Arguments: the server's address, the password of the demo account, the
-// browser's program, and the folder for screenshots. Prints one line for each step.
+// browser's program, the folder for screenshots, and the file that says by how much the server's clock is ahead. Prints
+// one line for each step.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const [url, password, program, folder] = process.argv.slice(2);
+const [url, password, program, folder, clock] = process.argv.slice(2);
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 await mkdir(folder, { recursive: true });
+
+/** By how many seconds the server's clock is ahead of ours. */
+let shift = 0;
+
+/** Lets time pass on the server. */
+async function later(seconds) {
+  shift += seconds;
+  // The server reads the file at any moment, so it is replaced as a whole.
+  await writeFile(`${clock}.new`, `+${shift}s`);
+  await rename(`${clock}.new`, clock);
+}
 
 /** Returns the code that an app shows for a key in base32, so many seconds from now (RFC 6238). */
 function code(key, ahead = 0) {
@@ -18,7 +30,7 @@ function code(key, ahead = 0) {
   }
   const bytes = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
   const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor((Date.now() / 1000 + ahead) / 30)));
+  step.writeBigUInt64BE(BigInt(Math.floor((Date.now() / 1000 + shift + ahead) / 30)));
   const mac = createHmac("sha1", bytes).update(step).digest();
   const number = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
   return String(number % 1_000_000).padStart(6, "0");
@@ -253,6 +265,47 @@ await step("another browser's session ends, this one stays", async () => {
   assert.equal(new URL(ownPage.url()).pathname, "/login");
   await own.close();
 });
+await step("a code that confirms an action expires", async () => {
+  await page.goto(url);
+  await follow("Continue: Log out all chat clients");
+  await press("Continue");
+  const expired = await page.locator(".shown code").innerText();
+  await later(601);
+  await page.getByLabel("The code shown above").fill(expired);
+  await press("Do it now");
+  await has("it is no longer valid");
+  await look("confirm-expired");
+  assert.notEqual(await page.locator(".shown code").innerText(), expired);
+  await follow("Cancel");
+});
+await step("an enrolment expires", async () => {
+  await follow("Add another app");
+  await page.getByLabel("Name of the device").fill("Tablet");
+  await page.getByLabel("Code from your authenticator app").fill(code(key));
+  await press("Continue");
+  const expired = await page.locator("#key").innerText();
+  await later(601);
+  await page.getByLabel("Code from the app").fill(code(expired));
+  await press("Turn on");
+  await has("Nothing is waiting for this code");
+  await look("enrol-expired");
+  await follow("Start over");
+  await has("You need an app that shows codes");
+});
+await step("a device is renamed with a code", async () => {
+  await page.goto(url);
+  await follow("Rename Phone");
+  await page.getByLabel("Name of the device").fill("Old phone");
+  await page.getByLabel("Code from your authenticator app").fill("000000");
+  await press("Rename");
+  await has("This code is wrong or was used before.");
+  await look("rename");
+  assert.equal(await page.getByLabel("Name of the device").inputValue(), "Old phone", "what was typed is kept");
+  await page.getByLabel("Code from your authenticator app").fill(code(key));
+  await press("Rename");
+  await has("The name was changed.");
+  await has("Old phone");
+});
 await step("pages in German", async () => {
   const german = await browser.newContext({ ...trusting, locale: "de-DE", storageState: await context.storageState() });
   const english = page;
@@ -268,11 +321,11 @@ await step("without script everything works", async () => {
   const plain = await browser.newContext({ ...trusting, javaScriptEnabled: false, storageState: await context.storageState() });
   page = await open(plain);
   await page.goto(url);
-  await page.getByRole("link", { name: "Remove Phone" }).or(page.getByRole("link", { name: /^Remove/ })).first().click();
-  await has("your last authenticator app");
+  await page.getByRole("link", { name: /^Remove/ }).first().click();
+  await has("It is your last factor.");
   await page.getByLabel("Code from your authenticator app").fill(codes.shift());
   await press("Remove");
-  await has("The authenticator app was removed.");
+  await has("The factor was removed.");
   await has("Two-factor authentication is off");
   await follow("Set up an authenticator app");
   await page.getByLabel("Your password").fill(password);
