@@ -41,6 +41,9 @@ pub enum FaultKind {
     EventNumberTaken,
     /// A host's transaction is on a database other than the store's.
     OtherDatabase,
+    /// A host's transaction was not committed: one of its statements failed and the host went on, or
+    /// the host has ended it, or rolled it back to before the step was spent.
+    HostTransaction,
     /// Another transaction came first, in a transaction that is isolated more strictly than
     /// `READ COMMITTED`.
     Serialization,
@@ -68,6 +71,7 @@ impl FaultKind {
             Self::DuplicateCipher => "a vault write names one cipher twice",
             Self::EventNumberTaken => "the number of an event is taken",
             Self::OtherDatabase => "the transaction is on another database",
+            Self::HostTransaction => "the host's transaction has failed, or is not the one with the step in it",
             Self::Serialization => "another transaction came first",
             Self::Other => "the database reported an error",
         }
@@ -155,6 +159,19 @@ impl Fault {
     /// There was no connection, so nothing was sent.
     pub(crate) fn unsent(error: sqlx::Error) -> Self {
         Self { uncertain: false, ..error.into() }
+    }
+
+    /// The fault of the last statement before a host's `COMMIT`, which is not sent any more.
+    pub(crate) fn of_host_transaction(self) -> Self {
+        let code = self.database_error().and_then(|error| error.as_database_error()?.code());
+        match code.as_deref() {
+            // The transaction has failed before.
+            Some("25P02") => Self { kind: FaultKind::HostTransaction, uncertain: false, ..self },
+            // There is no transaction, or it lacks what was applied: the host has ended the one that had it,
+            // in whatever way.
+            Some("25P01" | "3B001") => Self { kind: FaultKind::HostTransaction, uncertain: true, ..self },
+            _ => Self { uncertain: false, ..self },
+        }
     }
 
     /// Whether the connection can be used again.
