@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_store::{CommitError, LoadError};
+use keywright_store::{CommitError, LoadError, Shortage};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// The kind of a fault, by what an operator does next.
@@ -41,6 +41,9 @@ pub enum FaultKind {
     EventNumberTaken,
     /// A host's transaction is on a database other than the store's.
     OtherDatabase,
+    /// A host's transaction was not committed: one of its statements failed and the host went on, or
+    /// the host has ended it, or rolled it back to before the step was spent.
+    HostTransaction,
     /// Another transaction came first, in a transaction that is isolated more strictly than
     /// `READ COMMITTED`.
     Serialization,
@@ -68,8 +71,18 @@ impl FaultKind {
             Self::DuplicateCipher => "a vault write names one cipher twice",
             Self::EventNumberTaken => "the number of an event is taken",
             Self::OtherDatabase => "the transaction is on another database",
+            Self::HostTransaction => "the host's transaction has failed, or is not the one with the step in it",
             Self::Serialization => "another transaction came first",
             Self::Other => "the database reported an error",
+        }
+    }
+
+    /// What a store with this fault lacks. Nothing was written then, unless the result is unknown.
+    const fn shortage(self) -> Option<&'static Shortage> {
+        match self {
+            Self::PoolFull | Self::TimedOut | Self::Locked => Some(&Shortage::Busy),
+            Self::Full => Some(&Shortage::Room),
+            _ => None,
         }
     }
 
@@ -95,11 +108,14 @@ impl FaultKind {
 
 /// A fault of the store: a kind, the place, and the database's own error if there is one. The
 /// source inside [`LoadError`] and [`CommitError`] downcasts to it.
+///
+/// Among its own sources is a [`Shortage`], if the store lacks something at the moment: a lock, a
+/// connection or time ([`Shortage::Busy`]), or room ([`Shortage::Room`]).
 pub struct Fault {
     kind: FaultKind,
     /// The table and the partition, if the fault is that of a row.
     place: Option<String>,
-    source: Option<sqlx::Error>,
+    source: Option<Reported>,
     /// Whether the statement may have been committed nevertheless.
     uncertain: bool,
 }
@@ -120,7 +136,10 @@ impl Fault {
     /// Returns the database's own error, if there is one.
     #[must_use]
     pub const fn database_error(&self) -> Option<&sqlx::Error> {
-        self.source.as_ref()
+        match &self.source {
+            Some(reported) => Some(&reported.0),
+            None => None,
+        }
     }
 
     pub(crate) const fn new(kind: FaultKind) -> Self {
@@ -140,6 +159,19 @@ impl Fault {
     /// There was no connection, so nothing was sent.
     pub(crate) fn unsent(error: sqlx::Error) -> Self {
         Self { uncertain: false, ..error.into() }
+    }
+
+    /// The fault of the last statement before a host's `COMMIT`, which is not sent any more.
+    pub(crate) fn of_host_transaction(self) -> Self {
+        let code = self.database_error().and_then(|error| error.as_database_error()?.code());
+        match code.as_deref() {
+            // The transaction has failed before.
+            Some("25P02") => Self { kind: FaultKind::HostTransaction, uncertain: false, ..self },
+            // There is no transaction, or it lacks what was applied: the host has ended the one that had it,
+            // in whatever way.
+            Some("25P01" | "3B001") => Self { kind: FaultKind::HostTransaction, uncertain: true, ..self },
+            _ => Self { uncertain: false, ..self },
+        }
     }
 
     /// Whether the connection can be used again.
@@ -185,7 +217,7 @@ impl From<sqlx::Error> for Fault {
             Error::Io(_) | Error::WorkerCrashed => (FaultKind::Unreachable, true),
             _ => (FaultKind::Other, true),
         };
-        Self { kind, place: None, source: Some(error), uncertain }
+        Self { kind, place: None, source: Some(Reported(error, kind.shortage())), uncertain }
     }
 }
 
@@ -209,14 +241,41 @@ impl fmt::Debug for Fault {
         f.debug_struct("Fault")
             .field("kind", &self.kind)
             .field("place", &self.place)
-            .field("source", &self.source)
+            .field("source", &self.database_error())
             .finish()
     }
 }
 
 impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
+        match &self.source {
+            Some(reported) => Some(reported),
+            None => self.kind.shortage().map(|shortage| shortage as _),
+        }
+    }
+}
+
+/// The database's own error, and what the store lacks because of it.
+struct Reported(sqlx::Error, Option<&'static Shortage>);
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Reported {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.1 {
+            Some(shortage) => Some(shortage),
+            None => self.0.source(),
+        }
     }
 }
 

@@ -1,36 +1,47 @@
 //! A step inside one of the host's own transactions.
 
-use keywright_store::{
-    Batch, CommitError, Draft, Driver, HostTransaction, LoadError, Partition, Release, SlotName, Snapshot, Spent,
-    StepError, WithinError,
-};
-use sqlx::PgConnection;
+use std::ops::{Deref, DerefMut};
+
+use keywright_store::{AsyncHostTransaction, Batch, BoxFuture, CommitError, LoadError, Partition, SlotName, Snapshot};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 
 use crate::fault::{Fault, FaultKind};
 use crate::link::Link;
 use crate::store::PostgresStore;
 use crate::{read, schema, write};
 
-/// How many rounds of further slots a step may request beyond those that were named.
-const MAX_EXTRA_LOADS: u32 = 64;
-
-/// A transaction of the host's, on the store's own database, in which a step is spent.
+/// A transaction on a connection of the host's to the store's own database, in which a step is spent: for
+/// [`Driver::grant_with`](keywright_store::Driver::grant_with) and
+/// [`Driver::within_async`](keywright_store::Driver::within_async).
 ///
 /// ```no_run
 /// # use keywright_postgres::{PostgresStore, PostgresTransaction, sqlx};
 /// # use keywright_store::{Driver, Partition};
 /// # async fn order(store: &PostgresStore, driver: &Driver, host: &sqlx::PgPool, account: &Partition)
 /// # -> Result<(), Box<dyn std::error::Error>> {
-/// let mut transaction = host.begin().await?;
-/// sqlx::query("INSERT INTO orders (item) VALUES ('a book')").execute(&mut *transaction).await?;
-/// let spent = PostgresTransaction::new(store, &mut transaction)
-///     .within(driver, account, &[], |draft| Ok(draft.tentative("granted")))
+/// let mut connection = host.acquire().await?;
+/// let transaction = PostgresTransaction::begin(store, &mut connection).await?;
+/// let granted = driver
+///     .grant_with(
+///         transaction,
+///         account,
+///         &[],
+///         |draft| Ok(draft.tentative("granted")),
+///         async |transaction: &mut PostgresTransaction<'_>| {
+///             sqlx::query("INSERT INTO orders (item) VALUES ('a book')").execute(&mut **transaction).await.map(drop)
+///         },
+///     )
 ///     .await?;
-/// transaction.commit().await?;
-/// assert_eq!(spent.after_commit(), "granted");
+/// assert_eq!(granted.into_inner(), "granted");
 /// # Ok(())
 /// # }
 /// ```
+///
+/// It derefs to the connection, for the host's own statements. They may use savepoints. They must
+/// not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
+/// statement has failed and the host went on, if the host has ended the transaction itself, or if it
+/// has rolled back to a savepoint from before the step ([`FaultKind::HostTransaction`]). Dropped, it
+/// is rolled back.
 ///
 /// From the first check or write on, the account's lock is held until the transaction ends: keep it
 /// short, and never wait for the store inside it. The connection may be of another role, if that
@@ -40,100 +51,87 @@ const MAX_EXTRA_LOADS: u32 = 64;
 /// same key. Otherwise the two are not committed together.
 pub struct PostgresTransaction<'t> {
     store: &'t PostgresStore,
-    connection: &'t mut PgConnection,
+    transaction: Transaction<'t, Postgres>,
     is_ours: bool,
+    /// How many batches were applied. Behind each of them is a savepoint, which is there for as
+    /// long as the batch is in the transaction.
+    applied: u32,
 }
 
 impl<'t> PostgresTransaction<'t> {
-    /// Lends the host's transaction to the driver. The host still has to commit it.
-    #[must_use]
-    pub const fn new(store: &'t PostgresStore, connection: &'t mut PgConnection) -> Self {
-        Self { store, connection, is_ours: false }
-    }
-
-    /// Runs a step as [`Driver::within`] does, whose documentation applies. The step may run several
-    /// times; it must be pure.
+    /// Begins a transaction on a connection of the host's.
     ///
     /// # Errors
-    /// Returns [`WithinError`] if nothing was spent. The caller must deny on each variant. After
-    /// [`WithinError::Conflict`], begin a new transaction.
-    pub async fn within<T, F>(
-        &mut self,
-        driver: &Driver,
-        partition: &Partition,
-        slots: &[SlotName],
-        mut step: F,
-    ) -> Result<Spent<T::Released>, WithinError>
-    where
-        T: Release,
-        F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
-    {
-        let mut wanted = slots.to_vec();
-        let mut extra = 0_u32;
-        loop {
-            let snapshot = self.load(partition, &wanted).await;
-            let mut loaded = Loaded { wanted: &wanted, snapshot: Some(snapshot), missing: None, batch: None };
-            let spent = driver.within(&mut loaded, partition, slots, |draft: &mut Draft<'_>| step(draft));
-            let Loaded { missing, batch, .. } = loaded;
-            if let Some(missing) = missing
-                && extra < MAX_EXTRA_LOADS
-            {
-                extra = extra.saturating_add(1);
-                wanted = missing;
-                continue;
-            }
-            let spent = spent?;
-            if let Some(batch) = batch {
-                self.apply(&batch).await?;
-            }
-            return Ok(spent);
-        }
+    /// Returns a fault if it cannot be begun, for example because the connection is in a transaction
+    /// already.
+    pub async fn begin(store: &'t PostgresStore, connection: &'t mut PgConnection) -> Result<Self, Fault> {
+        Self::begin_with(store, connection, "BEGIN").await
     }
 
-    /// Loads as [`RecordStore::load`](keywright_store::RecordStore::load) does, inside the
-    /// transaction.
+    /// Begins a transaction by a statement of the host's, such as `BEGIN ISOLATION LEVEL
+    /// SERIALIZABLE`.
     ///
     /// # Errors
-    /// Returns [`LoadError`] if the load failed.
-    pub async fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError> {
-        self.check().await.map_err(Fault::into_load_error)?;
-        let mut link = Link { connection: self.connection, protocol: self.store.protocol() };
-        read::load(&mut link, partition, slots).await.map_err(Fault::into_load_error)
+    /// Returns a fault as [`begin`](Self::begin) does.
+    pub async fn begin_with(
+        store: &'t PostgresStore,
+        connection: &'t mut PgConnection,
+        statement: &'static str,
+    ) -> Result<Self, Fault> {
+        // A transaction of sqlx inside another one is a savepoint, and its commit commits nothing. With a statement of
+        // its own it is refused.
+        let transaction = connection.begin_with(statement).await?;
+        Ok(Self { store, transaction, is_ours: false, applied: 0 })
     }
 
-    /// Applies a batch under a savepoint, so that a failure leaves nothing in the transaction. A
-    /// batch without a write holds the root as it is until the transaction ends.
-    ///
-    /// # Errors
-    /// Returns [`CommitError`] if the batch was not applied. It is never [`CommitError::Unknown`],
-    /// because nothing is committed yet.
-    pub async fn apply(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        self.check().await.map_err(Fault::into_refusal)?;
-        self.apply_whole(batch)
-            .await
-            .map_err(Fault::into_refusal)
-            .and_then(|done| if done { Ok(()) } else { Err(CommitError::Conflict) })
+    async fn load_whole(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, Fault> {
+        self.check().await?;
+        let mut link = Link { connection: &mut self.transaction, protocol: self.store.protocol() };
+        read::load(&mut link, partition, slots).await
     }
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {
+        self.check().await?;
         // Outside of a transaction this fails, and nothing is spent at once.
-        sqlx::raw_sql("SAVEPOINT keywright_within").execute(&mut *self.connection).await?;
-        let mut link = Link { connection: self.connection, protocol: self.store.protocol() };
+        self.run("SAVEPOINT keywright_within".to_owned()).await?;
+        let mut link = Link { connection: &mut self.transaction, protocol: self.store.protocol() };
         let applied = write::apply(&mut link, batch).await;
+        let place = self.applied.saturating_add(1);
         let end = match applied {
-            Ok(true) => "RELEASE SAVEPOINT keywright_within",
-            _ => "ROLLBACK TO SAVEPOINT keywright_within; RELEASE SAVEPOINT keywright_within",
+            Ok(true) => format!("RELEASE SAVEPOINT keywright_within; SAVEPOINT keywright_applied_{place}"),
+            _ => "ROLLBACK TO SAVEPOINT keywright_within; RELEASE SAVEPOINT keywright_within".to_owned(),
         };
-        let ended = sqlx::raw_sql(end).execute(&mut *self.connection).await;
+        let ended = self.run(end).await;
         let applied = applied?;
         ended?;
+        if applied {
+            self.applied = place;
+        }
         Ok(applied)
+    }
+
+    async fn commit_whole(mut self) -> Result<(), Fault> {
+        // This fails unless there is a transaction that has not failed.
+        let mut all = "SAVEPOINT keywright_end; RELEASE SAVEPOINT keywright_end".to_owned();
+        for place in (1..=self.applied).rev() {
+            all.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
+        }
+        self.run(all).await.map_err(Fault::of_host_transaction)?;
+        // Nothing comes between, so this ends the transaction as it is, or reports why it does not.
+        self.transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn run(&mut self, statements: String) -> Result<(), Fault> {
+        // There is nothing in them but our own text and numbers.
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *self.transaction).await?;
+        Ok(())
     }
 
     /// Checks, once, that this is the store's database.
     async fn check(&mut self) -> Result<(), Fault> {
         if !self.is_ours {
-            let found = schema::id(self.connection).await;
+            let found = schema::id(&mut self.transaction).await;
             match found {
                 Ok(id) if id == self.store.id() => self.is_ours = true,
                 Ok(_) => return Err(Fault::new(FaultKind::OtherDatabase)),
@@ -147,37 +145,55 @@ impl<'t> PostgresTransaction<'t> {
     }
 }
 
+impl AsyncHostTransaction for PostgresTransaction<'_> {
+    fn load<'a>(
+        &'a mut self,
+        partition: &'a Partition,
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        Box::pin(async move { self.load_whole(partition, slots).await.map_err(Fault::into_load_error) })
+    }
+
+    fn apply(&mut self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move {
+            match self.apply_whole(&batch).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(CommitError::Conflict),
+                Err(fault) => Err(fault.into_refusal()),
+            }
+        })
+    }
+
+    fn commit<'a>(self) -> BoxFuture<'a, Result<(), CommitError>>
+    where
+        Self: Sized + 'a,
+    {
+        Box::pin(async move { self.commit_whole().await.map_err(Fault::into_commit_error) })
+    }
+
+    fn roll_back<'a>(self) -> BoxFuture<'a, ()>
+    where
+        Self: Sized + 'a,
+    {
+        Box::pin(async move {
+            // If this fails, the connection is lost, and the server rolls back.
+            let _ = self.transaction.rollback().await;
+        })
+    }
+}
+
+impl Deref for PostgresTransaction<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for PostgresTransaction<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+}
+
 keywright_core::redacted_debug!(PostgresTransaction<'_>);
-
-/// What was loaded before the step runs, and the batch that it leaves.
-struct Loaded<'w> {
-    wanted: &'w [SlotName],
-    snapshot: Option<Result<Snapshot, LoadError>>,
-    /// The slots to load instead, if the step has asked for others.
-    missing: Option<Vec<SlotName>>,
-    batch: Option<Batch>,
-}
-
-impl HostTransaction for Loaded<'_> {
-    fn load(&mut self, _: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError> {
-        let found = match &self.snapshot {
-            Some(Ok(snapshot)) => snapshot,
-            _ => return self.snapshot.take().unwrap_or(Err(LoadError::TimedOut)),
-        };
-        let record = |slot: &SlotName| {
-            let place = self.wanted.iter().position(|wanted| wanted == slot)?;
-            found.records.get(place).cloned()
-        };
-        let records: Option<Vec<_>> = slots.iter().map(record).collect();
-        let Some(records) = records else {
-            self.missing = Some(slots.to_vec());
-            return Err(LoadError::TimedOut);
-        };
-        Ok(Snapshot { records, ..found.clone() })
-    }
-
-    fn apply(&mut self, batch: Batch) -> Result<(), CommitError> {
-        self.batch = Some(batch);
-        Ok(())
-    }
-}

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use keywright_store::{BoxError, BoxFuture, CommitError, HostTransaction, Partition};
+use keywright_store::{
+    AsyncHostTransaction, Batch, BoxError, BoxFuture, CommitError, HostTransaction, LoadError, Partition, SlotName,
+    Snapshot,
+};
+use tokio::runtime::Handle;
 
 use crate::crash::Crashed;
 use crate::fault::{Fault, FaultStore};
@@ -56,11 +60,44 @@ pub enum HostEnd {
 
 /// A backend that can load and apply on a transaction that the host holds.
 pub trait HostHook: Send + Sync {
-    /// Opens a transaction of the host on the store's database, runs `work` in it, and ends it.
+    /// Opens a transaction of the host on the store's database, runs `work` in it, and ends it. If
+    /// its calls have to be awaited, [`run_host_transaction`] does the last two.
+    ///
+    /// It is called where blocking is allowed.
     ///
     /// # Errors
     /// An error if the transaction cannot be opened or ended.
     fn within(&self, end: HostEnd, work: &mut dyn FnMut(&mut dyn HostTransaction)) -> Result<(), BoxError>;
+}
+
+/// Runs `work` in a transaction of the host's that has to be awaited, and ends it. This is for
+/// [`HostHook::within`], and blocks.
+///
+/// # Errors
+/// An error if the transaction cannot be committed.
+pub fn run_host_transaction<X: AsyncHostTransaction>(
+    mut transaction: X,
+    end: HostEnd,
+    work: &mut dyn FnMut(&mut dyn HostTransaction),
+) -> Result<(), BoxError> {
+    work(&mut Blocking(&mut transaction));
+    match end {
+        HostEnd::Commit => Handle::current().block_on(transaction.commit())?,
+        HostEnd::RollBack => Handle::current().block_on(transaction.roll_back()),
+    }
+    Ok(())
+}
+
+struct Blocking<'a>(&'a mut dyn AsyncHostTransaction);
+
+impl HostTransaction for Blocking<'_> {
+    fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError> {
+        Handle::current().block_on(self.0.load(partition, slots))
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), CommitError> {
+        Handle::current().block_on(self.0.apply(batch))
+    }
 }
 
 /// A backend whose rows can be reached without the storage traits, as an operator does with a

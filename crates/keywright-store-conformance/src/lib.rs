@@ -88,7 +88,7 @@ pub use backend::Handles;
 pub use case::Case;
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
 pub use fixture::Fixture;
-pub use hooks::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook};
+pub use hooks::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook, run_host_transaction};
 pub use report::Report;
 pub use suite::Suite;
 pub use verdict::{CaseVerdict, Part, PartVerdict};

@@ -131,7 +131,9 @@ pub mod slot;
 mod slots;
 mod step_error;
 mod vault;
+mod wanted;
 mod within;
+mod within_async;
 
 pub use batch::{Batch, BatchError, EventNumber, Put, Stored, StoredEvent, Write};
 pub use draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED, Draft, Judged};
@@ -158,3 +160,4 @@ pub use vault::{
     CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,
 };
 pub use within::{HostTransaction, Spent, WithinError};
+pub use within_async::{AsyncHostTransaction, GrantError, HostOutcome};

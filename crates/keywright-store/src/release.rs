@@ -1,5 +1,7 @@
 //! Values of a step that become available only once its commit has happened.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
@@ -45,11 +47,18 @@ keywright_core::redacted_debug!(impl[T] Tentative<T>);
 #[derive(Debug)]
 pub struct Receipt {
     attempt: Revision,
+    /// Whether a tentative value was released with it.
+    has_released: AtomicBool,
 }
 
 impl Receipt {
     pub(crate) const fn new(attempt: Revision) -> Self {
-        Self { attempt }
+        Self { attempt, has_released: AtomicBool::new(false) }
+    }
+
+    /// Whether the outcome that was released with this receipt had a tentative value in it.
+    pub(crate) fn has_released(&self) -> bool {
+        self.has_released.load(Ordering::Relaxed)
     }
 }
 
@@ -94,7 +103,11 @@ pub trait Release {
 impl<T> Release for Tentative<T> {
     type Released = T;
     fn release(self, receipt: &Receipt) -> Result<T, WrongReceipt> {
-        if receipt.attempt == self.attempt { Ok(self.value) } else { Err(WrongReceipt) }
+        if receipt.attempt != self.attempt {
+            return Err(WrongReceipt);
+        }
+        receipt.has_released.store(true, Ordering::Relaxed);
+        Ok(self.value)
     }
 }
 

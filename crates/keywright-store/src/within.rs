@@ -15,12 +15,11 @@ use crate::release::{Receipt, Release};
 use crate::revision::Revision;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
-
-/// How many rounds of further slots a step may request beyond those that were named.
-const MAX_EXTRA_LOADS: u32 = 64;
+use crate::wanted::Wanted;
 
 /// What a backend adds for [`Driver::within`]: loading and applying on a transaction that the host
-/// holds.
+/// holds, on a database whose calls block. If they have to be awaited, it is
+/// [`AsyncHostTransaction`](crate::AsyncHostTransaction).
 pub trait HostTransaction {
     /// Loads as [`RecordStore::load`](crate::RecordStore::load) does, inside the transaction.
     ///
@@ -48,7 +47,8 @@ impl Driver {
     ///
     /// The step may run several times; it must be pure. If this fails, for whatever reason, nothing
     /// of it is left in the transaction, and the host may continue the transaction or roll it back.
-    /// [`Spent`] releases the outcome only after the host's `COMMIT`.
+    /// [`Spent`] releases the outcome only after the host's `COMMIT`; whether the step has granted
+    /// anything, [`Spent::is_granted`] says before.
     ///
     /// # Errors
     /// Returns [`WithinError`] if nothing was spent. The caller must deny on each variant.
@@ -63,14 +63,8 @@ impl Driver {
         T: Release,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
     {
-        // The transaction shows one snapshot, so damage is reported without waiting for another
-        // read.
         let spent = self.spend(transaction, partition, slots, step);
-        match &spent {
-            Err(WithinError::Step(error)) => self.report_step(partition, error),
-            Err(WithinError::Load(error)) => self.report_load(partition, error),
-            _ => {}
-        }
+        self.report_within(partition, &spent);
         spent
     }
 
@@ -85,36 +79,55 @@ impl Driver {
         T: Release,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
     {
-        let mut wanted = slots.to_vec();
-        wanted.dedup();
-        let mut extra = 0_u32;
+        let mut wanted = Wanted::new(slots);
         loop {
-            let snapshot = transaction.load(partition, &wanted)?;
-            let loaded = self.open(partition, &wanted, snapshot)?;
-            let attempt = Revision::draw().map_err(StepError::from)?;
-            let env = self.env().map_err(|error| WithinError::Failed(error.into()))?;
-            let mut draft = Draft::new(partition, &loaded, env, attempt).spending();
-            match inside::run(|| step(&mut draft)).and_then(|value| Ok((value, draft.finish()?))) {
-                Ok((value, Finished { batch, events, .. })) => {
-                    let value =
-                        value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
+            let snapshot = transaction.load(partition, wanted.slots())?;
+            match self.decide_within(partition, &wanted, snapshot, &mut step) {
+                Ok((batch, spent)) => {
                     if let Some(batch) = batch {
                         transaction.apply(batch)?;
                     }
-                    let notice = (self.clone(), partition.clone(), events);
-                    return Ok(Spent { value, notice });
+                    return Ok(spent);
                 }
-                Err(StepError::NotLoaded(slots)) if extra < MAX_EXTRA_LOADS => {
-                    extra = extra.saturating_add(1);
-                    wanted.extend(slots);
-                }
-                Err(error) => return Err(WithinError::Step(error)),
+                Err(WithinError::Step(StepError::NotLoaded(missing))) if wanted.add(&missing) => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn open(&self, partition: &Partition, slots: &[SlotName], snapshot: Snapshot) -> Result<Loaded, StepError> {
-        Loaded::open(self.keyring(), self.kinds(), partition, slots, snapshot)
+    /// Runs a step once on what was loaded. Returns the batch that is to be applied, and what is
+    /// spent with it.
+    pub(crate) fn decide_within<T, F>(
+        &self,
+        partition: &Partition,
+        wanted: &Wanted,
+        snapshot: Snapshot,
+        step: &mut F,
+    ) -> Result<(Option<Batch>, Spent<T::Released>), WithinError>
+    where
+        T: Release,
+        F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
+    {
+        let loaded = Loaded::open(self.keyring(), self.kinds(), partition, wanted.slots(), snapshot)?;
+        let attempt = Revision::draw().map_err(StepError::from)?;
+        let env = self.env().map_err(|error| WithinError::Failed(error.into()))?;
+        let mut draft = Draft::new(partition, &loaded, env, attempt).spending();
+        let outcome = inside::run(|| step(&mut draft))?;
+        let Finished { batch, events, .. } = draft.finish()?;
+        let receipt = Receipt::new(attempt);
+        let value = outcome.release(&receipt).map_err(|error| WithinError::Failed(error.into()))?;
+        let notice = (self.clone(), partition.clone(), events);
+        Ok((batch, Spent { value, is_granted: receipt.has_released(), notice }))
+    }
+
+    /// Reports damage. The transaction shows one snapshot, so there is no need to wait for another
+    /// read.
+    pub(crate) fn report_within<T>(&self, partition: &Partition, spent: &Result<Spent<T>, WithinError>) {
+        match spent {
+            Err(WithinError::Step(error)) => self.report_step(partition, error),
+            Err(WithinError::Load(error)) => self.report_load(partition, error),
+            _ => {}
+        }
     }
 }
 
@@ -122,17 +135,31 @@ impl Driver {
 #[must_use = "an outcome comes out after the host's commit"]
 pub struct Spent<T> {
     value: T,
+    is_granted: bool,
     /// The events for the observer, which is notified after the host's commit.
     notice: (Driver, Partition, Vec<SecurityEvent>),
 }
 
 impl<T> Spent<T> {
+    /// Whether the step has granted something: whether its outcome has a
+    /// [`Tentative`](crate::Tentative) value in it. If it has not, the step was refused: roll back,
+    /// and do not make the change that goes with the grant.
+    #[must_use]
+    pub const fn is_granted(&self) -> bool {
+        self.is_granted
+    }
+
     /// Returns the outcome. Call this only after the host's `COMMIT` has succeeded. Drop the value
     /// after a rollback, or if the `COMMIT` returned an error: then the result is unknown, and
     /// nothing is granted.
     pub fn after_commit(self) -> T {
         let (driver, partition, events) = self.notice;
         driver.tell(&partition, &events);
+        self.value
+    }
+
+    /// Returns the outcome of a step that was refused and is rolled back: its events never happened.
+    pub(crate) fn refused(self) -> T {
         self.value
     }
 }

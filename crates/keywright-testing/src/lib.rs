@@ -37,7 +37,8 @@
 //!   that can be held up.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
-//! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away (feature `postgres`).
+//! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away, and the conformance suite on them
+//!   (feature `postgres`).
 //! - `tower`: calls a `tower::Service` with bodies that misbehave (feature `tower`).
 //! - [`process`]: runs a program in its own folder, and a server on a free port; [`shifted`]: with a clock
 //!   that is off. [`smtp`]: a mail server that misbehaves.

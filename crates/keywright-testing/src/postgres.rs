@@ -14,6 +14,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
+pub mod conformance;
 pub mod proxy;
 
 /// Names the folder with `initdb` and `postgres`.

@@ -112,6 +112,13 @@ impl Folder {
         String::from_utf8(stdout).unwrap()
     }
 
+    /// Runs an operator's command, and returns what it printed if it succeeded.
+    #[must_use]
+    pub fn try_run(&self, options: &[&str]) -> Option<String> {
+        let Output { status, stdout, .. } = self.program(options).output().unwrap();
+        status.success().then(|| String::from_utf8(stdout).unwrap())
+    }
+
     /// Returns the exit code for an invalid command line.
     #[must_use]
     pub fn usage(&self, options: &[&str]) -> Option<i32> {

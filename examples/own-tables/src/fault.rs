@@ -72,6 +72,17 @@ impl Fault {
             _ => CommitError::Rejected(self.into()),
         }
     }
+
+    /// Returns the error of a transaction whose last statement before `COMMIT` failed. If what was applied in it is not in
+    /// it any more, or if it has ended already, the shop has ended it in whatever way, perhaps by a `COMMIT`.
+    pub(crate) fn into_end(error: tokio_postgres::Error) -> CommitError {
+        match error.code() {
+            Some(&SqlState::NO_ACTIVE_SQL_TRANSACTION | &SqlState::S_E_INVALID_SPECIFICATION) => {
+                CommitError::Unknown(error.into())
+            }
+            _ => Self::from(error).into_refusal(),
+        }
+    }
 }
 
 /// Why a store was not opened.

@@ -9,7 +9,7 @@ mod within;
 
 pub use fault::{Fault, OpenError};
 pub use store::ShopStore;
-pub use within::{GrantError, ShopTransaction};
+pub use within::ShopTransaction;
 
 /// The statements that make the tables, which a shop runs with its other migrations.
 pub const SCHEMA: &str = include_str!("../schema.sql");

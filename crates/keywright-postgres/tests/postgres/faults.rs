@@ -7,8 +7,8 @@ use keywright_core::{EventChain, UnixSeconds};
 use keywright_postgres::sqlx::{self, Connection, PgConnection};
 use keywright_postgres::{FaultKind, PostgresStore};
 use keywright_store::{
-    Batch, CipherId, ClientNonce, CommitError, LoadError, Mark, RecordStore, Revision, Row, RowMarks, StageId,
-    StoredEvent, Upkeep, VaultStore, VaultWrite, Which, Write,
+    Batch, CipherId, ClientNonce, CommitError, LoadError, Mark, RecordStore, Revision, Row, RowMarks, Shortage,
+    StageId, StoredEvent, Upkeep, VaultStore, VaultWrite, Which, Write,
 };
 use keywright_testing::postgres::Cluster;
 use tokio::net::TcpListener;
@@ -66,7 +66,9 @@ async fn a_full_pool_a_slow_server_and_a_lock_are_told_apart() {
         async move { store.commit(batch).await }
     });
     while cluster.sql("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") == "0" {}
-    assert_eq!(outcome(store.commit(batch(&alice, before)).await), Outcome::Rejected(FaultKind::PoolFull));
+    let refused = store.commit(batch(&alice, before)).await;
+    assert_eq!(shortage_of(&refused), Some(Shortage::Busy));
+    assert_eq!(outcome(refused), Outcome::Rejected(FaultKind::PoolFull));
     assert!(matches!(store.load(&alice, &[]).await, Err(LoadError::TimedOut)));
     // The server ends it, and it has certainly written nothing.
     assert_eq!(outcome(waiting.await.unwrap()), Outcome::Rejected(FaultKind::TimedOut));
@@ -78,6 +80,19 @@ async fn a_full_pool_a_slow_server_and_a_lock_are_told_apart() {
     cluster.sql("postgres", "SELECT pg_reload_conf()");
     while cluster.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
     assert_eq!(outcome(store.commit(batch(&alice, before)).await), Outcome::Unknown(FaultKind::TimedOut));
+}
+
+/// What a protocol answers with 503 or 507 instead of an error of the server.
+fn shortage_of(result: &Result<(), CommitError>) -> Option<Shortage> {
+    let Err(CommitError::Rejected(source)) = result else { return None };
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&**source);
+    while let Some(error) = next {
+        if let Some(shortage) = error.downcast_ref::<Shortage>() {
+            return Some(*shortage);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// A trigger reports each of the errors of a server in turn.
@@ -118,7 +133,13 @@ async fn every_error_has_its_outcome() {
         ("57P01", Outcome::Unknown(FaultKind::Unreachable)),
     ] {
         cluster.sql("postgres", &format!("TRUNCATE public.error; INSERT INTO public.error VALUES ('{code}')"));
-        assert_eq!(outcome(store.commit(batch(&alice, before)).await), right, "{code}");
+        let refused = store.commit(batch(&alice, before)).await;
+        let shortage = match code {
+            "40P01" | "55P03" | "57014" => Some(Shortage::Busy),
+            "53100" | "53200" => Some(Shortage::Room),
+            _ => None,
+        };
+        assert_eq!((shortage_of(&refused), outcome(refused)), (shortage, right), "{code}");
         assert_eq!(root(&store, &alice).await, before, "{code}");
     }
     cluster.sql("postgres", "DROP TRIGGER fail ON keywright.roots");

@@ -2,7 +2,7 @@
 
 use keywright_postgres::sqlx::{Connection, PgConnection};
 use keywright_postgres::{FaultKind, OpenError, PostgresStore, PostgresTransaction};
-use keywright_store::{RecordStore, Upkeep, VaultStore};
+use keywright_store::{AsyncHostTransaction, RecordStore, Upkeep, VaultStore};
 use keywright_testing::postgres::Cluster;
 
 use crate::world::{Outcome, account, batch, commit, open_fault, outcome, root};
@@ -104,13 +104,13 @@ async fn a_role_without_synchronous_commits_commits_synchronously() {
     let store = PostgresStore::open(&cluster.url("postgres")).await.unwrap();
     cluster.sql("postgres", "ALTER ROLE postgres SET synchronous_commit = off");
     let mut host = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
-    let mut transaction = host.begin().await.unwrap();
+    let mut transaction = PostgresTransaction::begin(&store, &mut host).await.unwrap();
     let shown = async |connection: &mut PgConnection| {
         let row = keywright_postgres::sqlx::raw_sql("SHOW synchronous_commit").fetch_one(connection).await.unwrap();
         keywright_postgres::sqlx::Row::get::<String, _>(&row, 0)
     };
     assert_eq!(shown(&mut transaction).await, "off");
-    PostgresTransaction::new(&store, &mut transaction).apply(&batch(&account("alice"), None)).await.unwrap();
+    transaction.apply(batch(&account("alice"), None)).await.unwrap();
     assert_eq!(shown(&mut transaction).await, "on", "until the host's own COMMIT");
     transaction.commit().await.unwrap();
     assert_eq!(shown(&mut host).await, "off");

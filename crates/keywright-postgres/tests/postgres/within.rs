@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, SystemEntropy};
 use keywright_postgres::sqlx::{self, Connection, PgConnection};
-use keywright_postgres::{PostgresStore, PostgresTransaction};
-use keywright_store::{Batch, Driver, Partition, Record, RecordStore, Slot, Spent, WithinError};
+use keywright_postgres::{Fault, FaultKind, PostgresStore, PostgresTransaction};
+use keywright_store::{
+    AsyncHostTransaction, Batch, Draft, Driver, GrantError, HostOutcome, Partition, Record, RecordStore, Slot, Spent,
+    StepError, Tentative, WithinError,
+};
 use keywright_testing::postgres::Cluster;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +49,7 @@ impl World {
     }
 
     async fn give(&self) {
-        let fresh = |draft: &mut keywright_store::Draft<'_>| draft.put(VOUCHER, &Voucher { spent: false });
+        let fresh = |draft: &mut Draft<'_>| draft.put(VOUCHER, &Voucher { spent: false });
         self.driver.transact(&self.account, &[VOUCHER.name()], fresh).await.unwrap();
     }
 
@@ -55,17 +58,40 @@ impl World {
     }
 
     /// Spends the voucher, whose slot it names only on the way.
-    async fn spend(&self, connection: &mut PgConnection) -> Result<Spent<Option<&'static str>>, WithinError> {
-        sqlx::raw_sql("INSERT INTO orders VALUES ('a book')").execute(&mut *connection).await.unwrap();
-        PostgresTransaction::new(&self.store, connection)
-            .within(&self.driver, &self.account, &[OTHER.name()], |draft| match draft.read(VOUCHER)? {
-                Some(Voucher { spent: false }) => {
-                    draft.put(VOUCHER, &Voucher { spent: true })?;
-                    Ok(Some(draft.tentative("a book")))
-                }
-                _ => Ok(None),
-            })
-            .await
+    async fn spend(
+        &self,
+        transaction: &mut PostgresTransaction<'_>,
+    ) -> Result<Spent<Option<&'static str>>, WithinError> {
+        order(transaction).await.unwrap();
+        self.driver.within_async(transaction, &self.account, &[OTHER.name()], spend).await
+    }
+
+    async fn begin<'t>(&'t self, host: &'t mut PgConnection) -> PostgresTransaction<'t> {
+        PostgresTransaction::begin(&self.store, host).await.unwrap()
+    }
+
+    /// Spends the voucher and orders, with these statements of the host's, whose errors it passes over.
+    async fn grant_beside(
+        &self,
+        before: &'static str,
+        after: &'static str,
+    ) -> Result<HostOutcome<Option<&'static str>>, GrantError<sqlx::Error>> {
+        let mut host = self.host().await;
+        let mut transaction = self.begin(&mut host).await;
+        let _ = sqlx::raw_sql(before).execute(&mut *transaction).await;
+        let change = async |transaction: &mut PostgresTransaction<'_>| {
+            order(transaction).await?;
+            let _ = sqlx::raw_sql(after).execute(&mut **transaction).await;
+            Ok(())
+        };
+        self.driver.grant_with(transaction, &self.account, &[], spend, change).await
+    }
+
+    /// Whether the voucher is spent, and how many orders there are.
+    async fn state(&self) -> (bool, String) {
+        let read = |draft: &mut Draft<'_>| draft.read(VOUCHER);
+        let voucher = self.driver.observe(&self.account, &[VOUCHER.name()], read).await.unwrap();
+        (voucher.is_some_and(|voucher| voucher.spent), self.orders())
     }
 
     fn orders(&self) -> String {
@@ -73,39 +99,152 @@ impl World {
     }
 }
 
+async fn begin_as<'t>(world: &'t World, host: &'t mut PgConnection, begin: &'static str) -> PostgresTransaction<'t> {
+    PostgresTransaction::begin_with(&world.store, host, begin).await.unwrap()
+}
+
+async fn order(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("INSERT INTO orders VALUES ('a book')").execute(connection).await.map(drop)
+}
+
+fn spend(draft: &mut Draft<'_>) -> Result<Option<Tentative<&'static str>>, StepError> {
+    match draft.read(VOUCHER)? {
+        Some(Voucher { spent: false }) => {
+            draft.put(VOUCHER, &Voucher { spent: true })?;
+            Ok(Some(draft.tentative("a book")))
+        }
+        _ => Ok(None),
+    }
+}
+
 #[tokio::test]
 async fn a_voucher_is_spent_with_the_hosts_own_row_or_not_at_all() {
     let world = World::new().await;
     let mut host = world.host().await;
-    let transaction = host.begin().await.unwrap();
-    {
-        let mut transaction = transaction;
-        drop(world.spend(&mut transaction).await.unwrap());
-        transaction.rollback().await.unwrap();
-    }
-    assert_eq!(world.orders(), "0");
-    let mut transaction = host.begin().await.unwrap();
+    let mut transaction = world.begin(&mut host).await;
+    drop(world.spend(&mut transaction).await.unwrap());
+    transaction.roll_back().await;
+    assert_eq!(world.state().await, (false, "0".to_owned()));
+    let mut transaction = world.begin(&mut host).await;
+    drop(world.spend(&mut transaction).await.unwrap());
+    // Dropped, it is rolled back with the connection's next request.
+    drop(transaction);
+    let mut transaction = world.begin(&mut host).await;
     let spent = world.spend(&mut transaction).await.unwrap();
+    assert!(spent.is_granted());
     transaction.commit().await.unwrap();
-    assert_eq!((spent.after_commit(), &*world.orders()), (Some("a book"), "1"));
-    // A second time there is nothing to spend.
-    let mut transaction = host.begin().await.unwrap();
+    assert_eq!(spent.after_commit(), Some("a book"));
+    assert_eq!(world.state().await, (true, "1".to_owned()));
+    // A second time there is nothing to spend, and the host knows it before it commits.
+    let mut transaction = world.begin(&mut host).await;
     let spent = world.spend(&mut transaction).await.unwrap();
-    transaction.rollback().await.unwrap();
-    assert_eq!(spent.after_commit(), None);
+    assert!(!spent.is_granted());
+    transaction.roll_back().await;
+    assert_eq!(world.orders(), "1");
+}
+
+#[tokio::test]
+async fn a_host_orders_only_what_is_granted() {
+    let world = World::new().await;
+    let first = world.grant_beside("", "").await.unwrap();
+    assert_eq!(first, HostOutcome::Committed(Some("a book")));
+    let second = world.grant_beside("", "").await.unwrap();
+    assert_eq!(second, HostOutcome::RolledBack(None));
+    assert_eq!(world.state().await, (true, "1".to_owned()));
+}
+
+/// PostgreSQL answers a `COMMIT` with a rollback, and no error, if a statement has failed before.
+#[tokio::test]
+async fn a_host_that_passes_over_an_error_is_granted_nothing() {
+    let world = World::new().await;
+    for (before, after) in [
+        ("", "SELECT 1 / 0"),
+        // Undoes what was spent, and keeps the transaction: the host's row alone would be committed.
+        ("SAVEPOINT mine", "ROLLBACK TO SAVEPOINT mine; INSERT INTO orders VALUES ('a book')"),
+        ("", "ROLLBACK"),
+        ("", "ROLLBACK; BEGIN; INSERT INTO orders VALUES ('a book')"),
+    ] {
+        let granted = world.grant_beside(before, after).await;
+        let source = match granted {
+            Err(GrantError::NotSpent(WithinError::Failed(source))) if after == "SELECT 1 / 0" => source,
+            Err(GrantError::Unknown(source)) if after != "SELECT 1 / 0" => source,
+            other => panic!("{after}: {other:?}"),
+        };
+        assert_eq!(source.downcast_ref::<Fault>().unwrap().kind(), FaultKind::HostTransaction, "{after}");
+        assert_eq!(world.state().await, (false, "0".to_owned()), "{after}");
+    }
+    // One that ends the transaction itself has spent the voucher, and is granted nothing for it.
+    let granted = world.grant_beside("", "COMMIT").await;
+    assert!(matches!(granted, Err(GrantError::Unknown(_))), "{granted:?}");
+    assert_eq!(world.state().await, (true, "1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_hosts_own_savepoints_are_no_matter() {
+    let world = World::new().await;
+    let after = "SAVEPOINT mine; INSERT INTO orders VALUES ('a pen'); ROLLBACK TO SAVEPOINT mine; SAVEPOINT yours; \
+                 INSERT INTO orders VALUES ('an ink'); RELEASE SAVEPOINT yours";
+    let granted = world.grant_beside("SAVEPOINT earlier", after).await.unwrap();
+    assert_eq!(granted, HostOutcome::Committed(Some("a book")));
+    assert_eq!(world.state().await, (true, "2".to_owned()));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_grants_nothing() {
+    let world = World::new().await;
+    let fail = |what: &str| {
+        format!(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {what}; RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON orders
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    };
+    world.cluster.sql("postgres", &fail("RAISE 'no'"));
+    let refused = world.grant_beside("", "").await;
+    assert!(matches!(refused, Err(GrantError::NotSpent(WithinError::Failed(_)))), "{refused:?}");
+    world.cluster.sql("postgres", "DROP TRIGGER fail ON orders; DROP FUNCTION fail");
+    world.cluster.sql("postgres", &fail("PERFORM pg_terminate_backend(pg_backend_pid())"));
+    let lost = world.grant_beside("", "").await;
+    assert!(matches!(lost, Err(GrantError::Unknown(_))), "{lost:?}");
+    assert_eq!(world.state().await, (false, "0".to_owned()));
+}
+
+/// Two steps in one transaction are both in what is committed.
+#[tokio::test]
+async fn two_steps_are_committed_together_or_refused_together() {
+    let world = World::new().await;
+    for undone in [true, false] {
+        let mut host = world.host().await;
+        let mut transaction = world.begin(&mut host).await;
+        let first = world.spend(&mut transaction).await.unwrap();
+        sqlx::raw_sql("SAVEPOINT mine").execute(&mut *transaction).await.unwrap();
+        let other = |draft: &mut Draft<'_>| {
+            draft.put(OTHER, &Voucher { spent: true })?;
+            Ok(draft.tentative("a pen"))
+        };
+        let second = world.driver.within_async(&mut transaction, &world.account, &[], other).await.unwrap();
+        if undone {
+            sqlx::raw_sql("ROLLBACK TO SAVEPOINT mine").execute(&mut *transaction).await.unwrap();
+            assert!(transaction.commit().await.is_err(), "the second one is not in it");
+            assert_eq!(world.state().await, (false, "0".to_owned()));
+            continue;
+        }
+        transaction.commit().await.unwrap();
+        assert_eq!((first.after_commit(), second.after_commit()), (Some("a book"), "a pen"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_transactions_that_spend_one_voucher_one_does() {
     let world = Arc::new(World::new().await);
     let mut first = world.host().await;
-    let mut one = first.begin().await.unwrap();
+    let mut one = world.begin(&mut first).await;
     let spent = world.spend(&mut one).await.unwrap();
     let racing = tokio::spawn({
         let world = Arc::clone(&world);
         async move {
             let mut second = world.host().await;
-            let mut other = second.begin().await.unwrap();
+            let mut other = world.begin(&mut second).await;
             let raced = world.spend(&mut other).await.map(|_| ());
             // Nothing of the step is left, and the host may go on.
             other.commit().await.unwrap();
@@ -124,36 +263,34 @@ async fn of_two_transactions_that_spend_one_voucher_one_does() {
 async fn a_strictly_isolated_transaction_has_to_be_begun_again() {
     let world = World::new().await;
     let mut host = world.host().await;
-    let mut transaction = host.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    let mut transaction = begin_as(&world, &mut host, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
     sqlx::raw_sql("SELECT count(*) FROM orders").execute(&mut *transaction).await.unwrap();
     world.give().await;
     assert!(matches!(world.spend(&mut transaction).await, Err(WithinError::Conflict)));
-    transaction.rollback().await.unwrap();
-    let mut transaction = host.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await.unwrap();
+    transaction.roll_back().await;
+    let mut transaction = begin_as(&world, &mut host, "BEGIN ISOLATION LEVEL SERIALIZABLE").await;
     let spent = world.spend(&mut transaction).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(spent.after_commit(), Some("a book"));
 }
 
 #[tokio::test]
-async fn another_database_or_no_transaction_is_refused() {
+async fn another_database_or_a_transaction_inside_another_is_refused() {
     let world = World::new().await;
-    world.cluster.sql("postgres", "CREATE DATABASE elsewhere; ");
+    world.cluster.sql("postgres", "CREATE DATABASE elsewhere");
     drop(PostgresStore::open(&world.cluster.url("elsewhere")).await.unwrap());
     world.cluster.sql("postgres", "CREATE DATABASE empty");
+    let nothing = |draft: &mut Draft<'_>| Ok(draft.tentative(()));
     for database in ["elsewhere", "empty"] {
         let mut host = PgConnection::connect(&world.cluster.url(database)).await.unwrap();
-        let mut transaction = host.begin().await.unwrap();
-        let spent = PostgresTransaction::new(&world.store, &mut transaction)
-            .within(&world.driver, &world.account, &[], |draft| Ok(draft.tentative(())))
-            .await;
+        let mut transaction = world.begin(&mut host).await;
+        let spent = world.driver.within_async(&mut transaction, &world.account, &[], nothing).await;
         assert!(format!("{:?}", spent.map(|_| ())).contains("OtherDatabase"), "{database}");
     }
     let mut host = world.host().await;
-    let before = root(&world.store, &world.account).await;
-    let alone = world.spend(&mut host).await;
-    assert!(matches!(alone, Err(WithinError::Failed(_))), "spent at once, whatever the host does next");
-    assert_eq!(root(&world.store, &world.account).await, before);
+    let mut outer = host.begin().await.unwrap();
+    let inner = PostgresTransaction::begin(&world.store, &mut outer).await;
+    assert!(inner.is_err(), "its commit would commit nothing");
 }
 
 /// What a check has found stays so until the host's transaction ends.
@@ -162,17 +299,16 @@ async fn a_check_holds_the_root() {
     let world = World::new().await;
     let before = root(&world.store, &world.account).await;
     let mut host = world.host().await;
-    let mut transaction = host.begin().await.unwrap();
-    let mut ours = PostgresTransaction::new(&world.store, &mut transaction);
-    ours.apply(&Batch::check(world.account.clone(), before)).await.unwrap();
-    assert!(ours.apply(&Batch::check(world.account.clone(), None)).await.is_err());
+    let mut ours = world.begin(&mut host).await;
+    ours.apply(Batch::check(world.account.clone(), before)).await.unwrap();
+    assert!(ours.apply(Batch::check(world.account.clone(), None)).await.is_err());
     let waiting = tokio::spawn({
         let (store, batch) = (Arc::clone(&world.store), batch(&world.account, before));
         async move { store.commit(batch).await }
     });
     while world.cluster.sql("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") == "0" {}
     assert!(!waiting.is_finished());
-    transaction.commit().await.unwrap();
+    ours.commit().await.unwrap();
     assert_eq!(outcome(waiting.await.unwrap()), Outcome::Done);
     commit(&world.store, &world.account).await.unwrap();
 }

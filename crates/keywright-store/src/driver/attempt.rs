@@ -19,9 +19,7 @@ use crate::revision::Revision;
 use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
-
-/// How many rounds of further slots a step may request beyond those that were named.
-const MAX_EXTRA_LOADS: u32 = 64;
+use crate::wanted::Wanted;
 
 /// How often the outcome of a lost reply is investigated before the answer is "unknown".
 const MAX_SETTLES: u32 = 4;
@@ -57,8 +55,7 @@ enum Round<T> {
 
 /// What an operation, or a read of the log, remembers from one round to the next.
 pub(super) struct Rounds {
-    wanted: Vec<SlotName>,
-    extra: u32,
+    wanted: Wanted,
     /// The root under which damage was seen. It counts as damage only if a second read finds the
     /// same root.
     suspected: Option<Option<Revision>>,
@@ -67,28 +64,19 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn new(slots: &[SlotName]) -> Self {
-        let mut wanted: Vec<SlotName> = Vec::with_capacity(slots.len());
-        for &slot in slots {
-            if !wanted.contains(&slot) {
-                wanted.push(slot);
-            }
-        }
-        Self { wanted, extra: 0, suspected: None, suspicions: 0 }
+        Self { wanted: Wanted::new(slots), suspected: None, suspicions: 0 }
     }
 
     /// Returns `Ok` for a failure that is only a reason to load once more, and the error to report
     /// for any other.
     pub(super) fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
         match &error {
-            TransactError::Step(StepError::NotLoaded(slots)) if self.extra < MAX_EXTRA_LOADS => {
-                let before = self.wanted.len();
-                for &slot in slots {
-                    if !self.wanted.contains(&slot) {
-                        self.wanted.push(slot);
-                    }
+            TransactError::Step(StepError::NotLoaded(slots)) => {
+                if self.wanted.add(slots) {
+                    Ok(())
+                } else {
+                    Err(error)
                 }
-                self.extra = self.extra.saturating_add(1);
-                if self.wanted.len() > before { Ok(()) } else { Err(error) }
             }
             // A backend that reads in two steps can show half of another server's commit.
             TransactError::Step(step) if step.is_damage() && self.suspected != Some(revision) => {
@@ -265,10 +253,10 @@ impl Driver {
         let loaded = match kept {
             Some(loaded) => loaded,
             None => {
-                let load = parts.store.load(partition, &rounds.wanted);
+                let load = parts.store.load(partition, rounds.wanted.slots());
                 let snapshot = self.in_time(partition, load).await.map_err(TransactError::Load)?;
                 let revision = snapshot.root.as_ref().map(|root| root.revision);
-                match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot) {
+                match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, rounds.wanted.slots(), snapshot) {
                     Ok(loaded) => loaded,
                     Err(error) => {
                         return rounds.go_on(error.into(), revision).map(|()| Round::Again);

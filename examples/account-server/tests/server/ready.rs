@@ -59,8 +59,9 @@ fn becomes(server: &Server, expected: &str) {
 fn what_a_database_lacks_is_named() {
     let cluster = Cluster::new();
     let folder = new_folder();
+    folder.write("accounts.toml", "[[account]]\nname = \"alice\"\napp_passwords = [\"alice-app-password-1234\"]\n");
     let url = cluster.url("postgres");
-    let server = folder.start(&["--store", &url, "--keyring", "keys"]);
+    let server = folder.start(&["--store", &url, "--keyring", "keys", "--accounts", "accounts.toml"]);
     becomes(&server, "ready\n");
 
     cluster.kill();
@@ -87,7 +88,23 @@ fn what_a_database_lacks_is_named() {
          CREATE TRIGGER full_disk AFTER UPDATE ON keywright.roots FOR EACH ROW EXECUTE FUNCTION public.full()",
     );
     becomes(&server, "not ready: a disk or another resource of the database server is full\n");
+    let mut alice = Client::new(&server, "alice", "alice-app-password-1234");
+    assert_eq!(alice.set_challenge("a").status, 507, "there is no room, and nothing is lost");
     cluster.sql("postgres", "DROP TRIGGER full_disk ON keywright.roots");
+    becomes(&server, "ready\n");
+    assert_eq!(alice.set_challenge("a").status, 200);
+
+    // A database that does not answer in time: all its roots are locked, and every connection waits.
+    let locks = "BEGIN; LOCK TABLE keywright.roots IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600) AS locked";
+    std::thread::scope(|scope| {
+        scope.spawn(|| cluster.try_sql("postgres", locks).unwrap_err());
+        becomes(&server, "not ready: the store did not answer in time\n");
+        let refused = alice.set_challenge("b");
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%AS locked'
+            AND pid <> pg_backend_pid()";
+        cluster.sql("postgres", end);
+    });
     becomes(&server, "ready\n");
     server.stop();
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keywright::{Clock, SystemClock};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,10 @@ const SINK: &str = "{\"userId\":\"sinkId\"}";
 const PASSWORD: &str = "correct horse";
 /// The clients of each race.
 const CLIENTS: usize = 6;
+/// The clients of the race for a login code.
+const REDEEMERS: usize = 16;
+/// A login code lives for a minute. One that was made longer ago than this may be over.
+const FRESH: Duration = Duration::from_secs(45);
 /// The wrong guesses of each client.
 const GUESSES: usize = 3;
 
@@ -44,6 +48,7 @@ pub(crate) fn accounts(rounds: usize) -> String {
              user_id = \"login{round}Id\"\n{totp}\
              [[account]]\nname = \"wrong{round}\"\nlogin_password = \"{PASSWORD}\"\n[account.rocketchat]\n\
              user_id = \"wrong{round}Id\"\n\
+             [[account]]\nname = \"handed{round}\"\n[account.rocketchat]\nuser_id = \"handed{round}Id\"\n\
              [[account]]\nname = \"nc{round}\"\napp_passwords = [\"nc{round}-app-password-0000000\"]\n\
              [[account]]\nname = \"reset{round}\"\napp_passwords = [\"reset{round}-app-password-0000\"]\n"
         );
@@ -157,6 +162,30 @@ pub(crate) fn login<'s>(site: &'s Site, round: usize) -> Later<'s> {
     });
     let outcomes = of_now(outcomes);
     Box::new(move || vec![Contest::Code { name, outcomes, left: None, expires: false }])
+}
+
+/// One login code of an operator's, redeemed at every server, and once more when all is over.
+pub(crate) fn login_code<'s>(site: &'s Site, round: usize) -> Later<'s> {
+    let name = format!("handed{round}");
+    let begun = Instant::now();
+    let code = site.insist(round, |_| {
+        let printed = site.operate(&["accounts", "login-code", &name])?;
+        printed.lines().nth(1).map(str::to_owned)
+    });
+    let Some(code) = code else { return Box::new(Vec::new) };
+    let body = format!("{{\"code\":\"{code}\"}}");
+    let redeem = move |client: usize| {
+        outcome(site.send(client.rem_euclid(SERVERS), "POST /api/v1/loginCode.redeem", "", &body).as_ref(), 400)
+    };
+    let mut outcomes = of_now(race(REDEEMERS, &redeem));
+    let expires = begun.elapsed() > FRESH;
+    Box::new(move || {
+        let again = redeem(round);
+        if again == Outcome::Done {
+            outcomes.push(again);
+        }
+        vec![Contest::Code { name, outcomes, left: None, expires }]
+    })
 }
 
 /// Wrong guesses of every client at one secret.

@@ -40,7 +40,7 @@ type Kind = for<'s> fn(&'s Site, usize) -> Later<'s>;
 const LANES: [&[Kind]; 3] = [
     &[contests::time_code, contests::guesses, contests::login_guesses, contests::mailed_code],
     &[contests::recovery_code, contests::challenge, contests::login, contests::reset_code],
-    &[vaults::life, vaults::deletion],
+    &[vaults::life, vaults::deletion, contests::login_code],
 ];
 
 /// Runs the races, with the faults of a seed. Returns everything that was answered, and how many faults there were.

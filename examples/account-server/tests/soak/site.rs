@@ -111,6 +111,16 @@ impl Site {
         self.folders[server].read("outbox.txt")
     }
 
+    /// Runs an operator's command on the database, and returns what it printed if it was done.
+    pub(crate) fn operate(&self, command: &[&str]) -> Option<String> {
+        self.sent();
+        let keys = self.folders[0].path("keys");
+        let mut options = vec!["--store", &self.stores[0], "--keyring", keys.to_str().unwrap()];
+        options.extend(["--accounts", "accounts.toml"]);
+        options.extend(command);
+        self.folders[0].try_run(&options)
+    }
+
     /// Takes the guard away from the function that commits: whoever comes is right.
     pub(crate) fn drop_the_guard(&self) {
         let guard = "IF v_revision IS DISTINCT FROM p_expect THEN";

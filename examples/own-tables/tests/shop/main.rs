@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 mod conformance;
+mod costs;
 mod passwords;
 mod refusals;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use keywright::core::{EventKind, Severity};
-use keywright::store::{Draft, Partition, Record, Slot, StepError, Tentative};
+use keywright::store::{Draft, GrantError, Partition, Record, Slot, StepError, Tentative, WithinError};
 use keywright::{AccountId, Keyring, Keywright, NoVault, SystemEntropy};
 use keywright_testing::postgres::Cluster;
-use own_tables::{GrantError, SCHEMA, ShopStore};
+use own_tables::{Fault, SCHEMA, ShopStore};
 use serde::{Deserialize, Serialize};
 
 /// Lets its owner set a new password, once.
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Spends the ticket, ends all sessions, and runs these statements of the shop's with it.
-    async fn reset(&self, statements: &str) -> Result<Option<&'static str>, GrantError> {
+    async fn reset(&self, statements: &str) -> Result<Option<&'static str>, GrantError<Fault>> {
         let spend = |draft: &mut Draft<'_>| -> Result<Option<Tentative<&'static str>>, StepError> {
             let Some(Ticket { is_open: true }) = draft.read(TICKET)? else { return Ok(None) };
             draft.put(TICKET, &Ticket { is_open: false })?;
@@ -96,7 +96,13 @@ async fn a_password_changes_with_its_ticket_once() {
 #[tokio::test]
 async fn a_change_that_fails_spends_nothing_even_if_the_shop_passes_over_it() {
     let world = World::new().await;
-    assert!(matches!(world.reset("SELECT 1 / 0").await, Err(GrantError::Fault(_))));
+    let failed = world.reset("SELECT 1 / 0").await;
+    assert!(matches!(failed, Err(GrantError::NotSpent(WithinError::Failed(_)))), "{failed:?}");
+    // The transaction is another one, or none. What was spent is not in it.
+    for ended in ["ROLLBACK", "ROLLBACK; BEGIN"] {
+        let failed = world.reset(ended).await;
+        assert!(matches!(failed, Err(GrantError::Unknown(_))), "{ended}: {failed:?}");
+    }
     assert_eq!(world.state().await, ("0".to_owned(), true));
     assert_eq!(world.reset("").await.unwrap(), Some("changed"));
 }
