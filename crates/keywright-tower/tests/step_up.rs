@@ -10,10 +10,12 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use keywright_core::{ActionName, Client, SessionId};
+use keywright_core::{ActionName, Client, Purpose, SessionId};
 use keywright_store::Draft;
 use keywright_testing::{Epoch, World};
-use keywright_tower::{Caller, SECOND_FACTOR, StepUpAction, StepUpFor, StepUpLayer, StepUpMissing};
+use keywright_tower::{
+    Caller, OrRefuse, Refused, SECOND_FACTOR, StepUpAction, StepUpFor, StepUpLayer, StepUpMissing, step_up,
+};
 use keywright_twofactor::{
     DeviceImport, ImportedDevice, Method, Rule, SLOT_KINDS, StepUpPolicy, TotpSecret, TwoFactor, TwoFactorPolicy,
 };
@@ -243,4 +245,61 @@ async fn without_a_factor_the_password_is_named_and_a_code_opens_nothing() {
     let body = r#"{"action":"key.make","error":"step_up_required","header":"x-second-factor","methods":["password"]}"#;
     is(&server.post("/key", &[S]).await, 403, body);
     is(&server.post("/key", &[S, ("x-second-factor", "123456")]).await, 403, body);
+}
+
+#[tokio::test]
+async fn without_a_layer_one_request_is_answered_alike() {
+    let server = Server::enrolled().await;
+    let two_factor = TwoFactor::new(server.world.driver.clone(), policy()).unwrap();
+    let caller = Caller::new(server.world.account.clone(), SessionId::new("s"), Client::unknown());
+    let ask = async |code: Option<&str>| step_up::<MakeKey>(&two_factor, &caller, code).await;
+    let refused = ask(None).await.unwrap_err();
+    let required = r#"{"action":"key.make","error":"step_up_required","header":"x-second-factor","methods":["totp"]}"#;
+    assert_eq!((refused.status().as_u16(), refused.to_json().as_str()), (403, required));
+    for malformed in ["", "12345", &"1".repeat(129)] {
+        assert_eq!(ask(Some(malformed)).await.unwrap_err().error(), "malformed_code");
+    }
+    let right = code(START);
+    assert_eq!(ask(Some(&right)).await.unwrap().into_proof().account(), &server.world.account);
+    assert_eq!(ask(Some(&right)).await.unwrap_err().error(), "step_up_denied");
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_refused() {
+    let server = Server::enrolled().await;
+    let two_factor = TwoFactor::new(server.world.driver.clone(), policy()).unwrap();
+    let login = async |code: &str| -> Result<(), Refused> {
+        let verdict = two_factor.verify(&server.world.account, code, &Purpose::new("login"), Client::unknown()).await;
+        verdict.or_refuse().map(|proof| assert_eq!(proof.account(), &server.world.account))
+    };
+    assert_eq!(login("12345").await.unwrap_err().to_json(), r#"{"error":"malformed_code"}"#);
+    let right = code(START);
+    login(&right).await.unwrap();
+    let denied = login(&right).await.unwrap_err();
+    assert_eq!((denied.status().as_u16(), denied.to_json().as_str()), (403, r#"{"error":"denied"}"#));
+    let near: Vec<String> = (0..7).map(|step| code(START - 90 + step * 30)).collect();
+    let wrong = (0..).map(|n| format!("{n:06}")).find(|code| !near.contains(code)).unwrap();
+    let mut refused = login(&wrong).await.unwrap_err();
+    for _ in 0..5 {
+        refused = login(&wrong).await.unwrap_err();
+    }
+    assert_eq!((refused.status().as_u16(), refused.error(), refused.retry_after()), (429, "refused", Some(30)));
+    assert_eq!(refused.to_json(), r#"{"error":"refused","retry_after":30}"#);
+    let unenrolled = Server::new().await;
+    let two_factor = TwoFactor::new(unenrolled.world.driver.clone(), policy()).unwrap();
+    let (account, session) = (&unenrolled.world.account, SessionId::new("s"));
+    let verdict = two_factor.verify(account, &right, &Purpose::new("login"), Client::unknown()).await;
+    assert_eq!(verdict.or_refuse().unwrap_err().error(), "nothing_enrolled");
+    let confirmed = two_factor.confirm(account, session, &right, Client::unknown()).await;
+    assert_eq!(confirmed.or_refuse().unwrap_err().error(), "none_pending");
+    assert_eq!(two_factor.begin(account, session, "").await.or_refuse().unwrap_err().error(), "bad_name");
+    let pending = two_factor.begin(account, session, "phone").await.or_refuse().unwrap();
+    assert_eq!(Refused::from(pending.uri("", "").unwrap_err()).status(), 400);
+    let confirm = async |code: &str| two_factor.confirm(account, session, code, Client::unknown()).await.or_refuse();
+    let app = totp_rs::Builder::new().with_secret(pending.secret().expose()).build().unwrap();
+    let off = confirm(&app.generate(START + 300).to_string()).await.unwrap_err();
+    assert_eq!(off.to_json(), r#"{"error":"clock_off","seconds":300}"#);
+    let (_, codes) = confirm(&app.generate(START).to_string()).await.unwrap();
+    assert_eq!(codes.unwrap().iter().count(), 10);
+    assert_eq!(two_factor.begin(account, session, "tablet").await.or_refuse().unwrap_err().error(), "not_proven");
 }

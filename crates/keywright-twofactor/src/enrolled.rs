@@ -100,3 +100,34 @@ impl Enrolled {
             || matches!(self.recovery_form, Some(CodeForm::Imported(_)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keywright_core::UnixSeconds;
+
+    use super::*;
+    use crate::attested::method::Strength;
+    use crate::totp::device::DeviceId;
+
+    #[test]
+    fn a_log_in_asks_for_more_if_there_is_any_factor() {
+        let passkey = AttestedInfo {
+            id: DeviceId::from_bytes([1; 8]),
+            method: "passkey".into(),
+            strength: Strength::PhishingResistant,
+            name: "key".into(),
+            added: UnixSeconds::EPOCH,
+            data: Vec::new(),
+        };
+        let none = Enrolled::default();
+        assert!(!none.requires_second_factor());
+        assert!(!Enrolled { recovery: Some(0), pending: true, ..none.clone() }.requires_second_factor());
+        for some in [
+            Enrolled { attested: vec![passkey], ..none.clone() },
+            Enrolled { recovery: Some(1), ..none.clone() },
+            Enrolled { email: true, ..none },
+        ] {
+            assert!(some.requires_second_factor(), "{some:?}");
+        }
+    }
+}

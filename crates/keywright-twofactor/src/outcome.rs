@@ -22,7 +22,9 @@ pub enum VerifyOutcome<P> {
     Refused(Refusal),
     /// The text is malformed; it was neither checked nor charged.
     Malformed,
-    /// The account has no factor of this kind.
+    /// The account has no factor of this kind. It may have others, so this lets nobody in: whether the
+    /// password is enough is decided before, by
+    /// [`Enrolled::requires_second_factor`](crate::Enrolled::requires_second_factor).
     NotEnrolled,
 }
 

@@ -172,6 +172,9 @@ impl TwoFactorSteps {
     /// code. While time-based codes are refused, the text is checked as a recovery code only, and
     /// is charged and answered as one.
     ///
+    /// The outcome is [`VerifyOutcome::NotEnrolled`] only for an account that has no codes of either
+    /// kind, or whose recovery codes are left to [`begin_hashed_in`](Self::begin_hashed_in).
+    ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
     /// nothing spent.
@@ -184,7 +187,13 @@ impl TwoFactorSteps {
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let enrolled = self.enrolled_in(draft)?;
         if !enrolled.is_form_of_totp(code) {
-            return self.verify_recovery_in(draft, code, purpose, client);
+            let verdict = self.verify_recovery_in(draft, code, purpose, client)?;
+            // With a device, text that is no code must not look like an account without a factor. Sets
+            // of slow hashes stay "not enrolled" here: the service goes on with its verifier.
+            let malformed = enrolled.has_totp()
+                && matches!(verdict, VerifyOutcome::NotEnrolled)
+                && draft.read(IMPORTED)?.and_then(|imported| imported.codes).is_none();
+            return Ok(if malformed { VerifyOutcome::Malformed } else { verdict });
         }
         let as_totp = |draft: &mut Draft<'a>| self.verify_totp_in(draft, code, purpose, client);
         if !enrolled.is_form_of_recovery(code) {

@@ -316,6 +316,18 @@ async fn the_drivers_ledger_policy_is_the_one_that_counts() {
     assert_eq!(world.try_import(six).await, Err(DeviceFault::Guessable));
 }
 
+/// Nothing that is typed at an account with a device looks like an account without one.
+#[tokio::test]
+async fn without_recovery_codes_what_is_no_code_is_malformed() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    for typed in ["", "12345", "1234567", "abcd-efgh", "AAAA-BBBB-CCCC-DDDD", "no code"] {
+        let verdict = world.service.verify(&world.account, typed, &Purpose::new("login"), client(1)).await.unwrap();
+        assert!(matches!(verdict, VerifyOutcome::Malformed), "{typed}: {verdict:?}");
+    }
+    assert_eq!(world.denials().await, []);
+}
+
 /// One field for both kinds of code.
 #[tokio::test]
 async fn a_code_of_either_kind_is_told_by_its_form() {

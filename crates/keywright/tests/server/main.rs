@@ -469,3 +469,12 @@ async fn a_load_that_hangs_is_answered_as_busy_when_the_limit_is_over() {
     let waits = timer.0.lock().unwrap();
     assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
 }
+
+#[tokio::test]
+async fn clients_without_a_credential_are_not_one_client() {
+    let keywright = open(&memory(), &[1]).await.unwrap();
+    let account = account("user");
+    assert_eq!(keywright.client(&account, b""), Client::unknown());
+    assert_ne!(keywright.client(&account, b"a"), Client::unknown());
+    assert_ne!(keywright.client(&account, b"a"), keywright.client(&account, b"b"));
+}
