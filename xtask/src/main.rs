@@ -134,9 +134,13 @@ fn main() -> ExitCode {
 }
 
 fn bench(root: &std::path::Path, arguments: &[String]) -> Result<(), Error> {
-    let mut command = tools::cargo(root);
-    command.args(["bench", "--package", "keywright-benches", "--"]).args(arguments);
-    process::stream(&mut command, &mut Counts::default())
+    // The cost of metrics is measured apart, so that the others are measured without them.
+    for which in [&[][..], &["--features", "metrics", "--bench", "telemetry"]] {
+        let mut command = tools::cargo(root);
+        command.args(["bench", "--package", "keywright-benches"]).args(which).arg("--").args(arguments);
+        process::stream(&mut command, &mut Counts::default())?;
+    }
+    Ok(())
 }
 
 fn load(root: &std::path::Path) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use keywright_core::AccountId;
 use keywright_store::{Draft, Partition};
 use keywright_testing::World;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tracing_subscriber::prelude::*;
 
@@ -21,8 +21,8 @@ struct Kept(Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Kept {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
+        let kept = self.0.lock();
+        kept.map(|mut kept| kept.extend(batch)).map_err(|_| OTelSdkError::InternalFailure("poisoned".into()))
     }
 }
 

@@ -139,7 +139,11 @@ pub(crate) fn proof(view: &View<'_>, asking: &Asking, focus: bool) -> Markup {
         view.fill(Text::ProofMailedHint, &[address, &view.texts.moment(until)])
     });
     let (label, focus) = (view.say(label), focus || asking.is_answered());
-    let is_wrong = asking.refused.is_some();
+    // A mail that cannot be sent yet says nothing about the field.
+    let is_wrong = asking
+        .refused
+        .as_ref()
+        .is_some_and(|(refused, _)| asking.need != Need::Mailed || !matches!(refused, Refused::Wait(_)));
     Field { name: "proof", label, hint: hint.as_deref(), value: "", kind, is_wrong, focus }.markup()
 }
 

@@ -192,8 +192,8 @@ async fn the_api_has_the_same_acts() {
 #[tokio::test]
 async fn the_api_lists_renames_and_forgets_browsers() {
     let site = site().await;
-    let named = |names: &[(&str, &str)]| names.iter().map(|(id, name)| ((*id).into(), (*name).into())).collect();
-    *site.host.browsers.lock().unwrap() = named(&[("b1", "Laptop"), ("b2", "Phone"), ("b3", "Library")]);
+    let names = [("b1", "Laptop"), ("b2", "Phone"), ("b3", "Library")];
+    *site.host.browsers.lock().unwrap() = names.map(|(id, name)| (id.into(), name.into())).into();
     let mut browser = Browser::new(&site);
     let form_token = token(&mut browser).await;
     let listed = get(&mut browser, "browsers").await;
