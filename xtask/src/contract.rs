@@ -2,8 +2,8 @@
 //! It fails on a rename, with the old name and the new one.
 //!
 //! Ours is printed by the example `routes` of `keywright`. Theirs is read by a small script: the
-//! types of `@rocket.chat/rest-typings`, parsed by TypeScript, and the sources of
-//! `passwords-client`. Both packages are fetched in their newest release, without what they depend
+//! types of `@rocket.chat/rest-typings`, and the calls in the sources of `passwords-client`, both
+//! parsed by TypeScript. Both packages are fetched in their newest release, without what they depend
 //! on, and nothing of them runs.
 
 mod compare;
@@ -14,7 +14,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use self::compare::{Endpoint, Published, compare, compare_paths};
+use self::compare::{Endpoint, NEXTCLOUD, Published, ROCKETCHAT, compare};
 use crate::count::Counts;
 use crate::error::Error;
 use crate::{process, tools};
@@ -27,24 +27,29 @@ pub(crate) fn check(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     let runs = root.join("target").join("contract");
     fs::create_dir_all(&runs).map_err(Error::io("a folder for the packages"))?;
     let (ours, theirs) = (ours(root)?, theirs(root, &runs)?);
-    let own = Endpoint::list(ours.get("rocketchat"));
-    let published = theirs.get("rocketchat").and_then(Published::of);
-    let (Some(own), Some(published)) = (own, published) else {
-        return Err(Error::Check("the routes or the published types have an unknown form".to_owned()));
-    };
+    let (own, published) = protocol("rocketchat", &ours, &theirs)?;
     passes(counts, &format!("Rocket.Chat's endpoints are those of the types {}", published.version), {
-        compare(&own, &published)
+        compare(&own, &published, &ROCKETCHAT)
     })?;
     // The same check must find the rename of 8.8, turned back.
     let renamed: Vec<Endpoint> = own.iter().map(Endpoint::by_its_name_of_before).collect();
-    let found = compare(&renamed, &published);
+    let found = compare(&renamed, &published, &ROCKETCHAT);
     let old = "`users.totp.enable`";
     let finds = found.iter().any(|fault| fault.contains(old) && fault.contains("`users.enableTotp`"));
     let faults = if finds { Vec::new() } else { vec![format!("the rename of {old} is not found: {found:?}")] };
     passes(counts, "the rename of 8.8, turned back, is found", faults)?;
-    let paths = theirs.pointer("/nextcloud/paths").map(texts).unwrap_or_default();
-    let own = ours.get("nextcloud").map(texts).unwrap_or_default();
-    passes(counts, "Nextcloud's endpoints are those that passwords-client calls", compare_paths(&own, &paths))
+    let (own, published) = protocol("nextcloud", &ours, &theirs)?;
+    passes(counts, &format!("Nextcloud's endpoints are those that passwords-client {} calls", published.version), {
+        compare(&own, &published, &NEXTCLOUD)
+    })
+}
+
+/// Returns what we serve of a protocol, and what its published package calls.
+fn protocol(name: &str, ours: &Value, theirs: &Value) -> Result<(Vec<Endpoint>, Published), Error> {
+    let own = Endpoint::list(ours.get(name));
+    let published = theirs.get(name).and_then(Published::of);
+    own.zip(published)
+        .ok_or_else(|| Error::Check(format!("the routes or the published calls of `{name}` have an unknown form")))
 }
 
 fn passes(counts: &mut Counts, name: &str, faults: Vec<String>) -> Result<(), Error> {
@@ -56,10 +61,6 @@ fn passes(counts: &mut Counts, name: &str, faults: Vec<String>) -> Result<(), Er
     println!("not ok - {name}");
     counts.add(Counts { passed: 0, failed: 1 });
     Err(Error::Check(faults.join("; ")))
-}
-
-fn texts(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn ours(root: &Path) -> Result<Value, Error> {

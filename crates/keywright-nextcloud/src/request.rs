@@ -75,6 +75,48 @@ impl Endpoint {
     pub fn path(self) -> &'static str {
         ROUTES.path(self)
     }
+
+    /// Returns the methods that are answered, `HEAD` included.
+    #[must_use]
+    pub fn methods(self, policy: &NextcloudPolicy) -> &'static [Method] {
+        ROUTES.rows().iter().find(|row| row.endpoint == self).map_or(&[], |row| (row.methods)(policy))
+    }
+
+    /// Returns the members that a request's body may have, for a check against what clients send:
+    /// those that the endpoint reads under any policy. Others are ignored. The settings endpoints
+    /// also take members, or lists, of settings' names.
+    #[must_use]
+    pub const fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::SessionOpen => &[member::CHALLENGE, member::TOKEN],
+            Self::ChallengeSet => &[member::DATA, member::OLD_SECRET, member::SECRET],
+            Self::AccountReset => &[member::CODE, member::PASSWORD],
+            Self::KeychainSet => &[member::ID, member::DATA],
+            Self::SettingsList => &[member::SCOPES],
+            Self::SessionRequest
+            | Self::SessionKeepalive
+            | Self::SessionClose
+            | Self::ChallengeGet
+            | Self::KeychainGet
+            | Self::TokenRequest
+            | Self::SettingsGet
+            | Self::SettingsSet
+            | Self::SettingsReset => &[],
+        }
+    }
+}
+
+/// The members of bodies, by their names on the wire.
+pub(crate) mod member {
+    pub(crate) const CHALLENGE: &str = "challenge";
+    pub(crate) const TOKEN: &str = "token";
+    pub(crate) const SECRET: &str = "secret";
+    pub(crate) const DATA: &str = "data";
+    pub(crate) const OLD_SECRET: &str = "oldSecret";
+    pub(crate) const CODE: &str = "code";
+    pub(crate) const PASSWORD: &str = "password";
+    pub(crate) const ID: &str = "id";
+    pub(crate) const SCOPES: &str = "scopes";
 }
 
 impl fmt::Display for Endpoint {

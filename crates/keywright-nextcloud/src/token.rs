@@ -10,6 +10,7 @@ use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::guard::denied;
 use crate::host::Host;
+use crate::request::member;
 
 /// The ids of the tokens that this crate offers.
 const TOTP: &str = "totp";
@@ -36,7 +37,7 @@ pub(crate) struct Given<'p> {
 
 impl<'p> Tokens<'p> {
     pub(crate) fn read(params: &'p Params) -> Result<Self, Mistyped> {
-        let members = params.object("token")?;
+        let members = params.object(member::TOKEN)?;
         let (mut totp, mut backup) = (None, None);
         if members.is_empty() {
             return Ok(Self::None);

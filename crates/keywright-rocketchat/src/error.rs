@@ -266,9 +266,9 @@ impl ApiError {
     }
 
     /// Returns the answer for a busy account: nothing was checked.
-    pub(crate) fn busy(now: UnixSeconds, refused_by: Option<RefusedBy>) -> Self {
+    pub(crate) fn busy(now: UnixSeconds, seconds: u64, refused_by: Option<RefusedBy>) -> Self {
         let body = json!({"success": false, "error": "The account is busy, try again"});
-        Self { wait: Some(Wait::from(now, 1)), refused_by, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+        Self { wait: Some(Wait::from(now, seconds)), refused_by, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
     /// Returns the answer for a busy host, which has too many requests at a time: nothing was

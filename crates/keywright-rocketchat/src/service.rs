@@ -218,8 +218,10 @@ async fn answer_call<H: Host, B: AsRef<[u8]>>(
     let error = match serve(cx, route, request, &mut quota).await {
         Ok(reply) => return counted(reply, quota),
         Err(Failure::Refused(error)) => error,
-        Err(Failure::Moved) => ApiError::busy(cx.now(), Some(RefusedBy::ACCOUNT_BUSY)),
-        Err(Failure::Due(failure)) if failure.is_busy() => ApiError::busy(cx.now(), failure.refused_by()),
+        Err(Failure::Moved) => ApiError::busy(cx.now(), 1, Some(RefusedBy::ACCOUNT_BUSY)),
+        Err(Failure::Due(failure)) if failure.is_busy() => {
+            ApiError::busy(cx.now(), failure.retry_after().unwrap_or(1), failure.refused_by())
+        }
         Err(Failure::Due(failure)) => failed(cx, route.endpoint, &failure),
     };
     refuse(&error, quota)

@@ -14,6 +14,9 @@ pub enum FaultKind {
     NotADatabase,
     /// Another program holds the file's lock for longer than the busy timeout.
     Locked,
+    /// A change waited for longer than its caller wanted to wait, and was taken back before it
+    /// began: the file is locked by another program, or the disk is slow.
+    Withdrawn,
     /// The file, its directory or the medium cannot be written.
     ReadOnly,
     /// The disk, or the size limit of the store, is full.
@@ -53,6 +56,7 @@ impl FaultKind {
         match self {
             Self::NotADatabase => "the file is not an SQLite database",
             Self::Locked => "the database is locked by another program",
+            Self::Withdrawn => "the change waited too long for the database, and was taken back",
             Self::ReadOnly => "the database cannot be written",
             Self::Full => "the disk or the store's size limit is full",
             Self::CannotOpen => "the database file cannot be opened",
@@ -160,10 +164,10 @@ impl fmt::Debug for Fault {
 }
 
 impl std::error::Error for Fault {
-    /// For a lock and for a full disk, the [`Shortage`]; then SQLite's own error adds nothing.
+    /// For a lock, a change that was taken back and a full disk, the [`Shortage`]; then SQLite's own error adds nothing.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind {
-            FaultKind::Locked => Some(&Shortage::Busy),
+            FaultKind::Locked | FaultKind::Withdrawn => Some(&Shortage::Busy),
             FaultKind::Full => Some(&Shortage::Room),
             _ => self.source.as_deref().map(|error| error as _),
         }

@@ -113,6 +113,7 @@ mod read;
 mod rows;
 mod schema;
 mod store;
+mod ticket;
 mod upkeep;
 mod vault;
 mod watch;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ffi};
 use crate::SqliteStore;
 use crate::change::Change;
 use crate::read::run;
+use crate::writer::Task;
 
 /// What happens at the next `COMMIT` of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +42,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The writer's `COMMIT`.
-pub(crate) fn commit(connection: &Connection, changes: &[Change]) -> Result<(), rusqlite::Error> {
-    let batch = changes.iter().find_map(|change| match change {
+pub(crate) fn commit(connection: &Connection, tasks: &[Task]) -> Result<(), rusqlite::Error> {
+    let batch = tasks.iter().find_map(|task| match &task.change {
         Change::Commit(batch) => Some(batch),
         _ => None,
     });

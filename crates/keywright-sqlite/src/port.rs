@@ -7,8 +7,8 @@ use keywright_store::{
 };
 
 use crate::change::Change;
-use crate::fault::Fault;
-use crate::store::SqliteStore;
+use crate::fault::{Fault, FaultKind};
+use crate::store::{SqliteStore, in_time};
 use crate::watch::Watch;
 use crate::{apply, read, upkeep};
 
@@ -39,6 +39,17 @@ impl RecordStore for SqliteStore {
                 Ok(false) => Err(CommitError::Conflict),
                 Err(fault) => Err(fault.into_rejected()),
             }
+        })
+    }
+
+    fn commit_until<'a>(&'a self, batch: Batch, limit: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), CommitError>> {
+        Box::pin(async move {
+            if batch.write().is_some() {
+                return self.change_until(Change::Commit(batch), limit).await.map(|_| ());
+            }
+            // A check changes nothing, so there is nothing unknown about one that is given up.
+            let checked = in_time(self.commit(batch), limit).await;
+            checked.unwrap_or_else(|| Err(Fault::new(FaultKind::Withdrawn).into_rejected()))
         })
     }
 

@@ -1,12 +1,14 @@
 //! The store: one writer, readers beside it, and the port.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use keywright_store::CommitError;
+use keywright_store::{BoxFuture, CommitError};
 use rusqlite::Connection;
 
 use crate::change::Change;
@@ -14,8 +16,9 @@ use crate::connect::{self, Settings};
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::inbox::{Inbox, Jobs};
 use crate::read;
+use crate::ticket::Ticket;
 use crate::watch::{self, Watch};
-use crate::writer::{self, Job};
+use crate::writer::{self, Job, Task};
 
 /// A query for a reader thread. It sends its answer by itself.
 type Question = Box<dyn FnOnce(&Connection) + Send>;
@@ -86,8 +89,25 @@ impl SqliteStore {
     }
 
     pub(crate) async fn change(&self, change: Change) -> Result<u64, CommitError> {
+        self.change_with(change, Ticket::default()).await
+    }
+
+    /// Makes a change, unless `limit` completes before the writer begins it. What has begun by then
+    /// may happen or not.
+    pub(crate) async fn change_until(&self, change: Change, limit: BoxFuture<'_, ()>) -> Result<u64, CommitError> {
+        let ticket = Ticket::default();
+        let late = || {
+            Err(match ticket.withdraw() {
+                true => Fault::new(FaultKind::Withdrawn).into_rejected(),
+                false => CommitError::Unknown("the store did not answer in time".into()),
+            })
+        };
+        in_time(Box::pin(self.change_with(change, ticket.clone())), limit).await.unwrap_or_else(late)
+    }
+
+    async fn change_with(&self, change: Change, ticket: Ticket) -> Result<u64, CommitError> {
         let (reply, verdict) = oneshot::channel();
-        if self.writer.put(Job { change, reply }).await.is_err() {
+        if self.writer.put(Job { task: Task { change, ticket }, reply }).await.is_err() {
             return Err(Fault::new(FaultKind::Stopped).into_rejected());
         }
         // There is no result although the change was accepted: the writer died while working on it,
@@ -127,6 +147,15 @@ impl SqliteStore {
 }
 
 keywright_core::redacted_debug!(SqliteStore { path, .. });
+
+/// The first future's value, unless the second ends before it.
+pub(crate) async fn in_time<T>(mut wanted: BoxFuture<'_, T>, mut limit: BoxFuture<'_, ()>) -> Option<T> {
+    poll_fn(|context| match wanted.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => limit.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
 
 /// The settings with which a store is opened.
 #[derive(Debug, Clone)]
@@ -225,5 +254,34 @@ fn reader(connection: Arc<Mutex<Connection>>) -> impl FnOnce(Jobs<Question>) + S
             // error for the caller.
             let _ = catch_unwind(AssertUnwindSafe(|| question(&connection)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_change_that_has_begun_cannot_be_taken_back() {
+        let store = SqliteStore::open_in_memory().unwrap();
+        let (begun, has_begun) = oneshot::channel::<()>();
+        let (go, gate) = mpsc::channel::<()>();
+        let begun = Mutex::new(Some(begun));
+        let blocks = Change::Meanwhile(Box::new(move |_| {
+            let begun = begun.lock().unwrap().take();
+            begun.unwrap().send(()).unwrap();
+            gate.recv().unwrap();
+        }));
+        let limit = Box::pin(async { has_begun.await.unwrap() });
+        assert!(matches!(block_on(store.change_until(blocks, limit)), Err(CommitError::Unknown(_))));
+        go.send(()).unwrap();
+        // A limit that never ends changes nothing.
+        let next = Change::Meanwhile(Box::new(|_| {}));
+        assert_eq!(block_on(store.change_until(next, Box::pin(std::future::pending()))).unwrap(), 0);
     }
 }

@@ -14,15 +14,22 @@ use crate::fault::{Fault, FaultKind};
 use crate::inbox::Jobs;
 use crate::read::run;
 use crate::rows::ApplyError;
+use crate::ticket::Ticket;
 use crate::watch::Watch;
 
 /// The number of pages in the log from which on a `COMMIT` runs a checkpoint, which is SQLite's own
 /// default.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
-/// A change, and the channel to the caller that requested it.
-pub(crate) struct Job {
+/// A change, and whether it may still be taken back.
+pub(crate) struct Task {
     pub(crate) change: Change,
+    pub(crate) ticket: Ticket,
+}
+
+/// A task, and the channel to the caller that requested it.
+pub(crate) struct Job {
+    pub(crate) task: Task,
     pub(crate) reply: oneshot::Sender<Result<u64, CommitError>>,
 }
 
@@ -56,16 +63,21 @@ enum Attempt {
     Uncertain(Vec<Result<u64, ApplyError>>, Fault),
 }
 
-fn serve(connection: &Connection, watch: Option<&Watch>, group: Vec<Job>) {
-    let (changes, replies): (Vec<Change>, Vec<_>) = group.into_iter().map(|job| (job.change, job.reply)).unzip();
+fn serve(connection: &Connection, watch: Option<&Watch>, mut group: Vec<Job>) {
+    // Nobody waits for the file's lock on behalf of a caller that waits no more.
+    group.retain(|job| !job.task.ticket.is_withdrawn());
+    if group.is_empty() {
+        return;
+    }
+    let (tasks, replies): (Vec<Task>, Vec<_>) = group.into_iter().map(|job| (job.task, job.reply)).unzip();
     // A large change fills the log beyond the point at which SQLite runs a checkpoint in the
     // `COMMIT` itself. The log is durable by then, so nobody has to wait for that: it is done after
     // the answers. If it cannot be done (a reader is in the way), the next one does it.
-    let is_large = changes.iter().any(Change::is_large);
+    let is_large = tasks.iter().any(|task| task.change.is_large());
     if is_large {
         let _ = connection.pragma_update(None, "wal_autocheckpoint", 0);
     }
-    for (verdict, reply) in watched(connection, watch, &changes).into_iter().zip(replies) {
+    for (verdict, reply) in watched(connection, watch, &tasks).into_iter().zip(replies) {
         // A caller that is gone does not undo the change.
         let _ = reply.send(verdict);
     }
@@ -76,11 +88,11 @@ fn serve(connection: &Connection, watch: Option<&Watch>, group: Vec<Job>) {
 }
 
 /// Decides, on a file that is in its place before the first write and after `COMMIT`.
-fn watched(connection: &Connection, watch: Option<&Watch>, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
+fn watched(connection: &Connection, watch: Option<&Watch>, tasks: &[Task]) -> Vec<Result<u64, CommitError>> {
     if let Err(fault) = watch.map_or(Ok(()), Watch::check_main) {
-        return Attempt::NotBegun(fault).into_verdicts(changes.len());
+        return Attempt::NotBegun(fault).into_verdicts(tasks.len());
     }
-    let verdicts = decide(connection, changes);
+    let verdicts = decide(connection, tasks);
     match watch.map_or(Ok(()), Watch::check) {
         Ok(()) => verdicts,
         Err(fault) => {
@@ -90,21 +102,21 @@ fn watched(connection: &Connection, watch: Option<&Watch>, changes: &[Change]) -
     }
 }
 
-fn decide(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
-    match attempt(connection, changes) {
+fn decide(connection: &Connection, tasks: &[Task]) -> Vec<Result<u64, CommitError>> {
+    match attempt(connection, tasks) {
         // One change made all of them fail, so each is tried alone.
-        Attempt::RolledBack(_) if changes.len() > 1 => one_by_one(connection, changes),
-        attempt => attempt.into_verdicts(changes.len()),
+        Attempt::RolledBack(_) if tasks.len() > 1 => one_by_one(connection, tasks),
+        attempt => attempt.into_verdicts(tasks.len()),
     }
 }
 
-fn one_by_one(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
-    let mut verdicts = Vec::with_capacity(changes.len());
-    for change in changes {
-        let attempt = attempt(connection, std::slice::from_ref(change));
+fn one_by_one(connection: &Connection, tasks: &[Task]) -> Vec<Result<u64, CommitError>> {
+    let mut verdicts = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let attempt = attempt(connection, std::slice::from_ref(task));
         if let Attempt::NotBegun(_) = attempt {
             // Usually the file is locked. The others would each wait as long, for the same answer.
-            let left = changes.len().saturating_sub(verdicts.len());
+            let left = tasks.len().saturating_sub(verdicts.len());
             verdicts.extend(attempt.into_verdicts(left));
             break;
         }
@@ -131,8 +143,8 @@ impl Attempt {
     }
 }
 
-fn attempt(connection: &Connection, changes: &[Change]) -> Attempt {
-    let attempt = transact(connection, changes);
+fn attempt(connection: &Connection, tasks: &[Task]) -> Attempt {
+    let attempt = transact(connection, tasks);
     // In any case, the next group finds no transaction open. If this fails too, its `BEGIN` reports
     // it.
     if !connection.is_autocommit() {
@@ -141,23 +153,28 @@ fn attempt(connection: &Connection, changes: &[Change]) -> Attempt {
     attempt
 }
 
-fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
+fn transact(connection: &Connection, tasks: &[Task]) -> Attempt {
     let begun = run(connection, "BEGIN IMMEDIATE").and_then(|()| Applier::new(connection));
     let mut applier = match begun {
         Ok(applier) => applier,
         Err(error) => return Attempt::NotBegun(error.into()),
     };
-    let mut verdicts = Vec::with_capacity(changes.len());
-    for change in changes {
+    let mut verdicts = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        if !task.ticket.begin() {
+            // Its caller has been told that it never happens.
+            verdicts.push(Err(ApplyError::Refused(Fault::new(FaultKind::Withdrawn))));
+            continue;
+        }
         // A panic here is a bug of ours, and before `COMMIT`: it is rolled back like any other
         // failure. The connection is still sound, because SQLite's own state is not unwound.
-        let applied = catch_unwind(AssertUnwindSafe(|| change.apply(&mut applier)));
+        let applied = catch_unwind(AssertUnwindSafe(|| task.change.apply(&mut applier)));
         match applied.unwrap_or(Err(ApplyError::Failed(Fault::new(FaultKind::Other)))) {
             Err(ApplyError::Failed(fault)) => return Attempt::RolledBack(fault),
             verdict => verdicts.push(verdict),
         }
     }
-    match commit(connection, changes) {
+    match commit(connection, tasks) {
         Ok(()) => Attempt::Committed(verdicts),
         Err(error) => match Fault::from(error) {
             // The frame that makes a transaction count is the last that is written to the log, so with
@@ -170,7 +187,7 @@ fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
 }
 
 #[cfg(not(test))]
-fn commit(connection: &Connection, _: &[Change]) -> Result<(), rusqlite::Error> {
+fn commit(connection: &Connection, _: &[Task]) -> Result<(), rusqlite::Error> {
     run(connection, "COMMIT")
 }
 
@@ -199,11 +216,15 @@ mod tests {
         crate::connect::memory(&settings).unwrap()
     }
 
-    fn put(account: &str, revision: u8, expect: Option<u8>) -> Change {
+    fn put(account: &str, revision: u8, expect: Option<u8>) -> Task {
         let partition = Partition::account(&AccountId::new(account).unwrap());
         let numbered = |number| Revision::from_bytes([number; 16]);
         let write = Write::root(numbered(revision), Bytes::from_static(b"body"));
-        Change::Commit(Batch::new(partition, expect.map(numbered), write).unwrap())
+        task(Change::Commit(Batch::new(partition, expect.map(numbered), write).unwrap()))
+    }
+
+    fn task(change: Change) -> Task {
+        Task { change, ticket: Ticket::default() }
     }
 
     fn roots(connection: &Connection) -> i64 {
@@ -223,10 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_back_is_not_written() {
+        let connection = connection();
+        let group = [put("a", 1, None), put("b", 2, None)];
+        assert!(group[0].ticket.withdraw());
+        let verdicts = decide(&connection, &group);
+        assert!(matches!(verdicts[..], [Err(CommitError::Rejected(_)), Ok(_)]), "{verdicts:?}");
+        assert_eq!(roots(&connection), 1);
+        assert!(!group[1].ticket.withdraw(), "what was written cannot be taken back");
+    }
+
+    #[test]
     fn a_panic_in_one_change_costs_the_others_nothing() {
         let connection = connection();
         let group =
-            [put("a", 1, None), Change::Meanwhile(Box::new(|_| panic!("a mistake of ours"))), put("b", 2, None)];
+            [put("a", 1, None), task(Change::Meanwhile(Box::new(|_| panic!("a mistake of ours")))), put("b", 2, None)];
         let verdicts = decide(&connection, &group);
         assert!(matches!(verdicts[..], [Ok(_), Err(CommitError::Rejected(_)), Ok(_)]), "{verdicts:?}");
         assert_eq!(roots(&connection), 2);
@@ -244,9 +276,9 @@ mod tests {
                  CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);",
             )
             .unwrap();
-        let spoil = Change::Meanwhile(Box::new(|connection| {
+        let spoil = task(Change::Meanwhile(Box::new(|connection| {
             connection.execute_batch("INSERT INTO child VALUES (7)").unwrap();
-        }));
+        })));
         let group = [put("a", 1, None), put("a", 2, None), spoil];
         let verdicts = decide(&connection, &group);
         assert!(
@@ -270,7 +302,7 @@ mod tests {
         let watch = Watch::start(&path, &before).unwrap();
         let delete =
             Change::Meanwhile(Box::new(|connection| std::fs::remove_file(connection.path().unwrap()).unwrap()));
-        let group = [put("a", 1, None), delete, put("a", 2, None)];
+        let group = [put("a", 1, None), task(delete), put("a", 2, None)];
         let verdicts = watched(&connection, Some(&watch), &group);
         assert!(
             matches!(verdicts[..], [Err(CommitError::Unknown(_)), _, Err(CommitError::Conflict)]),

@@ -321,6 +321,26 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_task_is_told_how_long() {
+        let start = UnixSeconds::EPOCH.plus(1_000_000);
+        let claimed = task(Some(Claim { id: [1; 16], made: start }));
+        for (passed, told) in [(0, 1), (4, 1), (5, 85), (60, 30), (89, 1), (90, 1), (10_000, 1)] {
+            assert_eq!(claimed.retry_after(start.plus(passed)), told, "{passed}");
+            // After that, the request itself may do it.
+            let again = start.plus(passed.saturating_add(told));
+            assert!(claimed.is_free(again) || told == 1, "{passed}");
+        }
+        assert_eq!(claimed.retry_after(start.minus(1)), 1, "by a clock that is a little behind");
+        let mut failed = task(None);
+        failed.failures = 5;
+        failed.failed = start;
+        assert_eq!((failed.retry_after(start), failed.retry_after(start.plus(31))), (32, 1));
+        // Moments from a clock that ran ahead delay nobody.
+        let ahead = task(Some(Claim { id: [1; 16], made: start.plus(1_000_000) }));
+        assert_eq!(ahead.retry_after(start), 1);
+    }
+
+    #[test]
     fn a_claim_is_respected_by_clocks_that_differ() {
         let made = UnixSeconds::EPOCH.plus(1_000_000);
         let claimed = task(Some(Claim { id: [2; 16], made }));

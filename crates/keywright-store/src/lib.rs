@@ -109,6 +109,7 @@ mod draft;
 mod driver;
 pub mod due;
 mod events;
+mod first_of;
 pub mod guess;
 mod inside;
 mod loaded;

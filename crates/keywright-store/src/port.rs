@@ -1,5 +1,5 @@
-//! The traits that a storage backend implements. They are object safe. No method has a default
-//! body, because every one is needed for the guarantees.
+//! The traits that a storage backend implements. They are object safe. No method that the guarantees
+//! need has a default body.
 //!
 //! A backend has a table of roots (partition, revision, body, `purge_after`, `due_at`), one of
 //! records (partition, slot, body, `purge_after`) and one of events. It applies a [`Batch`] in one
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 
 use crate::batch::{Batch, EventNumber, Stored, StoredEvent};
+use crate::first_of::first_of;
 use crate::partition::Partition;
 use crate::revision::Revision;
 use crate::slot::SlotName;
@@ -50,6 +51,23 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// Returns [`CommitError`] if the batch was not applied, or if that is unknown.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// Commits as [`commit`](Self::commit) does, and stops waiting when `limit` completes.
+    ///
+    /// By default the result is then [`CommitError::Unknown`]. A store that keeps commits in a
+    /// queue should take back one that it has not begun, and return [`CommitError::Rejected`] with
+    /// [`Shortage::Busy`] among its sources: a server can then say that nothing happened. It must
+    /// be certain that the commit can never happen.
+    ///
+    /// # Errors
+    /// Returns the errors of [`commit`](Self::commit).
+    fn commit_until<'a>(&'a self, batch: Batch, limit: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), CommitError>> {
+        let commit = first_of(self.commit(batch), limit);
+        Box::pin(async move {
+            let unknown = || Err(CommitError::Unknown("the store did not answer in time".into()));
+            commit.await.unwrap_or_else(unknown)
+        })
+    }
 
     /// Loads events of one chain, newest first: those with a number below `before`, at most
     /// `limit`, with the root's revision from the same snapshot.

@@ -72,6 +72,16 @@ pub enum DueError {
     /// The store failed.
     #[error(transparent)]
     Transact(#[from] TransactError),
+    /// Work that blocks the account is not done yet ([`NewTask::blocking`], [`Weight::Blocking`]).
+    /// Nothing was counted or written.
+    ///
+    /// [`NewTask::blocking`]: keywright_store::due::NewTask::blocking
+    /// [`Weight::Blocking`]: crate::frame::Weight::Blocking
+    #[error("work that blocks the account is not done yet")]
+    Blocked {
+        /// The whole seconds, at least 1, after which to send the same request again.
+        retry_after: u64,
+    },
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -79,13 +89,14 @@ pub enum DueError {
 
 impl DueError {
     /// Returns the whole seconds, at least 1, after which to send the same request again, if
-    /// nothing was decided: too many requests wait for the account, the store took too long to
-    /// read, or the host is [busy](HostError::busy).
+    /// nothing was decided: too many requests wait for the account, work that blocks it is not done
+    /// yet, the store took too long to read, or the host is [busy](HostError::busy).
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Transact(error) if error.is_busy() => Some(1),
             Self::Transact(_) => None,
+            Self::Blocked { retry_after } => Some(*retry_after),
             Self::Host(error) => error.retry_after(),
         }
     }
@@ -95,7 +106,7 @@ impl DueError {
     #[must_use]
     pub fn refused_by(&self) -> Option<RefusedBy> {
         match self {
-            Self::Transact(TransactError::Busy) => Some(RefusedBy::ACCOUNT_BUSY),
+            Self::Transact(TransactError::Busy) | Self::Blocked { .. } => Some(RefusedBy::ACCOUNT_BUSY),
             Self::Transact(error) if error.is_busy() => Some(RefusedBy::STORE_BUSY),
             Self::Transact(_) => None,
             Self::Host(error) => error.refused_by(),
@@ -108,11 +119,11 @@ impl DueError {
         matches!(self, Self::Transact(error) if error.shortage() == Some(Shortage::Room))
     }
 
-    /// Whether too many requests are waiting for the account. Nothing was checked, and the same
-    /// request can be sent again soon.
+    /// Whether too many requests are waiting for the account, or work that blocks it. Nothing was
+    /// checked, and the same request can be sent again after [`retry_after`](Self::retry_after).
     #[must_use]
     pub const fn is_busy(&self) -> bool {
-        matches!(self, Self::Transact(TransactError::Busy))
+        matches!(self, Self::Transact(TransactError::Busy) | Self::Blocked { .. })
     }
 }
 

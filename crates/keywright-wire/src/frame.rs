@@ -43,8 +43,12 @@ pub trait HostWork: Sync {
 /// once the step had run.
 enum Run<T, A> {
     Due(Vec<DueTask>),
-    Blocked,
-    Done { value: T, after: A },
+    /// For so many seconds.
+    Blocked(u64),
+    Done {
+        value: T,
+        after: A,
+    },
 }
 
 impl<T: Release, A> Release for Run<T, A> {
@@ -52,7 +56,7 @@ impl<T: Release, A> Release for Run<T, A> {
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
             Self::Due(tasks) => Run::Due(tasks),
-            Self::Blocked => Run::Blocked,
+            Self::Blocked(seconds) => Run::Blocked(seconds),
             Self::Done { value, after } => Run::Done { value: value.release(receipt)?, after },
         })
     }
@@ -144,8 +148,9 @@ where
             }
             let before = due::pending(draft)?;
             let blocks = |task: &DueTask| task.is_blocking() || host.weight(&task.name) == Some(Weight::Blocking);
-            if before.iter().any(blocks) {
-                return Ok(Run::Blocked);
+            let now = draft.now();
+            if let Some(seconds) = before.iter().filter(|task| blocks(task)).map(|task| task.retry_after(now)).max() {
+                return Ok(Run::Blocked(seconds));
             }
             let value = step(draft)?;
             Ok(Run::Done { value, after: Some(after(draft, &before)?) })
@@ -156,7 +161,7 @@ where
             }
             // The data of an earlier account is still being erased: nothing may be stored until
             // that is done.
-            Run::Blocked => return Err(TransactError::Busy.into()),
+            Run::Blocked(retry_after) => return Err(DueError::Blocked { retry_after }),
             Run::Done { value, after } => return Ok((value, after)),
         }
     }
@@ -365,11 +370,11 @@ mod tests {
         assert!(matches!(world.act("test/erase").await, Err(DueError::Host(_))));
         // During its pause, other requests are answered as busy; after it they try the task, and
         // fail with it. None of them tries the notice.
-        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        assert!(matches!(world.look().await, Err(DueError::Blocked { .. })));
         world.clock.advance(2);
         assert!(matches!(world.look().await, Err(DueError::Host(_))));
         world.fails.store(false, Ordering::SeqCst);
-        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))), "the pause has grown");
+        assert!(matches!(world.look().await, Err(DueError::Blocked { .. })), "the pause has grown");
         world.clock.advance(4);
         world.look().await.unwrap();
         assert_eq!((world.done(), world.tried()), (1, 4));
@@ -467,7 +472,10 @@ mod tests {
             due::add(draft, NewTask::new("other/erase", Vec::new()).blocking())
         };
         let erasure = world.driver.transact(&(&world.account).into(), &[DUE.name()], add).await.unwrap();
-        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        assert!(matches!(world.look().await, Err(DueError::Blocked { retry_after: 1 })));
+        // Whoever erased is slow or dead: others take over when its claim has ended.
+        world.clock.advance(10);
+        assert!(matches!(world.look().await, Err(DueError::Blocked { retry_after: 80 })));
         let strike = |draft: &mut Draft<'_>| due::complete(draft, &erasure);
         assert!(world.driver.transact(&(&world.account).into(), &[DUE.name()], strike).await.unwrap());
         world.look().await.unwrap();
@@ -479,7 +487,7 @@ mod tests {
         let add = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/erase", Vec::new())).map(|_| ());
         // The task was claimed by a process that died.
         world.driver.transact(&(&world.account).into(), &[DUE.name()], add).await.unwrap();
-        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        assert!(matches!(world.look().await, Err(DueError::Blocked { .. })));
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 0);
         assert_eq!(finish_due(&world.driver, &world.account, &world, true).await.unwrap(), 1);
         world.look().await.unwrap();

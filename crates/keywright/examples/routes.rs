@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard streams")]
 
+use http::Method;
 use keywright::{nextcloud, rocketchat};
 use serde_json::{Value, json};
 
@@ -14,6 +15,13 @@ fn main() {
         json!({"path": endpoint.path(), "methods": methods, "members": endpoint.members(), "aliases": aliases})
     };
     let rocketchat: Vec<Value> = rocketchat::Endpoint::ALL.into_iter().map(endpoint).collect();
-    let nextcloud: Vec<&str> = nextcloud::Endpoint::ALL.into_iter().map(nextcloud::Endpoint::path).collect();
+    let policy = nextcloud::NextcloudPolicy::default();
+    let endpoint = |endpoint: nextcloud::Endpoint| {
+        // `HEAD` is answered like `GET`, and called by no client.
+        let methods = endpoint.methods(&policy).iter().map(Method::as_str).filter(|method| *method != "HEAD");
+        let methods: Vec<&str> = methods.collect();
+        json!({"path": endpoint.path(), "methods": methods, "members": endpoint.members(), "aliases": []})
+    };
+    let nextcloud: Vec<Value> = nextcloud::Endpoint::ALL.into_iter().map(endpoint).collect();
     println!("{}", json!({"rocketchat": rocketchat, "nextcloud": nextcloud}));
 }

@@ -48,6 +48,13 @@ impl<S: RecordStore> RecordStore for NoVault<S> {
         self.0.commit(batch)
     }
 
+    fn commit_until<'a>(&'a self, batch: Batch, limit: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), CommitError>> {
+        if batch.write().is_some_and(|write| write.vault.is_some()) {
+            return self.commit(batch);
+        }
+        self.0.commit_until(batch, limit)
+    }
+
     fn events<'a>(
         &'a self,
         partition: &'a Partition,

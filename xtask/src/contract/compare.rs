@@ -4,13 +4,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// What the published types lack, and public documentation has (§ 15 of the page on Rocket.Chat).
-const UNTYPED: [&str; 2] = ["loginCode.redeem", "e2e.fetchMyKeys"];
-/// Members that clients send and the published types lack (same section).
-const UNTYPED_MEMBERS: [(&str, &str); 3] =
-    [("login", "resume"), ("login", "totp"), ("users.removeOtherTokens", "userId")];
-/// The parts of the Passwords app that this repository serves. The rest is the host's.
-const OWN_PARTS: [&str; 3] = ["session/", "account/", "keychain/"];
+/// What a protocol's page documents, and the published package lacks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Documented {
+    /// Paths that the package does not have.
+    paths: &'static [&'static str],
+    /// Paths that the package names, and never calls.
+    uncalled: &'static [&'static str],
+    /// Members that other clients send: path and member.
+    members: &'static [(&'static str, &'static str)],
+    /// The beginnings of the paths that we have to serve; the rest of the package is not ours.
+    own_parts: &'static [&'static str],
+}
+
+/// Section 15 of the page on Rocket.Chat.
+pub(super) const ROCKETCHAT: Documented = Documented {
+    paths: &["loginCode.redeem", "e2e.fetchMyKeys"],
+    uncalled: &[],
+    members: &[("login", "resume"), ("login", "totp"), ("users.removeOtherTokens", "userId")],
+    own_parts: &[],
+};
+
+/// Sections 5 and 7.2 of the page on Nextcloud Passwords. The folders, passwords and shares are the
+/// host's.
+pub(super) const NEXTCLOUD: Documented = Documented {
+    paths: &[],
+    uncalled: &["keychain/get"],
+    members: &[("account/reset", "password")],
+    own_parts: &["session/", "account/", "keychain/", "token/", "settings/"],
+};
 
 /// An endpoint that we serve.
 #[derive(Debug, Clone)]
@@ -43,7 +65,7 @@ impl Endpoint {
     }
 }
 
-/// What the published types have: path, method, members.
+/// What a published package calls: path, method, members.
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) version: String,
@@ -69,20 +91,26 @@ impl Published {
 }
 
 /// Returns every difference.
-pub(super) fn compare(own: &[Endpoint], published: &Published) -> Vec<String> {
-    own.iter().flat_map(|endpoint| faults(endpoint, own, published)).collect()
+pub(super) fn compare(own: &[Endpoint], published: &Published, documented: &Documented) -> Vec<String> {
+    let served = own.iter().flat_map(|endpoint| faults(endpoint, own, published, documented));
+    let is_ours = |path: &&String| documented.own_parts.iter().any(|part| path.starts_with(part));
+    let missing = published.endpoints.keys().filter(is_ours).filter(|path| own.iter().all(|one| one.path != **path));
+    served.chain(missing.map(|path| format!("`{path}` is called, and not served"))).collect()
 }
 
-fn faults(endpoint: &Endpoint, own: &[Endpoint], published: &Published) -> Vec<String> {
+fn faults(endpoint: &Endpoint, own: &[Endpoint], published: &Published, documented: &Documented) -> Vec<String> {
     let path = endpoint.path.as_str();
     let Some(methods) = published.endpoints.get(path) else {
-        if UNTYPED.contains(&path) {
+        if documented.paths.contains(&path) {
             return Vec::new();
         }
         // A name that we serve already is not the new name of another.
         let free = published.endpoints.keys().filter(|name| own.iter().all(|one| one.path != **name));
         return vec![renamed(path, free, &published.version)];
     };
+    if methods.is_empty() && documented.uncalled.contains(&path) {
+        return Vec::new();
+    }
     let mut faults = Vec::new();
     let called: BTreeSet<String> = methods.keys().cloned().collect();
     if called != endpoint.methods {
@@ -90,25 +118,17 @@ fn faults(endpoint: &Endpoint, own: &[Endpoint], published: &Published) -> Vec<S
     }
     // The parameters of other methods are queries.
     let sent = methods.get("POST").cloned().unwrap_or_default();
-    for member in sent.difference(&endpoint.members) {
-        faults.push(format!("`{path}` is sent the member `{member}`, and does not take it"));
+    let is_documented = |member: &&String| documented.members.contains(&(path, member.as_str()));
+    let new: Vec<&String> = sent.difference(&endpoint.members).collect();
+    let gone: Vec<&String> = endpoint.members.difference(&sent).filter(|member| !is_documented(member)).collect();
+    if let ([new], [gone]) = (&*new, &*gone) {
+        // One for one, whatever the two are called.
+        faults.push(format!("the member `{gone}` of `{path}` is gone from {}: it is `{new}` now", published.version));
+        return faults;
     }
-    for member in endpoint.members.difference(&sent) {
-        if !UNTYPED_MEMBERS.contains(&(path, member)) {
-            faults.push(format!("`{path}` takes the member `{member}`, and is never sent it"));
-        }
-    }
+    faults.extend(new.iter().map(|member| format!("`{path}` is sent the member `{member}`, and does not take it")));
+    faults.extend(gone.iter().map(|member| format!("`{path}` takes the member `{member}`, and is never sent it")));
     faults
-}
-
-/// Returns every path of ours that the client does not call, and every one of our parts that it
-/// calls and we do not serve.
-pub(super) fn compare_paths(own: &[String], called: &[String]) -> Vec<String> {
-    let gone = own.iter().filter(|path| !called.contains(path));
-    let gone = gone.map(|path| renamed(path, called.iter().filter(|name| !own.contains(name)), "passwords-client"));
-    let is_ours = |path: &&String| OWN_PARTS.iter().any(|part| path.starts_with(part));
-    let missing = called.iter().filter(is_ours).filter(|path| !own.contains(path));
-    gone.chain(missing.map(|path| format!("`{path}` is called, and not served"))).collect()
 }
 
 /// Returns what to say of a name that is gone, with the most similar one among those that are not
@@ -160,6 +180,10 @@ mod tests {
         Published::of(&json!({"version": "8.8.1", "endpoints": endpoints})).unwrap()
     }
 
+    fn texts(faults: &[&str]) -> Vec<String> {
+        faults.iter().map(|fault| (*fault).to_owned()).collect()
+    }
+
     #[test]
     fn the_rename_of_8_8_is_found_with_both_names() {
         let newest = published(json!({
@@ -167,10 +191,10 @@ mod tests {
             "/v1/users.validateTotp": {"POST": ["code"]},
             "/v1/users.disableTotp": {"POST": ["code"]},
         }));
-        assert_eq!(compare(&own(), &newest), Vec::<String>::new());
+        assert_eq!(compare(&own(), &newest, &ROCKETCHAT), Vec::<String>::new());
         let before: Vec<Endpoint> = own().iter().map(Endpoint::by_its_name_of_before).collect();
         let fault = "`users.totp.enable` is gone from 8.8.1: it is `users.enableTotp` now";
-        assert_eq!(compare(&before, &newest), [fault]);
+        assert_eq!(compare(&before, &newest, &ROCKETCHAT), [fault]);
     }
 
     #[test]
@@ -180,7 +204,7 @@ mod tests {
             "/v1/users.validateTotp": {"POST": []},
         }));
         assert_eq!(
-            compare(&own(), &newest),
+            compare(&own(), &newest, &ROCKETCHAT),
             [
                 "`users.enableTotp` is called by {\"GET\", \"POST\"}, and served by {\"POST\"}",
                 "`users.enableTotp` is sent the member `password`, and does not take it",
@@ -189,21 +213,78 @@ mod tests {
         );
     }
 
+    /// What we serve of the Passwords app, and what its client calls.
+    fn passwords() -> (Value, Value) {
+        let endpoint = |path: &str, methods: &[&str], members: &[&str]| json!({"path": path, "methods": methods, "members": members, "aliases": []});
+        let own = json!([
+            endpoint("session/open", &["POST"], &["challenge", "token"]),
+            endpoint("keychain/get", &["GET"], &[]),
+            endpoint("account/reset", &["GET", "POST"], &["code", "password"]),
+            endpoint("token/{provider}/request", &["GET"], &[]),
+        ]);
+        let called = json!({
+            "session/open": {"POST": ["challenge", "token"]},
+            // Listed, and never called.
+            "keychain/get": {},
+            "account/reset": {"GET": [], "POST": ["code"]},
+            "token/{provider}/request": {"GET": []},
+            "password/list": {"GET": [], "POST": ["details"]},
+        });
+        (own, called)
+    }
+
+    /// Returns the faults after changes of what the client calls.
+    fn passwords_with(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Vec<String> {
+        let (own, mut called) = passwords();
+        change(called.as_object_mut().unwrap());
+        let called = Published::of(&json!({"version": "1.0.0", "endpoints": called})).unwrap();
+        compare(&Endpoint::list(Some(&own)).unwrap(), &called, &NEXTCLOUD)
+    }
+
     #[test]
-    fn a_path_that_is_gone_or_new_is_found() {
-        let texts = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
-        let called = texts(&["session/open", "keychain/get", "password/list", "tag/list"]);
-        assert!(compare_paths(&texts(&["session/open", "keychain/get"]), &called).is_empty());
+    fn the_passwords_app_as_it_is_has_no_fault() {
+        assert_eq!(passwords_with(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_path_that_the_passwords_app_renames_is_found_with_both_names() {
+        let faults = passwords_with(|called| {
+            let methods = called.remove("keychain/get").unwrap();
+            called.insert("keychain/fetch/get".to_owned(), methods);
+        });
+        let gone = "`keychain/get` is gone from 1.0.0: it is `keychain/fetch/get` now";
+        assert_eq!(faults, texts(&[gone, "`keychain/fetch/get` is called, and not served"]));
+        let faults = passwords_with(|called| drop(called.remove("account/reset")));
+        assert_eq!(faults, texts(&["`account/reset` is gone from 1.0.0, and no name is similar"]));
+        let faults = passwords_with(|called| drop(called.insert("settings/get".to_owned(), json!({"POST": []}))));
+        assert_eq!(faults, texts(&["`settings/get` is called, and not served"]));
+    }
+
+    #[test]
+    fn a_member_that_the_passwords_app_renames_is_found_with_both_names() {
+        let faults = passwords_with(|called| {
+            drop(called.insert("session/open".to_owned(), json!({"POST": ["challenge", "secondFactor"]})));
+        });
         assert_eq!(
-            compare_paths(&texts(&["session/open", "keychain/fetch/get"]), &called),
-            [
-                "`keychain/fetch/get` is gone from passwords-client: it is `keychain/get` now",
-                "`keychain/get` is called, and not served",
-            ]
+            faults,
+            texts(&["the member `token` of `session/open` is gone from 1.0.0: it is `secondFactor` now"])
         );
-        assert_eq!(
-            compare_paths(&texts(&["session/open", "keychain/get", "coffee"]), &called),
-            ["`coffee` is gone from passwords-client, and no name is similar"]
-        );
+        let faults = passwords_with(|called| {
+            drop(called.insert("session/open".to_owned(), json!({"POST": ["challenge", "token", "device"]})));
+        });
+        assert_eq!(faults, texts(&["`session/open` is sent the member `device`, and does not take it"]));
+    }
+
+    #[test]
+    fn a_method_that_the_passwords_app_changes_is_found() {
+        let faults = passwords_with(|called| {
+            drop(called.insert("token/{provider}/request".to_owned(), json!({"POST": []})));
+        });
+        let fault = r#"`token/{provider}/request` is called by {"POST"}, and served by {"GET"}"#;
+        assert_eq!(faults, texts(&[fault]));
+        // One that is not called any more is found too, unless the page documents it.
+        let faults = passwords_with(|called| drop(called.insert("session/open".to_owned(), json!({}))));
+        let fault = r#"`session/open` is called by {}, and served by {"POST"}"#;
+        assert_eq!(faults.first().map(String::as_str), Some(fault));
     }
 }

@@ -97,6 +97,11 @@ impl ApiError {
     /// Too many mails wait, because a mail server fails.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
 
+    /// Returns [`BUSY`](Self::BUSY) for so many seconds, such as those of an erasure.
+    pub(crate) const fn busy(seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::BUSY }
+    }
+
     /// Returns the answer to a cipher beyond the vault limit.
     pub(crate) const fn cipher_limit(limit: u64) -> Self {
         Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }

@@ -38,13 +38,16 @@ impl Failure {
         }
     }
 
-    /// Whether the account was busy, or the store took too long to read: nothing was decided, and
-    /// the same request may succeed in a moment.
-    pub(crate) fn is_busy(&self) -> bool {
+    /// Returns the seconds after which to send the same request again if the account was busy, or
+    /// the store took too long to read: nothing was decided.
+    pub(crate) fn busy(&self) -> Option<u64> {
         match self {
-            Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
-            Self::Vault(VaultError::Load(LoadError::TimedOut) | VaultError::Restless) => true,
-            Self::Refused(_) | Self::Batch(..) | Self::Due(_) | Self::Vault(_) => false,
+            Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => {
+                error.is_busy().then_some(1)
+            }
+            Self::Due(DueError::Blocked { retry_after }) => Some(*retry_after),
+            Self::Vault(VaultError::Load(LoadError::TimedOut) | VaultError::Restless) => Some(1),
+            Self::Refused(_) | Self::Batch(..) | Self::Due(_) | Self::Vault(_) => None,
         }
     }
 }

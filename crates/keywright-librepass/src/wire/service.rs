@@ -245,8 +245,10 @@ fn refuse(input: &Input<'_>, failure: &Failure) -> Reply {
     let error = match failure {
         Failure::Batch(error, difference) => return error.reply_with(&change::named(difference)),
         Failure::Refused(error) => *error,
-        failure if failure.is_busy() => ApiError::BUSY,
-        failure => failed(input.endpoint, failure),
+        failure => match failure.busy() {
+            Some(seconds) => ApiError::busy(seconds),
+            None => failed(input.endpoint, failure),
+        },
     };
     let is_page = request::is_for_browsers(input.endpoint) && pages::wants_page(input.headers);
     if is_page { pages::refused(&error) } else { error.reply() }
@@ -307,7 +309,7 @@ mod tests {
     #[test]
     fn a_store_without_room_or_in_use_by_others_is_no_fault_of_the_server() {
         let failure = |shortage: Shortage| Failure::from(TransactError::Rejected(shortage.into()));
-        assert!(failure(Shortage::Busy).is_busy() && !failure(Shortage::Room).is_busy());
+        assert_eq!((failure(Shortage::Busy).busy(), failure(Shortage::Room).busy()), (Some(1), None));
         let room = failed(Endpoint::ALL[0], &failure(Shortage::Room)).reply();
         assert_eq!((room.status().as_u16(), room.headers().get("retry-after")), (507, None));
         assert_eq!(room.into_response().body().as_ref(), br#"{"error":"LP-Database-Error","status":507}"#);

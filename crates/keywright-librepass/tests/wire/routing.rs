@@ -57,6 +57,19 @@ async fn apps_find_the_group_that_they_look_for() {
     assert!(String::from_utf8_lossy(&answer.body).contains(r#""group":"dev.medzik.librepass""#));
 }
 
+/// Upstream redirects to an icon service. Here it is one more id that is none.
+#[tokio::test]
+async fn icons_of_sites_are_not_served() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let path = "/api/cipher/icon?domain=example.org";
+    let stranger = world.client().get(path).send().await;
+    stranger.fails(401, "LP-Invalid-Token");
+    let owner = world.client_of(&alice()).await.get(path).send().await;
+    owner.fails(400, "LP-Invalid-Body");
+    assert_eq!((stranger.header("location"), owner.header("location")), (None, None));
+}
+
 #[tokio::test]
 async fn whoever_is_beyond_the_hosts_limit_is_told_before_anything_is_looked_at() {
     let world = World::with(policy()).await;

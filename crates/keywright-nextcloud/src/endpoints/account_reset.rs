@@ -23,6 +23,7 @@ use crate::host::{Host, Unproven};
 use crate::login::{self, Begun};
 use crate::open_checks::OpenCheck;
 use crate::policy::ResetStyle;
+use crate::request::member;
 use crate::session::Session;
 use crate::session::list;
 
@@ -72,7 +73,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let params = if by_get { None } else { Some(input.params()?) };
     match (cx.policy.reset, params) {
         (ResetStyle::Code, params) => {
-            let code = match sent_code(params.as_ref(), by_get && query_names(input.query, "code")) {
+            let code = match sent_code(params.as_ref(), by_get && query_names(input.query, member::CODE)) {
                 Ok(code) => code,
                 Err(error) => return gated(cx, caller, error).await,
             };
@@ -89,7 +90,7 @@ fn sent_code(params: Option<&Params>, in_query: bool) -> Result<Option<&str>, Ap
     match params {
         _ if in_query => Err(ApiError::RESET_CODE_INVALID),
         None => Ok(None),
-        Some(params) => params.text("code").map_err(|_| ApiError::RESET_CODE_INVALID),
+        Some(params) => params.text(member::CODE).map_err(|_| ApiError::RESET_CODE_INVALID),
     }
 }
 
@@ -129,7 +130,7 @@ async fn by_code<H: Host>(cx: &Context<H>, caller: &Caller, code: Option<&str>) 
 
 async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> Answered {
     let permitted = cx.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
-    let password = params.text("password").ok().flatten().map(|password| SecretString::new(password.into()));
+    let password = params.text(member::PASSWORD).ok().flatten().map(|password| SecretString::new(password.into()));
     let (guess, judging, password) = begin(cx, caller, permitted, password).await?;
     let requester = Requester::of_guess(Partition::account(&caller.account), &guess);
     let right = login::judged(cx, Some(&caller.account), &password, &requester, &guess).await?;

@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::guard::{PROOF, gate, granted, held_up, proven};
 use crate::host::{Host, Unproven};
 use crate::keychain;
+use crate::request::member;
 use crate::session::list::SESSIONS;
 use crate::session::{Presented, Session};
 
@@ -74,9 +75,9 @@ async fn arrive<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Result<bool
 }
 
 fn read(params: &Params) -> Result<Sent, ApiError> {
-    let secret = params.text("secret").ok().flatten().ok_or(ApiError::SECRET_INVALID)?;
-    let data = params.texts("data").ok().flatten().ok_or(ApiError::SALT_INVALID)?;
-    let old = params.text("oldSecret").map_err(|_| ApiError::SECRET_INVALID)?;
+    let secret = params.text(member::SECRET).ok().flatten().ok_or(ApiError::SECRET_INVALID)?;
+    let data = params.texts(member::DATA).ok().flatten().ok_or(ApiError::SALT_INVALID)?;
+    let old = params.text(member::OLD_SECRET).map_err(|_| ApiError::SECRET_INVALID)?;
     let new = ChallengeSecret::from_client(secret)
         .map_err(|_| ApiError::SECRET_INVALID)
         .and_then(|secret| Ok((secret, Salts::parse(&data).map_err(|_| ApiError::SALT_INVALID)?)));

@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::guard::gate;
 use crate::host::Host;
 use crate::keychain;
+use crate::request::member;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let params = input.params()?;
@@ -19,7 +20,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
             if let Err(error) = gate(cx, draft, session)? {
                 return Ok(Err(error));
             }
-            let (Ok(Some(id)), Ok(Some(text))) = (params.text("id"), params.text("data")) else {
+            let (Ok(Some(id)), Ok(Some(text))) = (params.text(member::ID), params.text(member::DATA)) else {
                 return Ok(Err(ApiError::BAD_REQUEST));
             };
             match (id, session.user_key()) {

@@ -16,6 +16,7 @@ use crate::events::SESSION_OPENED;
 use crate::guard::{PROOF, granted, held_up, proof_refused, proven};
 use crate::host::Host;
 use crate::keychain;
+use crate::request::member;
 use crate::session::Session;
 use crate::session::list::Unproven;
 use crate::token::{self, Given, Tokens};
@@ -34,7 +35,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let Ok(tokens) = Tokens::read(&params) else {
         return Err(ApiError::BAD_REQUEST.into());
     };
-    let proof = match params.text("challenge") {
+    let proof = match params.text(member::CHALLENGE) {
         Ok(None) => Err(ApiError::PASSPHRASE_INVALID),
         Ok(Some(text)) => Proof::from_client(text).map_err(|_| ApiError::SECRET_INVALID),
         Err(_) => Err(ApiError::SECRET_INVALID),

@@ -13,6 +13,7 @@ use crate::context::{Caller, Context, Stepped};
 use crate::error::ApiError;
 use crate::guard::gate;
 use crate::host::Host;
+use crate::request::member;
 use crate::settings::{MAX_NAMES, Settings, is_decided, is_settable};
 
 /// `POST settings/get`: the values of a list of names.
@@ -26,7 +27,7 @@ pub(crate) async fn get<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
 /// `GET`, `POST settings/list`: all settings, or those of the `scopes` that the request names.
 pub(crate) async fn list<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let params = if *input.method == Method::POST { input.params()? } else { input.query_params()? };
-    let scopes = match (params.texts("scopes"), params.text("scopes")) {
+    let scopes = match (params.texts(member::SCOPES), params.text(member::SCOPES)) {
         (Ok(scopes), _) => scopes,
         (Err(_), Ok(scope)) => scope.map(|scope| vec![scope]),
         (Err(_), Err(_)) => return Err(ApiError::BAD_REQUEST.into()),

@@ -262,9 +262,10 @@ async fn a_failed_erasure_is_500_and_finished_later_without_asking_again() {
     world.host.failures.store(2, Ordering::SeqCst);
     phone.reset_with(&code).await.fails(500, "0");
     // It pauses for 2 s, then 4: until it is tried again, the account is busy.
-    phone.get("session/request").await.waits(503, "0", 1);
+    phone.get("session/request").await.waits(503, "0", 2);
     world.clock.advance(2);
     phone.get("session/request").await.fails(500, "0");
+    phone.get("session/request").await.waits(503, "0", 4);
     assert_eq!(world.host.erasures(), 0);
     world.clock.advance(4);
     phone.get("session/request").await.is(200, json!({}));

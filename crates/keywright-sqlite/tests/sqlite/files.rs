@@ -1,16 +1,18 @@
 //! Files that are not ours, not whole, not free, or of another version.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
-use keywright_core::{EventChain, Keyring, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, EventChain, Keyring, SystemEntropy, UnixSeconds};
 use keywright_sqlite::{Fault, FaultKind, OpenError, SqliteStore, rusqlite};
 use keywright_store::due::{self, NewTask};
 use keywright_store::{
-    CipherId, ClientNonce, CommitError, Driver, LoadError, Mark, RecordStore, Row, RowMarks, StageId, Upkeep,
-    VaultStore,
+    BoxFuture, CipherId, ClientNonce, CommitError, Driver, LoadError, Mark, RecordStore, Row, RowMarks, Shortage,
+    StageId, Timer, Upkeep, VaultStore,
 };
+use keywright_testing::keyring;
 use rusqlite::Connection;
 
 use crate::records::{account, number, numbered, rejected};
@@ -145,6 +147,40 @@ fn locked_by_another_program() {
         assert_eq!(number(&store, &account(2)).await, None);
         other.execute_batch("ROLLBACK").unwrap();
         store.commit(numbered(&account(2), None, 1)).await.unwrap();
+    });
+}
+
+/// Ends at once, like a caller without patience.
+#[derive(Debug)]
+struct NoPatience;
+
+impl Timer for NoPatience {
+    fn wait(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// The caller's limit ends before the store's own: a commit that has not begun is taken back, so
+/// the answer is that nothing happened, and not that nobody knows.
+#[test]
+fn a_commit_that_waits_for_the_lock_of_another_program_can_be_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = Arc::new(SqliteStore::builder(&path).busy_timeout(Duration::from_secs(10)).open().unwrap());
+    let driver = Driver::builder(store.clone(), Arc::new(keyring()));
+    let driver = driver.commit_limit(Arc::new(NoPatience), Duration::from_secs(2)).build().unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    block_on(async {
+        let taken_back = store.commit_until(numbered(&account(1), None, 1), NoPatience.wait(Duration::ZERO)).await;
+        assert_eq!(rejected(taken_back), FaultKind::Withdrawn);
+        let busy = driver.ensure_account(&AccountId::new("user-2").unwrap()).await.unwrap_err();
+        assert!(busy.is_busy() && busy.shortage() == Some(Shortage::Busy), "{busy:?}");
+        other.execute_batch("ROLLBACK").unwrap();
+        // The queue has no more of them, so what was taken back never happens.
+        store.commit(numbered(&account(3), None, 1)).await.unwrap();
+        assert_eq!(number(&*store, &account(1)).await, None);
+        assert!(store.load(&account(2), &[]).await.unwrap().root.is_none());
     });
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, SecretBytes};
-use keywright_store::{Damage, Draft, Partition, Slot, StepError, TransactError, VaultWrite, WrongReceipt};
+use keywright_store::{Damage, Draft, Epochs, Partition, Slot, StepError, TransactError, VaultWrite, WrongReceipt};
 use keywright_store_conformance::Fault;
 
 use crate::{
@@ -162,6 +162,29 @@ async fn body_that_does_not_open_denies_and_stays() {
     assert_eq!(world.body(VOUCHER.name()).unwrap(), spoilt, "an operator can still mend it");
     // The other records of the account are unaffected.
     assert_eq!(world.driver.transact(&world.partition, COUNTERS, count).await.unwrap(), 1);
+}
+
+/// Epochs start anywhere, so nothing that was bound to the epochs of a lost root is valid under those
+/// of the next one.
+#[tokio::test]
+async fn epochs_of_an_account_that_was_lost_do_not_come_back() {
+    let world = World::made(9).await;
+    let epochs = async || {
+        let read = |draft: &mut Draft<'_>| draft.root().map(|root| (root.epochs(), root.key_epoch));
+        world.driver.observe(&world.partition, &[], read).await.unwrap()
+    };
+    let mut seen = vec![epochs().await];
+    for _ in 0..20 {
+        world.glass.edit(|rows| *rows = keywright_store_conformance::glass::Rows::default());
+        let create = |draft: &mut Draft<'_>| draft.create_account().map(drop);
+        world.driver.transact(&world.partition, &[], create).await.unwrap();
+        let (now, key) = epochs().await;
+        let is_new = |(before, key_before): &(Epochs, u64)| {
+            before.credential != now.credential && before.factor != now.factor && *key_before != key
+        };
+        assert!(seen.iter().all(is_new), "{now:?}");
+        seen.push((now, key));
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::draft::Draft;
 use crate::draft::finish::{Finished, fence as finish_fence};
 use crate::draft::notes::Notes;
+use crate::first_of::first_of;
 use crate::inside;
 use crate::loaded::{Loaded, open_root};
 use crate::locks::{PartitionAccess, PartitionGuard, Standing};
@@ -298,16 +299,12 @@ impl Driver {
     }
 
     /// Commits, and stops waiting for an answer after the limit. What became of the commit is then
-    /// unknown.
+    /// unknown, unless the store knows that it never began.
     async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
         let _time = Stopwatch::of_commit();
-        let commit = self.parts.store.commit(batch);
         match &self.parts.deadline {
-            None => commit.await,
-            Some((timer, limit)) => match first_of(commit, timer.wait(*limit)).await {
-                Some(answer) => answer,
-                None => Err(CommitError::Unknown("the store did not answer in time".into())),
-            },
+            None => self.parts.store.commit(batch).await,
+            Some((timer, limit)) => self.parts.store.commit_until(batch, timer.wait(*limit)).await,
         }
     }
 
@@ -405,17 +402,6 @@ impl Driver {
             inside::run(|| observer.damage(partition, damage));
         }
     }
-}
-
-/// The first future's value, unless the second ends before it.
-async fn first_of<T>(mut wanted: BoxFuture<'_, T>, mut limit: BoxFuture<'_, ()>) -> Option<T> {
-    std::future::poll_fn(|context| {
-        if let std::task::Poll::Ready(value) = wanted.as_mut().poll(context) {
-            return std::task::Poll::Ready(Some(value));
-        }
-        limit.as_mut().poll(context).map(|()| None)
-    })
-    .await
 }
 
 #[cfg(test)]

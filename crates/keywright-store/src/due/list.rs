@@ -29,6 +29,9 @@ pub const FIRST_PAUSE: u64 = 2;
 /// The longest pause between two tries, in seconds: an hour.
 pub const LONGEST_PAUSE: u64 = 3_600;
 
+/// Work that was claimed less than this many seconds ago is probably being done.
+const USUALLY_DONE: u64 = 5;
+
 /// The identity of a claim. It is drawn afresh for each one, so that nobody completes or returns a
 /// task that another has claimed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,20 @@ impl DueTask {
     #[must_use]
     pub fn is_over(&self, now: UnixSeconds) -> bool {
         self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Returns the whole seconds, at least 1, after which a request should be sent again that cannot
+    /// be served until the task is done. For a task that was claimed a moment ago it is 1, because
+    /// such a task is usually done at once. Otherwise its worker is slow or dead, or the task has
+    /// failed, and this is the time until any request may claim it.
+    #[must_use]
+    pub fn retry_after(&self, now: UnixSeconds) -> u64 {
+        // By whichever of the two servers' clocks.
+        let age = |claim: Claim| now.since(claim.made).max(claim.made.since(now));
+        if self.claim.is_some_and(|claim| age(claim) < USUALLY_DONE) {
+            return 1;
+        }
+        self.next_try(now).max(self.claim_ends(now)).since(now).max(1)
     }
 
     /// When the task may be tried next, as of `now`. A failure that is further in the future than

@@ -3,7 +3,8 @@
 
 use keywright_core::{LedgerPolicy, Purpose, SessionId};
 use keywright_store::Draft;
-use keywright_twofactor::recovery::Liveness;
+use keywright_twofactor::import::{ImportOutcome, ImportedUser};
+use keywright_twofactor::recovery::{ImportedCodes, Liveness};
 use keywright_twofactor::{
     DeviceId, DeviceImport, EnrolOutcome, Enrolled, EnrolmentOutcome, EnrolmentStart, ImportedDevice, Origin,
     RequiredFactors, TotpSecret, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
@@ -75,6 +76,40 @@ async fn a_protocol_requires_its_own_factors_and_those_of_the_library() {
         }
         let enrolled = world.service.enrolled(&world.account).await.unwrap();
         assert_eq!(enrolled.devices.first().map(|device| device.origin.clone()), Some(origin));
+    }
+}
+
+/// A user who moves in through a protocol has that protocol's factors: devices, recovery codes and
+/// mailed codes. What the owner enrols afterwards has its own.
+#[tokio::test]
+async fn what_a_user_moves_in_with_belongs_to_the_protocol_that_took_it_over() {
+    for (origin, by_chat, by_files) in [(CHAT, true, false), (FILES, false, true), (Origin::LIBRARY, true, true)] {
+        let world = World::new().await;
+        let by = steps(origin.clone(), RequiredFactors::default());
+        let user = ImportedUser::new()
+            .device(ImportedDevice::new("phone", TotpSecret::from_slice(SEED).unwrap()))
+            .recovery(ImportedCodes::in_clear(["zqk47pna", "b3xm9wte"]))
+            .email(true);
+        let moved_in = world.run(|draft| by.import_user_in(draft, &user)).await.unwrap();
+        assert!(matches!(moved_in, ImportOutcome::Imported(_)), "{moved_in:?}");
+        for (steps, requires) in [(chat(), by_chat), (files(), by_files), (library(), true)] {
+            let asked = required(&world, &steps).await;
+            assert_eq!(
+                (asked.has_totp(), asked.recovery.is_some(), asked.email),
+                (requires, requires, requires),
+                "{origin}"
+            );
+        }
+        let enrolled = world.service.enrolled(&world.account).await.unwrap();
+        assert_eq!(enrolled.devices.first().map(|device| device.origin.clone()), Some(origin.clone()));
+        // No other protocol takes over what is there.
+        for other in [chat(), files(), library()] {
+            let again = world.run(|draft| other.import_user_in(draft, &user)).await.unwrap();
+            assert!(matches!(again, ImportOutcome::AlreadyImported), "{again:?}");
+        }
+        replace(&world, &files(), None).await;
+        assert!(required(&world, &files()).await.has_totp(), "{origin}");
+        assert_eq!(required(&world, &chat()).await.has_totp(), by_chat, "{origin}");
     }
 }
 

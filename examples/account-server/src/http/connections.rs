@@ -4,13 +4,17 @@
 //! A new client is preferred to one that has sent nothing: at a ceiling, the connection that has been
 //! silent the longest is closed. One on which a request was answered to a login is closed last, so
 //! clients that open connections and send nothing displace each other, and not the users.
+//!
+//! A request runs to its end even if its client is gone. Until then it counts as one of its
+//! connection's requests, and a connection that is gone keeps its place while any of its requests
+//! run: who resets streams, or connects anew for each request, starts no more work than others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +22,8 @@ use crate::limits::caller::caller;
 
 /// Connections that are being closed still have descriptors. There are at most this many of them.
 pub(crate) const CLOSING: usize = 64;
+/// The most requests at once on one connection, those included whose client has reset their stream.
+pub(crate) const STREAMS: u32 = 32;
 /// How often connections are looked at that may have been silent for too long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The slowest that an answer may be read, in bytes a second.
@@ -47,28 +53,36 @@ pub(crate) struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    /// Also those that are being closed.
-    open: HashMap<u64, Arc<Connection>>,
-    /// How many are not being closed.
+    /// Also those that are being closed, and those that are gone while their requests run.
+    entries: HashMap<u64, Entry>,
+    /// How many have a descriptor.
+    sockets: usize,
+    /// How many have a place.
     live: usize,
-    /// The same for each network that has any.
-    networks: HashMap<IpAddr, usize>,
+    /// Those that can be closed for a new one, the first to be closed first.
+    closable: BTreeSet<(Rank, u64)>,
+    /// The networks that have any place.
+    networks: HashMap<IpAddr, OfNetwork>,
 }
 
-/// One open connection.
+/// The connections of one network.
+#[derive(Debug, Default)]
+struct OfNetwork {
+    live: usize,
+    closable: BTreeSet<(Rank, u64)>,
+}
+
+/// What is known of a connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+struct Entry {
     network: IpAddr,
-    silent: Duration,
-    /// Closes the connection.
-    pub(crate) cut: CancellationToken,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
+    cut: CancellationToken,
+    /// Whether it has a descriptor.
+    is_open: bool,
     /// Requests whose head has arrived, and that are not answered.
     requests: usize,
+    /// Requests that run, whether or not anybody waits for the answer.
+    running: usize,
     /// Those whose bodies are still arriving.
     receiving: usize,
     /// Whether a login was accepted on it.
@@ -77,6 +91,8 @@ struct State {
     since: Instant,
     /// Without a request, when it is closed.
     until: Instant,
+    /// The rank by which the table lists it.
+    listed: Option<Rank>,
 }
 
 /// How soon a connection is closed for a new one: the least first.
@@ -93,37 +109,27 @@ impl Connections {
         let network = caller(address);
         let limited = !self.limits.unlimited.iter().any(|proxies| proxies.contains(&address.to_canonical()));
         let mut table = self.table();
-        let of_network = table.networks.get(&network).copied().unwrap_or_default();
-        if limited && of_network >= self.limits.per_network {
-            table.close_one(Some(network))?;
+        let of_network = table.networks.get(&network);
+        if limited && of_network.is_some_and(|of_network| of_network.live >= self.limits.per_network) {
+            let first = of_network.and_then(|of_network| of_network.closable.first().copied());
+            table.close(first?.1);
         }
         if table.live >= self.limits.total {
-            table.close_one(None)?;
+            let first = table.closable.first().copied();
+            table.close(first?.1);
         }
-        let now = Instant::now();
-        let state =
-            State { requests: 0, receiving: 0, known: false, since: now, until: after(now, self.limits.silent) };
-        let connection = Arc::new(Connection {
-            network,
-            silent: self.limits.silent,
-            cut: CancellationToken::new(),
-            state: Mutex::new(state),
-        });
-        let number = table.next;
-        table.next = number.wrapping_add(1);
-        table.open.insert(number, Arc::clone(&connection));
-        table.live = table.live.saturating_add(1);
-        let count = table.networks.entry(network).or_default();
-        *count = count.saturating_add(1);
+        let cut = CancellationToken::new();
+        let number = table.add(network, cut.clone(), self.limits.silent);
         drop(table);
-        Some(Place { number, connection, connections: Arc::clone(self) })
+        let requests = Arc::new(Semaphore::new(usize::try_from(STREAMS).unwrap_or(usize::MAX)));
+        Some(Place(Arc::new(Connection { number, cut, requests, connections: Arc::clone(self) })))
     }
 
     /// Waits until another connection may have a descriptor.
     pub(crate) async fn a_descriptor(&self) {
         loop {
             let freed = self.freed.notified();
-            if self.table().open.len() < self.limits.total.saturating_add(CLOSING) {
+            if self.table().sockets < self.limits.total.saturating_add(CLOSING) {
                 return;
             }
             let _waited = timeout(LOOK_EVERY, freed).await;
@@ -135,9 +141,9 @@ impl Connections {
         self.limits.silent
     }
 
-    /// Returns how many connections there are.
+    /// Returns how many connections there are, without those that are being closed.
     pub(crate) fn count(&self) -> usize {
-        self.table().live
+        self.table().entries.values().filter(|entry| entry.is_open && !entry.cut.is_cancelled()).count()
     }
 
     /// Closes connections that have been silent for too long. Never ends.
@@ -148,9 +154,9 @@ impl Connections {
             ticks.tick().await;
             let now = Instant::now();
             let mut table = self.table();
-            let silent: Vec<_> = table.open.values().filter(|open| open.is_overdue(now)).map(Arc::clone).collect();
-            for connection in silent {
-                table.close(&connection);
+            let overdue = table.entries.iter().filter(|(_, entry)| entry.is_overdue(now));
+            for number in overdue.map(|(number, _)| *number).collect::<Vec<_>>() {
+                table.close(number);
             }
         }
     }
@@ -162,99 +168,165 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the connection that is missed the least, of one network or of all.
-    fn close_one(&mut self, network: Option<IpAddr>) -> Option<()> {
-        let candidates = self.open.iter().filter(|(_, open)| network.is_none_or(|network| open.network == network));
-        // Of connections of the same moment, the one that came first.
-        let ranked = candidates.filter_map(|(number, open)| open.rank().map(|rank| ((rank, *number), open)));
-        let (_, least) = ranked.min_by_key(|(rank, _)| *rank)?;
-        let least = Arc::clone(least);
-        self.close(&least);
-        Some(())
+    fn add(&mut self, network: IpAddr, cut: CancellationToken, silent: Duration) -> u64 {
+        let now = Instant::now();
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        let entry = Entry {
+            network,
+            cut,
+            is_open: true,
+            requests: 0,
+            running: 0,
+            receiving: 0,
+            known: false,
+            since: now,
+            until: after(now, silent),
+            listed: None,
+        };
+        self.entries.insert(number, entry);
+        self.sockets = self.sockets.saturating_add(1);
+        self.live = self.live.saturating_add(1);
+        let of_network = self.networks.entry(network).or_default();
+        of_network.live = of_network.live.saturating_add(1);
+        self.change(number, |_| {});
+        number
     }
 
-    fn close(&mut self, connection: &Connection) {
-        if connection.cut.is_cancelled() {
+    /// Changes what is known of a connection, and lists it by its new rank.
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Entry)) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        change(entry);
+        let (rank, listed) = (entry.rank(), entry.listed);
+        if rank != listed {
+            entry.listed = rank;
+            let mut of_network = self.networks.get_mut(&entry.network);
+            let lists = [Some(&mut self.closable), of_network.as_mut().map(|of_network| &mut of_network.closable)];
+            for list in lists.into_iter().flatten() {
+                if let Some(listed) = listed {
+                    list.remove(&(listed, number));
+                }
+                if let Some(rank) = rank {
+                    list.insert((rank, number));
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, number: u64) {
+        let Some(entry) = self.entries.get(&number) else { return };
+        if entry.cut.is_cancelled() {
             return;
         }
-        connection.cut.cancel();
-        self.forget(connection.network);
+        entry.cut.cancel();
+        let network = entry.network;
+        self.change(number, |_| {});
+        self.give_place_back(network);
     }
 
-    fn forget(&mut self, network: IpAddr) {
+    /// Drops what is known of a connection that is gone, once none of its requests runs.
+    fn forget(&mut self, number: u64) {
+        let is_done = |entry: &Entry| !entry.is_open && entry.running == 0;
+        if !self.entries.get(&number).is_some_and(is_done) {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(&number)
+            && !entry.cut.is_cancelled()
+        {
+            self.give_place_back(entry.network);
+        }
+    }
+
+    fn give_place_back(&mut self, network: IpAddr) {
         self.live = self.live.saturating_sub(1);
-        if let Some(count) = self.networks.get_mut(&network) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+        if let Some(of_network) = self.networks.get_mut(&network) {
+            of_network.live = of_network.live.saturating_sub(1);
+            if of_network.live == 0 {
                 self.networks.remove(&network);
             }
         }
     }
 }
 
+impl Entry {
+    /// Returns the rank of a connection that can be closed for a new one.
+    fn rank(&self) -> Option<Rank> {
+        if !self.is_open || self.cut.is_cancelled() {
+            return None;
+        }
+        let receiving = self.receiving > 0;
+        ((self.is_idle() || receiving) && !(receiving && self.known)).then_some((self.known, receiving, self.since))
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.is_open && self.is_idle() && now >= self.until
+    }
+
+    const fn is_idle(&self) -> bool {
+        self.requests == 0 && self.running == 0
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    number: u64,
+    /// Closes the connection.
+    pub(crate) cut: CancellationToken,
+    /// A permit for each request that may run.
+    requests: Arc<Semaphore>,
+    connections: Arc<Connections>,
+}
+
 impl Connection {
     /// Counts a request from its head to its answer.
     pub(crate) fn begin(self: &Arc<Self>) -> InProgress {
-        let mut state = self.state();
-        state.requests = state.requests.saturating_add(1);
-        drop(state);
+        self.change(|entry| entry.requests = entry.requests.saturating_add(1));
         InProgress { connection: Arc::clone(self), answer: 0 }
+    }
+
+    /// Waits until another request of this connection may run, and counts it until it has ended.
+    pub(crate) async fn run(self: &Arc<Self>) -> Runs {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.requests).acquire_owned().await.ok();
+        self.change(|entry| entry.running = entry.running.saturating_add(1));
+        Runs { connection: Arc::clone(self), _permit: permit }
     }
 
     /// Counts a body from its first byte to its last.
     pub(crate) fn receive(self: &Arc<Self>) -> Receiving {
-        let mut state = self.state();
-        if state.receiving == 0 {
-            state.since = Instant::now();
-        }
-        state.receiving = state.receiving.saturating_add(1);
-        drop(state);
+        self.change(|entry| {
+            if entry.receiving == 0 {
+                entry.since = Instant::now();
+            }
+            entry.receiving = entry.receiving.saturating_add(1);
+        });
         Receiving(Arc::clone(self))
     }
 
     /// Remembers that a login was accepted on this connection.
     pub(crate) fn know(&self) {
-        self.state().known = true;
+        self.change(|entry| entry.known = true);
     }
 
-    /// Returns the rank of a connection that can be closed for a new one.
-    fn rank(&self) -> Option<Rank> {
-        if self.cut.is_cancelled() {
-            return None;
-        }
-        let state = self.state();
-        let receiving = state.receiving > 0;
-        let idle = state.requests == 0;
-        ((idle || receiving) && !(receiving && state.known)).then_some((state.known, receiving, state.since))
-    }
-
-    fn is_overdue(&self, now: Instant) -> bool {
-        let state = self.state();
-        state.requests == 0 && now >= state.until
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
+        self.connections.table().change(self.number, change);
     }
 }
 
-/// A connection's place, given back when the socket is closed.
+/// A connection's descriptor, given back when the socket is closed.
 #[derive(Debug)]
-pub(crate) struct Place {
-    number: u64,
-    pub(crate) connection: Arc<Connection>,
-    connections: Arc<Connections>,
-}
+pub(crate) struct Place(pub(crate) Arc<Connection>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut table = self.connections.table();
-        table.open.remove(&self.number);
-        if !self.connection.cut.is_cancelled() {
-            table.forget(self.connection.network);
-        }
+        let Self(connection) = self;
+        let mut table = connection.connections.table();
+        table.change(connection.number, |entry| entry.is_open = false);
+        table.sockets = table.sockets.saturating_sub(1);
+        table.forget(connection.number);
         drop(table);
-        self.connections.freed.notify_one();
+        connection.connections.freed.notify_one();
     }
 }
 
@@ -275,11 +347,29 @@ impl InProgress {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let reading = Duration::from_secs(self.answer.div_ceil(SLOWEST_READER));
+        let silent = self.connection.connections.silent();
         let now = Instant::now();
-        let mut state = self.connection.state();
-        state.requests = state.requests.saturating_sub(1);
-        state.since = now;
-        state.until = state.until.max(after(now, self.connection.silent.saturating_add(reading)));
+        self.connection.change(|entry| {
+            entry.requests = entry.requests.saturating_sub(1);
+            entry.since = now;
+            entry.until = entry.until.max(after(now, silent.saturating_add(reading)));
+        });
+    }
+}
+
+/// A request that runs.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    connection: Arc<Connection>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        let number = self.connection.number;
+        let mut table = self.connection.connections.table();
+        table.change(number, |entry| entry.running = entry.running.saturating_sub(1));
+        table.forget(number);
     }
 }
 
@@ -289,8 +379,7 @@ pub(crate) struct Receiving(Arc<Connection>);
 
 impl Drop for Receiving {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.receiving = state.receiving.saturating_sub(1);
+        self.0.change(|entry| entry.receiving = entry.receiving.saturating_sub(1));
     }
 }
 
@@ -320,18 +409,18 @@ mod tests {
             places.push(connections.enter(address(host)).unwrap());
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        let cut = |place: &Place| place.connection.cut.is_cancelled();
+        let cut = |Place(connection): &Place| connection.cut.is_cancelled();
         // A login was accepted on the oldest, and the second is at work.
-        places[0].connection.know();
-        let working = places[1].connection.begin();
+        places[0].0.know();
+        let working = places[1].0.begin();
         let fourth = connections.enter(address("192.0.2.4")).unwrap();
         assert_eq!(places.iter().map(cut).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!(connections.count(), 3);
-        fourth.connection.know();
-        let receiving = fourth.connection.receive();
+        fourth.0.know();
+        let receiving = fourth.0.receive();
         let fifth = connections.enter(address("192.0.2.5")).unwrap();
         assert!(cut(&places[0]), "the only one left that is not at work");
-        let busy = fifth.connection.begin();
+        let busy = fifth.0.begin();
         assert!(connections.enter(address("192.0.2.6")).is_none(), "all are at work");
         drop((working, receiving, busy));
         assert!(connections.enter(address("192.0.2.6")).is_some());
@@ -344,15 +433,83 @@ mod tests {
         let first = connections.enter(address("2001:db8::1")).unwrap();
         let second = connections.enter(address("2001:db8::2")).unwrap();
         let third = connections.enter(address("2001:db8::3")).unwrap();
-        assert!(first.connection.cut.is_cancelled() && !other.connection.cut.is_cancelled());
-        let at_work = (second.connection.begin(), third.connection.begin());
+        assert!(first.0.cut.is_cancelled() && !other.0.cut.is_cancelled());
+        let at_work = (second.0.begin(), third.0.begin());
         assert!(connections.enter(address("2001:db8::4")).is_none());
         drop(at_work);
         let proxied: Vec<_> = (0..5).map(|_| connections.enter(address("127.0.0.1")).unwrap()).collect();
-        assert!(proxied.iter().all(|place| !place.connection.cut.is_cancelled()));
+        assert!(proxied.iter().all(|place| !place.0.cut.is_cancelled()));
         drop((other, first, second, third, proxied));
         assert_eq!(connections.count(), 0);
-        assert!(connections.table().networks.is_empty());
+        let table = connections.table();
+        assert!(table.networks.is_empty() && table.entries.is_empty() && table.closable.is_empty());
+        assert_eq!((table.live, table.sockets), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_gone_keeps_its_place_while_its_requests_run() {
+        let connections = limits(9, 2);
+        let enter = || connections.enter(address("192.0.2.1"));
+        let (first, second) = (enter().unwrap(), enter().unwrap());
+        let runs = [first.0.run().await, first.0.run().await, second.0.run().await];
+        drop((first, second));
+        assert_eq!(connections.table().sockets, 0);
+        assert!(enter().is_none(), "whoever connects anew for each request has no more of them");
+        let [one, other, last] = runs;
+        drop(one);
+        assert!(enter().is_none());
+        drop(other);
+        let third = enter().unwrap();
+        drop((last, third));
+        let table = connections.table();
+        assert!(table.networks.is_empty() && table.entries.is_empty() && table.live == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_requests_of_a_connection_run_at_once() {
+        let connections = limits(9, 9);
+        let place = connections.enter(address("192.0.2.1")).unwrap();
+        let mut runs = Vec::new();
+        for _ in 0..STREAMS {
+            runs.push(place.0.run().await);
+        }
+        assert!(timeout(Duration::from_secs(600), place.0.run()).await.is_err());
+        assert!(!place.0.cut.is_cancelled());
+        runs.pop();
+        let _last = place.0.run().await;
+    }
+
+    /// Whatever happens, the lists hold just those connections that can be closed, in their order.
+    #[tokio::test(start_paused = true)]
+    async fn the_lists_agree_with_what_is_known_of_each_connection() {
+        let connections = limits(20, 4);
+        let (mut places, mut at_work) = (Vec::new(), Vec::new());
+        let mut state = 1_u64;
+        for _ in 0..3_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let dice = usize::try_from(state >> 40).unwrap();
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let of = |places: &[Place]| places.get(dice % places.len().max(1)).map(|Place(open)| Arc::clone(open));
+            match (dice % 7, of(&places)) {
+                (0 | 1, _) => places.extend(connections.enter(address(&format!("192.0.2.{}", dice % 8)))),
+                (2, Some(_)) => drop(places.swap_remove(dice % places.len())),
+                (3, Some(open)) if at_work.len() < 60 => at_work.push((Some(open.begin()), None)),
+                (4, Some(open)) if at_work.len() < 60 => at_work.push((None, Some(open.receive()))),
+                (5, Some(open)) if dice % 3 == 0 => open.know(),
+                _ if !at_work.is_empty() => drop(at_work.swap_remove(dice % at_work.len())),
+                _ => {}
+            }
+            let table = connections.table();
+            let entries = table.entries.iter();
+            let ranked: BTreeSet<_> = entries.filter_map(|(number, entry)| Some((entry.rank()?, *number))).collect();
+            assert_eq!(table.closable, ranked);
+            for (network, of_network) in &table.networks {
+                let its = |(_, number): &&(Rank, u64)| table.entries[number].network == *network;
+                assert_eq!(of_network.closable, ranked.iter().filter(its).copied().collect::<BTreeSet<_>>());
+            }
+            assert_eq!(table.networks.values().map(|of_network| of_network.live).sum::<usize>(), table.live);
+            assert!(table.live <= 20);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -362,11 +519,11 @@ mod tests {
         let silent = connections.enter(address("192.0.2.1")).unwrap();
         let reading = connections.enter(address("192.0.2.1")).unwrap();
         let working = connections.enter(address("192.0.2.1")).unwrap();
-        reading.connection.begin().answered(60 * SLOWEST_READER);
-        let _request = working.connection.begin();
-        tokio::time::timeout(Duration::from_secs(32), silent.connection.cut.cancelled()).await.unwrap();
-        assert!(!reading.connection.cut.is_cancelled());
-        tokio::time::timeout(Duration::from_secs(65), reading.connection.cut.cancelled()).await.unwrap();
-        assert!(!working.connection.cut.is_cancelled());
+        reading.0.begin().answered(60 * SLOWEST_READER);
+        let _request = working.0.begin();
+        tokio::time::timeout(Duration::from_secs(32), silent.0.cut.cancelled()).await.unwrap();
+        assert!(!reading.0.cut.is_cancelled());
+        tokio::time::timeout(Duration::from_secs(65), reading.0.cut.cancelled()).await.unwrap();
+        assert!(!working.0.cut.is_cancelled());
     }
 }

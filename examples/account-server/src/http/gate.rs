@@ -49,7 +49,7 @@ impl AddrListener<Stream, Caller> for Gate {
             self.connections.a_descriptor().await;
             let (stream, address) = self.listener.accept().await?;
             if let Some(place) = self.connections.enter(address.ip()) {
-                let connection = Arc::clone(&place.connection);
+                let connection = Arc::clone(&place.0);
                 let cut = Box::pin(connection.cut.clone().cancelled_owned());
                 return Ok((Stream { stream, place, cut }, Caller { address, connection: Some(connection) }));
             }
@@ -72,7 +72,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// Returns the socket, or an error once the connection is to be closed.
     fn open(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
-        if self.place.connection.cut.is_cancelled() || self.cut.as_mut().poll(context).is_ready() {
+        if self.place.0.cut.is_cancelled() || self.cut.as_mut().poll(context).is_ready() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(Pin::new(&mut self.stream))

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{Html, IntoResponse, Response};
@@ -17,7 +18,9 @@ use keywright::{SystemEntropy, librepass, nextcloud, rocketchat, selfservice};
 use tracing::Instrument;
 
 use crate::housekeeping::Housekeeper;
+use crate::http::connections::Connection;
 use crate::http::entry::Entry;
+use crate::http::gate::Caller;
 use crate::http::peer::socket_address;
 use crate::http::refusal::with_reason;
 use crate::http::{links, unlock};
@@ -93,13 +96,30 @@ fn canonical(mut request: Request) -> Request {
 /// Logs every request, and lets it run to its end.
 fn finishing(router: Router, watch: &StoreWatch, running: &Running) -> Router {
     let (watch, running) = (watch.clone(), running.clone());
-    router.layer(from_fn(move |request, next| to_the_end(running.clone(), log(watch.clone(), request, next))))
+    router.layer(from_fn(move |request: Request, next| {
+        let connection = request.extensions().get::<ConnectInfo<Caller>>();
+        let connection = connection.and_then(|ConnectInfo(caller)| caller.connection.clone());
+        to_the_end(running.clone(), connection, log(watch.clone(), request, next))
+    }))
 }
 
 /// A client that disconnects must not stop its request. Otherwise the HTTP server would drop it
 /// between a commit and what must follow: the event's observers, the host's work, the verdict on a
-/// guess that was charged. So the request runs as a separate task.
-async fn to_the_end(running: Running, answer: impl Future<Output = Response> + Send + 'static) -> Response {
+/// guess that was charged. So the request runs as a separate task, once its connection has no more of
+/// them than it may have. A client that disconnects before that has asked for nothing.
+async fn to_the_end(
+    running: Running,
+    connection: Option<Arc<Connection>>,
+    answer: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let runs = match &connection {
+        Some(connection) => Some(connection.run().await),
+        None => None,
+    };
+    let answer = async move {
+        let _runs = runs;
+        answer.await
+    };
     running.spawn(answer).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
@@ -215,18 +235,19 @@ fn known(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::sync::{Arc, mpsc};
+    use std::io::{self, Read, Write};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
     use std::time::Duration;
 
     use axum::routing::post;
     use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};
-    use tokio::sync::Notify;
-    use tokio::task::spawn_blocking;
+    use tokio::sync::{Notify, watch};
+    use tokio::task::{JoinHandle, spawn_blocking};
 
     use super::*;
-    use crate::http::connections::{ConnectionLimits, Connections};
+    use crate::http::connections::{ConnectionLimits, Connections, STREAMS};
     use crate::http::serve::serve;
 
     #[derive(Debug)]
@@ -236,6 +257,17 @@ mod tests {
         fn event(&self, _: &AccountId, event: &SecurityEvent) {
             let _nobody_left = self.0.send(event.kind().to_owned());
         }
+    }
+
+    /// Serves some routes on a port of its own.
+    fn serving(router: Router) -> (SocketAddr, JoinHandle<io::Result<()>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits =
+            ConnectionLimits { total: 9, per_network: 9, silent: Duration::from_secs(20), unlimited: Vec::new() };
+        let connections = Connections::new(limits);
+        (address, tokio::spawn(serve(listener, None, router, connections, std::future::pending())))
     }
 
     /// The client disconnects before the commit, and the observer still receives the event.
@@ -255,13 +287,7 @@ mod tests {
         };
         let running = Running::default();
         let router = finishing(Router::new().route("/act", post(act)), &StoreWatch::new(None), &running);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let limits =
-            ConnectionLimits { total: 9, per_network: 9, silent: Duration::from_secs(20), unlimited: Vec::new() };
-        let connections = Connections::new(limits);
-        let server = tokio::spawn(serve(listener, None, router, connections, std::future::pending()));
+        let (address, server) = serving(router);
 
         let connected = spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -284,9 +310,52 @@ mod tests {
         server.abort();
     }
 
+    /// A client that resets each stream at once: what it has begun runs to its end, and no more is
+    /// begun than a client may have at once.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_thousand_reset_streams_start_no_more_than_one_connection_may_have() {
+        let (begun, (open, gate)) = (Arc::new(AtomicUsize::new(0)), watch::channel(false));
+        let begins = Arc::clone(&begun);
+        let act = async move || {
+            begins.fetch_add(1, Ordering::SeqCst);
+            gate.clone().wait_for(|is_open| *is_open).await.unwrap();
+            "done"
+        };
+        let running = Running::default();
+        let router = finishing(Router::new().route("/act", post(act)), &StoreWatch::new(None), &running);
+        let (address, server) = serving(router);
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut client, mut connection) = h2::client::handshake(stream).await.unwrap();
+        let mut pings = connection.ping_pong().unwrap();
+        let connection = tokio::spawn(connection);
+        for _ in 0..1_000 {
+            client = client.ready().await.unwrap();
+            let request = axum::http::Request::post(format!("http://{address}/act")).body(()).unwrap();
+            let (answer, mut sent) = client.send_request(request, true).unwrap();
+            // The server has taken the request before it learns of the reset.
+            pings.ping(h2::Ping::opaque()).await.unwrap();
+            sent.send_reset(h2::Reason::CANCEL);
+            drop(answer);
+        }
+        let most = usize::try_from(STREAMS).unwrap();
+        while begun.load(Ordering::SeqCst) < most {
+            tokio::task::yield_now().await;
+        }
+        pings.ping(h2::Ping::opaque()).await.unwrap();
+        assert_eq!(begun.load(Ordering::SeqCst), most);
+        // They run to their end, and the connection is as good as before.
+        open.send(true).unwrap();
+        running.ended().await;
+        let request = axum::http::Request::post(format!("http://{address}/act")).body(()).unwrap();
+        let (answer, _) = client.ready().await.unwrap().send_request(request, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+        connection.abort();
+        server.abort();
+    }
+
     #[tokio::test]
     async fn a_panic_is_an_answer() {
-        let answer = to_the_end(Running::default(), async { panic!("on purpose") }).await;
+        let answer = to_the_end(Running::default(), None, async { panic!("on purpose") }).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -12,7 +12,7 @@ use axum_server::{Handle, Server};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 
-use crate::http::connections::Connections;
+use crate::http::connections::{Connections, STREAMS};
 use crate::http::gate::{Caller, Gate};
 
 /// After the signal to stop, requests in progress have this long to finish.
@@ -22,8 +22,6 @@ pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(8);
 const BUFFER: usize = 128 * 1024;
 /// Bytes of bodies that HTTP/2 reads ahead, for a stream and for a connection.
 const WINDOW: u32 = 512 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 32;
 /// Bytes of headers of one HTTP/2 request.
 const HEADERS: u32 = 16 * 1024;
 

@@ -82,6 +82,13 @@ fn the_document_is_whole() {
     assert_eq!(found.iter().map(|&text| text.to_owned()).collect::<BTreeSet<_>>(), components.collect());
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
-    let ids: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let operations: Vec<&Value> = operations.collect();
+    for operation in &operations {
+        // A store that fails, is in use or has no room answers at any endpoint.
+        for status in ["500", "503", "507"] {
+            assert!(operation["responses"].get(status).is_some(), "{} lacks {status}", operation["operationId"]);
+        }
+    }
+    let ids: Vec<&str> = operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id names one operation");
 }
