@@ -24,14 +24,15 @@
 //!     const ACTION: ActionName = ActionName::new("api-key.make");
 //! }
 //!
-//! /// What the server's own session middleware found.
+//! /// What the server's own session middleware found. The client is that of a cookie which stays on the
+//! /// device, so that the wrong codes of others do not delay it.
 //! #[derive(Clone)]
-//! struct Session { account: AccountId, id: String }
+//! struct Session { account: AccountId, id: String, client: Client }
 //!
 //! fn routes(two_factor: TwoFactor) -> Router {
 //!     let caller = |parts: &http::request::Parts| {
 //!         let session = parts.extensions.get::<Session>()?;
-//!         Some(Caller::new(session.account.clone(), SessionId::new(&session.id), Client::unknown()))
+//!         Some(Caller::new(session.account.clone(), SessionId::new(&session.id), session.client))
 //!     };
 //!     Router::new().route("/api-keys", post(make).layer(StepUpLayer::<MakeApiKey, _>::new(two_factor, caller)))
 //! }
