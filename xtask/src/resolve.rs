@@ -101,7 +101,7 @@ fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        if entry.file_name() != "node_modules" {
+        if entry.file_name() != "node_modules" && entry.file_name() != "target" {
             copy_all(&entry.path(), &to.join(entry.file_name()))?;
         }
     }

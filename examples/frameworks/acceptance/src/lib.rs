@@ -40,6 +40,7 @@ macro_rules! sign_in_suite {
             a_recovery_code_opens_one_session,
             a_step_up_is_demanded_and_a_code_makes_one_key,
             strangers_wait_and_the_known_device_does_not,
+            a_store_that_fails_lets_nobody_in,
             bad_input_is_refused,
         ]);
     };

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use keywright::sqlite::rusqlite::Connection;
 use keywright::testing::VirtualAuthenticator;
 use keywright::{Clock, SystemClock, UnixSeconds};
 use keywright_testing::process::{Folder, Server};
@@ -15,7 +16,7 @@ const PASSWORD: &str = "correct horse";
 /// A running server.
 pub struct Scene {
     server: Server,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Scene {
@@ -23,13 +24,21 @@ impl Scene {
     #[must_use]
     pub fn start(program: &str) -> Self {
         let folder = Folder::new(program);
-        Self { server: folder.start(&[]), _folder: folder }
+        Self { server: folder.start(&[]), folder }
     }
 
     /// Returns a browser that nobody has used.
     #[must_use]
     pub fn browser(&self) -> Browser {
         Browser::new(&self.server.url)
+    }
+
+    /// Runs something while the store takes no commits.
+    pub fn without_commits(&self, during: impl FnOnce()) {
+        let other = Connection::open(self.folder.path("keywright.sqlite")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        during();
+        other.execute_batch("ROLLBACK").unwrap();
     }
 
     /// Signs a user up, and in.

@@ -149,3 +149,18 @@ pub fn bad_input_is_refused(scene: &Scene) {
     }
     assert!(browser.is_signed_in());
 }
+
+/// While the store takes no commits, nobody gets in; and what was not granted is not spent.
+pub fn a_store_that_fails_lets_nobody_in(scene: &Scene) {
+    let (mut signed_in, phone, codes) = scene.enrolled("ann");
+    let (mut browser, code) = (scene.at_the_code("ann"), phone.code());
+    scene.without_commits(|| {
+        let refused = browser.post_code("/sign-in/code", &code);
+        refused.is_refused(503, "unavailable");
+        assert_eq!(refused.retry_after, Some(1));
+        signed_in.make_api_key(Some(&codes[0])).is_refused(503, "unavailable");
+        assert!(!browser.is_signed_in());
+    });
+    assert_eq!(browser.post_code("/sign-in/code", &code).status, 204);
+    assert_eq!(signed_in.make_api_key(Some(&codes[0])).status, 200);
+}
