@@ -137,12 +137,7 @@ async fn by_code<H: Host>(
     typed: &str,
 ) -> Result<Result<FactorChange, Refused>, Failure> {
     let (two_factor, session, client) = (&cx.two_factor, caller.session, caller.client);
-    let is_totp = two_factor.enrolled(&caller.account).await?.is_form_of_totp(typed);
-    let verdict = if is_totp {
-        two_factor.step_up_totp(&caller.account, &CHANGE_FACTORS, session, typed, client).await?
-    } else {
-        two_factor.step_up_recovery(&caller.account, &CHANGE_FACTORS, session, typed, client).await?
-    };
+    let verdict = two_factor.step_up_code(&caller.account, &CHANGE_FACTORS, session, typed, client).await?;
     Ok(match verdict {
         VerifyOutcome::Granted(proof) => Ok(proof.into()),
         VerifyOutcome::Denied(denial) => Err(Refused::of_charge(denial.charge())),
