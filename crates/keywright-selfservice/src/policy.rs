@@ -88,7 +88,10 @@ impl SelfServicePolicyBuilder {
         self
     }
 
-    /// Sets the policy for authenticators and recovery codes.
+    /// Sets the policy for authenticators and recovery codes. Its step-up policy must register the
+    /// methods that the host checks itself, as elsewhere in the server. Its rule for
+    /// [`CHANGE_FACTORS`](keywright_twofactor::CHANGE_FACTORS) decides whether a mailed code is
+    /// offered, where an account has nothing stronger.
     pub fn two_factor(mut self, policy: TwoFactorPolicy) -> Self {
         self.policy.two_factor = policy;
         self
