@@ -13,6 +13,7 @@ mod admission;
 mod clock;
 mod commands;
 mod copies;
+mod damage;
 mod demo;
 mod files;
 mod http;
