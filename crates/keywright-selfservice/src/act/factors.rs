@@ -3,7 +3,7 @@
 use keywright_store::{Draft, Partition, Plain};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    ClockOffset, DeviceId, Enrolled as Enrolment, EnrolmentOutcome, EnrolmentStart, PendingDevice, RenameOutcome, SLOTS,
+    ClockOffset, DeviceId, EnrolmentOutcome, EnrolmentStart, PendingDevice, RenameOutcome, SLOTS,
 };
 
 use super::proof::{Refused, prove};
@@ -47,12 +47,12 @@ pub(crate) enum Renamed {
 }
 
 /// Whether the account can have recovery codes: they stand in for something that is enrolled.
-pub(crate) const fn takes_recovery_codes(enrolled: &Enrolment) -> bool {
+pub(crate) const fn takes_recovery_codes(enrolled: &keywright_twofactor::Enrolled) -> bool {
     enrolled.has_totp() || !enrolled.attested.is_empty()
 }
 
 /// Returns the name of an authenticator or of a factor that the host checks.
-pub(crate) fn name_of(enrolled: &Enrolment, id: DeviceId) -> Option<&str> {
+pub(crate) fn name_of(enrolled: &keywright_twofactor::Enrolled, id: DeviceId) -> Option<&str> {
     let device = enrolled.devices.iter().find(|device| device.id == id).map(|device| device.name.as_str());
     device.or_else(|| enrolled.attested.iter().find(|factor| factor.id == id).map(|factor| factor.name.as_str()))
 }
