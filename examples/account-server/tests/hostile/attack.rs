@@ -15,26 +15,17 @@ use crate::scene::{basic, request};
 /// From how many networks they come.
 const NETWORKS: usize = 8;
 
-/// What the clients of a flood do with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// They wait for it before they send the next request, half of them on a new connection.
-    Patient,
-    /// They are gone before it comes, and connect anew.
-    Hasty,
-}
-
 /// A flood, until it is ended.
 pub(crate) struct Flood {
     done: Arc<AtomicBool>,
-    /// The requests that were answered, or for which nobody waits.
     answered: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
 impl Flood {
-    /// Starts so many clients.
-    pub(crate) fn start(server: &Server, clients: usize, manner: Manner) -> Self {
+    /// Starts so many clients. Each sends its next request once the last is answered, half of them on
+    /// a new connection.
+    pub(crate) fn start(server: &Server, clients: usize) -> Self {
         let to: SocketAddr = server.address().parse().unwrap();
         let (done, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (ends, counts) = (Arc::clone(&done), Arc::clone(&answered));
@@ -42,7 +33,7 @@ impl Flood {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
             runtime.block_on(async {
                 let clients: Vec<_> = (0..clients)
-                    .map(|number| tokio::spawn(client(number, to, manner, Arc::clone(&ends), Arc::clone(&counts))))
+                    .map(|number| tokio::spawn(client(number, to, Arc::clone(&ends), Arc::clone(&counts))))
                     .collect();
                 for client in clients {
                     client.await.unwrap();
@@ -52,7 +43,7 @@ impl Flood {
         Self { done, answered, thread }
     }
 
-    /// Returns how many requests have been answered, or were sent by clients that do not wait.
+    /// Returns how many requests have been answered.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
@@ -63,7 +54,7 @@ impl Flood {
     }
 }
 
-async fn client(number: usize, to: SocketAddr, manner: Manner, done: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
+async fn client(number: usize, to: SocketAddr, done: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
     let from = SocketAddr::from(([127, 0, 1, u8::try_from((number % NETWORKS).checked_add(1).unwrap()).unwrap()], 0));
     let again = number.is_multiple_of(2);
     let mut connection = None;
@@ -82,14 +73,6 @@ async fn client(number: usize, to: SocketAddr, manner: Manner, done: Arc<AtomicB
             text = text.replace("connection: close\r\n", "");
         }
         guess = guess.checked_add(1).unwrap();
-        if manner == Manner::Hasty {
-            if stream.write_all(text.as_bytes()).await.is_ok() {
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-            // Writing to a socket that can be written gives no other client a turn.
-            tokio::task::yield_now().await;
-            continue;
-        }
         // The server may close a connection at any time.
         if let Ok(true) = ask(&mut stream, text.as_bytes()).await {
             answered.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attack::{Flood, Manner};
+use crate::attack::Flood;
 use crate::scene::{
     KNOWN, ask, connect, folder, full, many_sockets, memory, request, scripted, session_request, start, timed,
 };
@@ -14,22 +14,11 @@ use crate::scene::{
 /// another network, and a known client, do not wait for them.
 #[test]
 fn wrong_passwords_hold_up_nobody() {
-    wrong_passwords(Manner::Patient);
-}
-
-/// The same by clients that are gone before they are answered, so that only their connections' places
-/// hold them back.
-#[test]
-fn wrong_passwords_of_clients_that_do_not_wait_hold_up_nobody() {
-    wrong_passwords(Manner::Hasty);
-}
-
-fn wrong_passwords(manner: Manner) {
     many_sockets();
     let connections = if full() { 1_000 } else { 100 };
     let folder = folder();
     let server = start(&folder, &[]);
-    let flood = Flood::start(&server, connections, manner);
+    let flood = Flood::start(&server, connections);
     while flood.answered() < connections {
         thread::yield_now();
     }
@@ -41,7 +30,7 @@ fn wrong_passwords(manner: Manner) {
     let slowest = |times: &[(u16, Duration)]| times.iter().map(|(_, time)| *time).max().unwrap();
     let (login, client) = (slowest(&logins), slowest(&known));
     println!(
-        "{connections} connections of wrong passwords ({manner:?}), {rate:.0} a second: log-in {logins:?}, known client at most \
+        "{connections} connections of wrong passwords, {rate:.0} a second: log-in {logins:?}, known client at most \
          {client:?}"
     );
     assert!(logins.iter().chain(&known).all(|(status, _)| *status == 200), "{logins:?} {known:?}");
