@@ -1,10 +1,15 @@
 //! The pool of connections.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleResult, TimeoutType};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::fault::{Fault, FaultKind};
 
@@ -16,18 +21,58 @@ const TESTED_AFTER: Duration = Duration::from_secs(5);
 struct Connector(PgConnectOptions);
 
 impl managed::Manager for Connector {
-    type Type = PgConnection;
+    type Type = Pooled;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        self.0.connect().await
+    async fn create(&self) -> Result<Pooled, sqlx::Error> {
+        let connection = self.0.connect().await?;
+        Ok(Pooled { connection, alarm: Alarm(Box::pin(sleep(Duration::ZERO))) })
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, pooled: &mut Pooled, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         if metrics.last_used() > TESTED_AFTER {
-            connection.ping().await?;
+            pooled.connection.ping().await?;
         }
         Ok(())
+    }
+}
+
+/// A connection, and what limits the time of its statements.
+pub(crate) struct Pooled {
+    pub(crate) connection: PgConnection,
+    pub(crate) alarm: Alarm,
+}
+
+/// A timer that outlives the statements of its connection. A timer for each statement would be set
+/// and cleared each time, and setting one that is the next to ring wakes another thread of the
+/// runtime, which costs as much as a small statement itself. This one rings early, at the end of an
+/// earlier statement's limit, and is set again only then.
+pub(crate) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    /// Returns the value of `work`, unless the limit passes first.
+    pub(crate) async fn limit<T>(&mut self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let end = Instant::now().checked_add(limit);
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if let Poll::Ready(value) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            // No time that far away ever comes.
+            let Some(end) = end else { return Poll::Pending };
+            if self.0.deadline() > end {
+                self.0.as_mut().reset(end);
+            }
+            // Whatever of the task's budget the statement has used up: many rows must not hide that the time is over.
+            while pin!(unconstrained(self.0.as_mut())).poll(context).is_ready() {
+                if Instant::now() >= end {
+                    return Poll::Ready(None);
+                }
+                self.0.as_mut().reset(end);
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -77,7 +122,7 @@ pub(crate) struct Lent {
 
 impl Lent {
     #[expect(clippy::expect_used, reason = "only `give_back` and `drop` take it, and both end this value")]
-    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+    pub(crate) fn pooled(&mut self) -> &mut Pooled {
         self.object.as_mut().expect("the connection is there until it is given back")
     }
 
@@ -91,5 +136,40 @@ impl Drop for Lent {
         if let Some(object) = self.object.take() {
             drop(Object::take(object));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alarm() -> Alarm {
+        Alarm(Box::pin(sleep(Duration::ZERO)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_of_an_earlier_statement_ends_no_later_one() {
+        let mut alarm = alarm();
+        let seconds = Duration::from_secs;
+        assert_eq!(alarm.limit(seconds(10), sleep(seconds(9))).await, Some(()));
+        // It rings after one second of these nine, and is set again.
+        assert_eq!(alarm.limit(seconds(10), sleep(seconds(9))).await, Some(()));
+        assert_eq!(alarm.limit(seconds(10), std::future::ready(7)).await, Some(7));
+        let begun = Instant::now();
+        assert_eq!(alarm.limit(seconds(10), std::future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_for_a_shorter_limit_and_at_once_for_none() {
+        let mut alarm = alarm();
+        let seconds = Duration::from_secs;
+        assert_eq!(alarm.limit(seconds(30), sleep(seconds(1))).await, Some(()));
+        let begun = Instant::now();
+        assert_eq!(alarm.limit(seconds(2), std::future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed().as_secs(), 2);
+        assert_eq!(alarm.limit(Duration::ZERO, std::future::pending::<()>()).await, None);
+        assert_eq!(alarm.limit(Duration::MAX, sleep(seconds(99))).await, Some(()));
+        assert_eq!(begun.elapsed().as_secs(), 101);
     }
 }

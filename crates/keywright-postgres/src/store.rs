@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::call::Protocol;
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::link::Link;
-use crate::pool::Pool;
+use crate::pool::{Pool, Pooled};
 use crate::schema;
 
 /// How much longer than the server's own limit a commit is waited for, so that a statement that the
@@ -95,9 +95,10 @@ impl PostgresStore {
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut lent = self.pool.lend().await?;
-        let mut link = Link { connection: lent.connection(), protocol: self.settings.protocol };
-        let done = tokio::time::timeout(limit, work(&mut link)).await;
-        let done = done.unwrap_or_else(|_| Err(Fault::lost(FaultKind::TimedOut)));
+        let Pooled { connection, alarm } = lent.pooled();
+        let mut link = Link { connection, protocol: self.settings.protocol };
+        let done = alarm.limit(limit, work(&mut link)).await;
+        let done = done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)));
         // A connection is kept only if it is known to be sound, and to lead to the primary.
         if done.as_ref().err().is_none_or(Fault::spares_connection) {
             lent.give_back();

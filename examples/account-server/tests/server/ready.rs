@@ -95,12 +95,10 @@ fn what_a_database_lacks_is_named() {
     assert_eq!(alice.set_challenge("a").status, 200);
 
     // A database that does not answer in time: all its roots are locked, and every connection waits.
-    let locks = "BEGIN; LOCK TABLE keywright.roots IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600) AS locked";
+    let locks = "BEGIN; LOCK TABLE keywright.roots IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60) AS locked";
     std::thread::scope(|scope| {
         scope.spawn(|| cluster.try_sql("postgres", locks).unwrap_err());
         becomes(&server, "not ready: the store did not answer in time\n");
-        let refused = alice.set_challenge("b");
-        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
         let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%AS locked'
             AND pid <> pg_backend_pid()";
         cluster.sql("postgres", end);
