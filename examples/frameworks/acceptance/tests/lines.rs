@@ -1,5 +1,4 @@
 //! The applications are short, and the README says how short.
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 use std::fs;
 use std::path::Path;
