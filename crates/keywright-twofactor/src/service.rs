@@ -10,16 +10,17 @@ use crate::error::TwoFactorError;
 use crate::outcome::{DeviceImport, EnrolOutcome, Method, Proven, RenameOutcome, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
-use crate::recovery::compare::CodeCheck;
 use crate::recovery::error::ImportError;
 use crate::recovery::hashed::CodeVerifier;
 use crate::recovery::set::RecoveryCodes;
+use crate::service::check::CodeCheck;
 use crate::step::{CodeKind, CodeKinds, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
 use crate::totp::device::{DeviceId, ImportedDevice};
 
+pub(crate) mod check;
 mod enrolment;
 
 /// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of

@@ -2,27 +2,15 @@
 //! that were imported as slow hashes, so those take two commits, with the server's verifier in
 //! between.
 
-use keywright_core::{AccountId, Client, Purpose};
-use keywright_store::{Draft, Plain, Release, SlotName, StepError, Tentative};
+use keywright_core::Client;
+use keywright_store::{Draft, Plain, Release, StepError, Tentative};
 
 use super::hashed::{HashJob, HashedGuess, HashedStart, has_hashes};
 use crate::error::TwoFactorError;
 use crate::outcome::{Denial, Proven, VerifyOutcome};
 use crate::service::TwoFactor;
+use crate::service::check::CodeCheck;
 use crate::step::CodeKinds;
-
-/// A typed code and what it is checked for.
-#[derive(Clone, Copy)]
-pub(crate) struct CodeCheck<'c> {
-    /// The name of the operation, for spans and metrics.
-    pub(crate) operation: &'static str,
-    pub(crate) account: &'c AccountId,
-    /// The slots that the check reads and writes.
-    pub(crate) slots: &'c [SlotName],
-    pub(crate) code: &'c str,
-    pub(crate) purpose: &'c Purpose,
-    pub(crate) client: Client,
-}
 
 /// Only a verifier can check the code, and the service has none.
 struct NoVerifier;

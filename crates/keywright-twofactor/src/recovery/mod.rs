@@ -47,7 +47,7 @@
 //! however many are left.
 
 pub(crate) mod code;
-pub(crate) mod compare;
+mod compare;
 pub(crate) mod error;
 pub(crate) mod hashed;
 pub(crate) mod imported;
