@@ -119,7 +119,7 @@ fn without_page(folder: &Folder, of_list: bool) -> Vec<String> {
     let (_, size) = rows("SELECT '', page_size FROM pragma_page_size").remove(0);
     let accounts: Vec<String> = accounts.cloned().collect();
     connection.close().unwrap();
-    overwrite(folder, size * (page - 1), &vec![0; size]);
+    overwrite(folder, page.checked_sub(1).unwrap().checked_mul(size).unwrap(), &vec![0; size]);
     let connection = database(folder);
     // What the server keeps of an account is in two partitions: the account's, and its name's.
     let is_lost = |partition: &String| {
