@@ -5,6 +5,7 @@ use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite, Write};
 
 use crate::apply::Applier;
 use crate::rows::ApplyError;
+use crate::ticket::Ticket;
 use crate::upkeep::{self, Chain};
 use crate::vault;
 
@@ -42,6 +43,12 @@ pub(crate) enum Change {
     /// Runs a test's function in the middle of the writer's transaction.
     #[cfg(test)]
     Meanwhile(Box<dyn Fn(&rusqlite::Connection) + Send>),
+}
+
+/// A change, and whether it may still be taken back.
+pub(crate) struct Task {
+    pub(crate) change: Change,
+    pub(crate) ticket: Ticket,
 }
 
 impl Change {

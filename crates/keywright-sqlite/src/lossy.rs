@@ -10,9 +10,8 @@ use keywright_store_conformance::{FaultHooks, Fixture, Handles, Hook, Part, Suit
 use rusqlite::{Connection, ffi};
 
 use crate::SqliteStore;
-use crate::change::Change;
+use crate::change::{Change, Task};
 use crate::read::run;
-use crate::writer::Task;
 
 /// What happens at the next `COMMIT` of a batch.
 #[derive(Debug, Clone, Copy)]

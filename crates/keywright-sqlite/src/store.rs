@@ -11,14 +11,14 @@ use futures_channel::oneshot;
 use keywright_store::{BoxFuture, CommitError};
 use rusqlite::Connection;
 
-use crate::change::Change;
+use crate::change::{Change, Task};
 use crate::connect::{self, Settings};
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::inbox::{Inbox, Jobs};
 use crate::read;
 use crate::ticket::Ticket;
 use crate::watch::{self, Watch};
-use crate::writer::{self, Job, Task};
+use crate::writer::{self, Job};
 
 /// A query for a reader thread. It sends its answer by itself.
 type Question = Box<dyn FnOnce(&Connection) + Send>;

@@ -9,23 +9,16 @@ use keywright_store::CommitError;
 use rusqlite::Connection;
 
 use crate::apply::Applier;
-use crate::change::Change;
+use crate::change::Task;
 use crate::fault::{Fault, FaultKind};
 use crate::inbox::Jobs;
 use crate::read::run;
 use crate::rows::ApplyError;
-use crate::ticket::Ticket;
 use crate::watch::Watch;
 
 /// The number of pages in the log from which on a `COMMIT` runs a checkpoint, which is SQLite's own
 /// default.
 const CHECKPOINT_PAGES: u32 = 1_000;
-
-/// A change, and whether it may still be taken back.
-pub(crate) struct Task {
-    pub(crate) change: Change,
-    pub(crate) ticket: Ticket,
-}
 
 /// A task, and the channel to the caller that requested it.
 pub(crate) struct Job {
@@ -206,6 +199,8 @@ pub(crate) fn worker(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::Change;
+    use crate::ticket::Ticket;
     use bytes::Bytes;
     use keywright_core::AccountId;
     use keywright_store::{Batch, Partition, Revision, Write};
