@@ -1,7 +1,7 @@
 //! A step in a host's transaction: whatever the step does, and wherever the database fails, the
 //! host's change and what was spent happen together, and nothing is released before.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+#![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
 
 use std::sync::{Arc, Mutex};
 
