@@ -40,15 +40,15 @@ async fn a_commit_is_three_round_trips_and_one_for_each_kind_of_row() {
             let next = write.revision;
             let before = proxy.round_trips();
             store.commit(Batch::new(partition.clone(), root, write).unwrap()).await.unwrap();
-            counts.push((round, proxy.round_trips() - before));
+            counts.push((round, proxy.round_trips().saturating_sub(before)));
             root = Some(next);
         }
         let before = proxy.round_trips();
         store.commit(Batch::check(partition.clone(), root)).await.unwrap();
         let checked = proxy.round_trips();
         store.load(&partition, &[LEDGER.name()]).await.unwrap();
-        counts.push((round, checked - before));
-        counts.push((round, proxy.round_trips() - checked));
+        counts.push((round, checked.saturating_sub(before)));
+        counts.push((round, proxy.round_trips().saturating_sub(checked)));
     }
     let prepared: Vec<usize> = counts.iter().filter(|(round, _)| *round == 1).map(|(_, count)| *count).collect();
     // The root; with a record; with a record and an event, twice; a check; a load.
