@@ -24,7 +24,7 @@ macro_rules! missing {
             impl $on {
                 $(
                     #[doc(hidden)]
-                    #[expect(missing_docs, reason = "hidden: it cannot be called")]
+                    /// Cannot be called: its feature is not enabled.
                     pub fn $method<$($argument),*>(&self, $(_: $argument),*) -> !
                     where
                         for<'a> Missing: $trait<'a>,
