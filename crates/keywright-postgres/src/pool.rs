@@ -45,8 +45,8 @@ pub(crate) struct Pooled {
 
 /// A timer that outlives the statements of its connection. A timer for each statement would be set
 /// and cleared each time, and setting one that is the next to ring wakes another thread of the
-/// runtime, which costs as much as a small statement itself. This one rings early, at the end of an
-/// earlier statement's limit, and is set again only then.
+/// runtime. This one rings early, at the end of an earlier statement's limit, and is set again only
+/// then.
 pub(crate) struct Alarm(Pin<Box<Sleep>>);
 
 impl Alarm {
