@@ -11,6 +11,9 @@ use crate::accounts::password::PasswordError;
 /// After this time, in seconds, a network that has had too many slow hashes has some more.
 const TOO_MANY_SECONDS: u64 = 10;
 
+/// After this time, in seconds, a store that was busy may be free.
+const BUSY_SECONDS: u64 = 1;
+
 /// The limit on slow hashes of a network.
 const HASHES_OF_NETWORK: RefusedBy = RefusedBy::new("hashes_of_network");
 
@@ -32,12 +35,16 @@ pub(crate) enum AccountsError {
 }
 
 impl AccountsError {
-    /// Converts the error to the one that a protocol's host returns.
+    /// Converts the error to the one that a protocol's host returns before anything was checked or
+    /// changed for the request. A store that is busy is asked again soon.
     pub(crate) fn into_host_error(self) -> HostError {
         match self {
             Self::Password(PasswordError::Busy(busy)) => busy.into(),
             Self::Password(PasswordError::TooManyHashes) => {
                 HostError::busy(TOO_MANY_SECONDS).with_refused_by(HASHES_OF_NETWORK)
+            }
+            Self::Transact(error) if error.is_busy() => {
+                HostError::busy(BUSY_SECONDS).with_refused_by(RefusedBy::STORE_BUSY)
             }
             error => HostError::new(error),
         }

@@ -32,7 +32,7 @@ pub(crate) struct NextcloudHost {
 
 impl Host for NextcloudHost {
     async fn account(&self, login_name: &str) -> Result<Option<AccountId>, HostError> {
-        self.server.accounts.find(login_name).await.map_err(HostError::new)
+        self.server.accounts.find(login_name).await.map_err(AccountsError::into_host_error)
     }
 
     async fn app_token(
@@ -40,7 +40,7 @@ impl Host for NextcloudHost {
         account: Option<&AccountId>,
         secret: &SecretString,
     ) -> Result<Option<AppToken>, HostError> {
-        let found = self.server.accounts.app_password(secret).await.map_err(HostError::new)?;
+        let found = self.server.accounts.app_password(secret).await.map_err(AccountsError::into_host_error)?;
         Ok(found.filter(|token| account.is_none_or(|account| *account == token.account)))
     }
 
@@ -113,7 +113,12 @@ impl Host for NextcloudHost {
 
     /// Its own address and name, and what the user has set.
     async fn settings(&self, account: &AccountId) -> Result<Settings, HostError> {
-        let own = self.server.accounts.settings(account).await.map_err(HostError::new)?;
+        let own = self
+            .server
+            .accounts
+            .settings(account)
+            .await
+            .map_err(|error| AccountsError::from(error).into_host_error())?;
         let url = format!("{}/", self.server.public_url);
         Ok(own
             .with("server.theme.label", "account-server")

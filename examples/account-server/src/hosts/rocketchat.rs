@@ -78,15 +78,15 @@ impl RocketChatHost {
 
 impl Host for RocketChatHost {
     async fn login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, HostError> {
-        self.server.accounts.rocketchat_login(user_id, token).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_login(user_id, token).await.map_err(AccountsError::into_host_error)
     }
 
     async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
-        self.server.accounts.is_permitted(account, permission).await.map_err(HostError::new)
+        self.server.accounts.is_permitted(account, permission).await.map_err(AccountsError::into_host_error)
     }
 
     async fn find_user(&self, named: Named<'_>) -> Result<Option<User>, HostError> {
-        self.server.accounts.rocketchat_user(named).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_user(named).await.map_err(AccountsError::into_host_error)
     }
 
     async fn check_password(
@@ -104,7 +104,7 @@ impl Host for RocketChatHost {
     }
 
     async fn resume(&self, token: &SecretString) -> Result<Option<Login>, HostError> {
-        self.server.accounts.rocketchat_resumed(token).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_resumed(token).await.map_err(AccountsError::into_host_error)
     }
 
     async fn issue_login(&self, account: &AccountId) -> Result<IssuedLogin, HostError> {
@@ -126,7 +126,7 @@ impl Host for RocketChatHost {
     }
 
     async fn fetch_keys(&self, account: &AccountId) -> Result<Option<EndToEndKeys>, HostError> {
-        self.server.accounts.rocketchat_keys(account).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_keys(account).await.map_err(AccountsError::into_host_error)
     }
 
     /// A code is queued, because the time of the answer must not reveal whether one was sent. A

@@ -115,7 +115,8 @@ impl Host for SelfServiceHost {
     /// What cannot be undone here: the log-ins and the keys of Rocket.Chat, where the account has a
     /// user there.
     async fn actions(&self, caller: &Caller, language: &str) -> Result<Vec<HostAction>, HostError> {
-        let user = self.server.accounts.rocketchat_shown(&caller.account).await.map_err(HostError::new)?;
+        let user =
+            self.server.accounts.rocketchat_shown(&caller.account).await.map_err(AccountsError::into_host_error)?;
         if user.is_none() {
             return Ok(Vec::new());
         }

@@ -63,7 +63,7 @@ pub(crate) async fn check(
     token: &SecretString,
 ) -> Result<Checked, HostError> {
     let driver = accounts.driver();
-    let account = accounts.find(name).await.map_err(HostError::new)?;
+    let account = accounts.find(name).await.map_err(AccountsError::into_host_error)?;
     let partition = account.as_ref().map_or_else(|| decoys.of_name(name), Partition::account);
     let attempt = |draft: &Draft<'_>| {
         let client = match &account {

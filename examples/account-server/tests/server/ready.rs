@@ -99,6 +99,8 @@ fn what_a_database_lacks_is_named() {
     std::thread::scope(|scope| {
         scope.spawn(|| cluster.try_sql("postgres", locks).unwrap_err());
         becomes(&server, "not ready: the store did not answer in time\n");
+        let refused = Client::new(&server, "alice", "alice-app-password-1234").open("a");
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
         let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%AS locked'
             AND pid <> pg_backend_pid()";
         cluster.sql("postgres", end);
