@@ -52,6 +52,12 @@ impl From<ConfirmError> for Failure {
     }
 }
 
+/// Returns the status of a failure that no retry in a moment would mend: 507 if the store has no
+/// room, so that nothing was written, and 500 otherwise.
+pub(crate) fn failed_status(error: &DueError) -> StatusCode {
+    if error.lacks_room() { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR }
+}
+
 /// Returns an HTML page with the headers of all pages.
 pub(crate) fn page(html: String) -> Reply {
     guarded(Reply::page(html)).with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))
@@ -93,4 +99,18 @@ fn guarded(reply: Reply) -> Reply {
     reply
         .with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
         .with(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"))
+}
+
+#[cfg(test)]
+mod tests {
+    use keywright_store::Shortage;
+
+    use super::*;
+
+    #[test]
+    fn a_store_without_room_is_507() {
+        let failed = |error: TransactError| failed_status(&error.into());
+        assert_eq!(failed(TransactError::Rejected(Shortage::Room.into())), StatusCode::INSUFFICIENT_STORAGE);
+        assert_eq!(failed(TransactError::Rejected("broken".into())), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -225,7 +225,7 @@ fn unavailable<H: Host>(cx: &Context<H>, view: &View<'_>, error: &DueError) -> R
         }
         None => {
             let (title, lead) = (view.say(Text::Failed), view.say(Text::FailedLead));
-            problem(view, StatusCode::INTERNAL_SERVER_ERROR, title, lead, None)
+            problem(view, answer::failed_status(error), title, lead, None)
         }
     };
     view.reply(&*cx.host, page)

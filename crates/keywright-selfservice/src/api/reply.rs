@@ -39,7 +39,7 @@ pub(crate) fn failed(view: &View<'_>, failure: &Failure) -> Reply {
                 let message = view.say(Text::BusyLead);
                 return refusal(view, StatusCode::SERVICE_UNAVAILABLE, "busy", message, Some(seconds));
             }
-            None => (StatusCode::INTERNAL_SERVER_ERROR, "failed", Text::FailedLead),
+            None => (answer::failed_status(error), "failed", Text::FailedLead),
         },
     };
     refusal(view, status, code, view.say(text), None)
