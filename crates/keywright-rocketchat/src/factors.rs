@@ -98,7 +98,10 @@ pub(crate) fn enrolment<H: Host>(
     {
         methods.push(Factor::Totp);
     }
-    if (whatever_is_offered || cx.policy.by_email) && enrolled.email && !user.verified_emails.is_empty() {
+    // Beside a passkey a mailed code is too weak, and the recovery code has another name.
+    let is_strong_enough = whatever_is_offered || !cx.policy.by_totp || enrolled.attested.is_empty();
+    let by_email = whatever_is_offered || cx.policy.by_email;
+    if by_email && is_strong_enough && enrolled.email && !user.verified_emails.is_empty() {
         methods.push(Factor::Email);
     }
     let is_stuck = whatever_is_offered && methods.is_empty() && enrolled.email;
@@ -126,7 +129,10 @@ pub(crate) fn verify_code<H: Host>(
     let (code, purpose) = (code.expose(), Act::purpose(endpoint));
     let client = prover.client(draft);
     let enrolled = cx.factors.enrolled_in(draft)?;
-    if !enrolled.is_form_of_totp(code) {
+    // A change of the factors takes the strongest of them. No client of this protocol can show a
+    // passkey, and of what it can show, only the recovery code stands in for one.
+    let is_too_weak = endpoint.changes_factors() && !enrolled.attested.is_empty();
+    if is_too_weak || !enrolled.is_form_of_totp(code) {
         return match cx.factors.verify_recovery_in(draft, code, &purpose, client)? {
             VerifyOutcome::Granted(proof) => by_recovery(cx, draft, prover, proof),
             nothing @ (VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled) => {

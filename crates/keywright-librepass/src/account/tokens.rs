@@ -9,6 +9,7 @@ use keywright_store::slot::Expiring;
 use keywright_store::{
     Draft, Full, Members, Partition, Record, Revision, Root, Slot, SlotFamily, SlotName, StepError, Tentative,
 };
+use keywright_twofactor::Method;
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub(crate) enum SecondFactor {
     Waiting,
     Proven {
         at: UnixSeconds,
+        /// Whether by a recovery code, which stands in for a passkey.
+        by_recovery: bool,
     },
 }
 
@@ -173,7 +176,12 @@ impl Login {
     /// Whether the second factor was proven within so many seconds. A proof in the future is not
     /// fresh.
     pub(crate) fn proven_within(&self, now: UnixSeconds, seconds: u64) -> bool {
-        matches!(self.record.factor, SecondFactor::Proven { at } if at <= now && now.since(at) < seconds)
+        matches!(self.record.factor, SecondFactor::Proven { at, .. } if at <= now && now.since(at) < seconds)
+    }
+
+    /// Whether the second factor was proven by a recovery code.
+    pub(crate) const fn is_proven_by_recovery(&self) -> bool {
+        matches!(self.record.factor, SecondFactor::Proven { by_recovery: true, .. })
     }
 
     /// Returns the fence of the token's cipher writes.
@@ -380,10 +388,10 @@ pub(crate) fn issue_in(
     Ok(draft.tentative(()))
 }
 
-/// Records that the token's login has proven its second factor.
-pub(crate) fn confirm_in(draft: &mut Draft<'_>, login: &mut Login) -> Result<(), StepError> {
+/// Records that the token's login has proven its second factor by a method.
+pub(crate) fn confirm_in(draft: &mut Draft<'_>, login: &mut Login, by: Method) -> Result<(), StepError> {
     let (now, credential_epoch) = (draft.now(), draft.root()?.credential_epoch);
-    login.record.factor = SecondFactor::Proven { at: now };
+    login.record.factor = SecondFactor::Proven { at: now, by_recovery: by == Method::Recovery };
     login.use_at(now);
     // A change of the factors may have moved the epoch in this very draft: the login that made it
     // remains valid.

@@ -3,8 +3,8 @@
 use keywright_core::SessionId;
 use keywright_librepass::UserId;
 use keywright_twofactor::{
-    AttestedEnrolment, AttestedMethod, EnrolmentStart, FactorChange, StepUpPolicy, Strength, TotpSecret, TwoFactor,
-    TwoFactorPolicy,
+    AttestedEnrolment, AttestedMethod, DeviceImport, EnrolmentStart, FactorChange, ImportedDevice, StepUpPolicy,
+    Strength, TotpSecret, TwoFactor, TwoFactorPolicy,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +86,36 @@ async fn a_login_from_before_the_passkey_sets_up_no_device() {
         client.post("/api/user/setup/2fa").json(&body).send().await
     };
     set_up(&before).await.fails(401, "LP-Invalid-Token");
+    let (token, client) = waiting(&world).await;
+    client.prove(&token, &codes[0]).await.is_empty();
+    set_up(&client).await.ok();
+}
+
+/// A login that the code of a device has proven sets up nothing beside a passkey: its recovery code
+/// would stand in for the passkey.
+#[tokio::test]
+async fn a_code_of_a_device_changes_no_factors_beside_a_passkey() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    let codes = passkey(&world, &user).await;
+    world
+        .step(user.account(), |draft| {
+            let device = ImportedDevice::new("app", TotpSecret::from_slice(&SECRET).unwrap());
+            assert!(matches!(world.factors().import_device_in(draft, &device)?, DeviceImport::Imported(_)));
+            Ok(())
+        })
+        .await;
+    let set_up = async |client: &Client| {
+        let new = [8; 20];
+        let secret = TotpSecret::from_slice(&new).unwrap().to_base32().expose().to_owned();
+        let code = code_of(&new, world.now());
+        let body = json!({"sharedKey": alice().shared(&world.server_key().await), "secret": secret, "code": code});
+        client.post("/api/user/setup/2fa").json(&body).send().await
+    };
+    let (token, client) = waiting(&world).await;
+    client.prove(&token, &code_of(&SECRET, world.now())).await.is_empty();
+    assert!(client.is_in().await);
+    set_up(&client).await.fails(401, "LP-Invalid-Token");
     let (token, client) = waiting(&world).await;
     client.prove(&token, &codes[0]).await.is_empty();
     set_up(&client).await.ok();

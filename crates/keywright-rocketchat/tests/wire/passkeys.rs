@@ -3,7 +3,8 @@
 use keywright_core::SessionId;
 use keywright_rocketchat::RocketChatPolicy;
 use keywright_twofactor::{
-    AttestedEnrolment, AttestedMethod, EnrolmentStart, FactorChange, StepUpPolicy, Strength, TwoFactor, TwoFactorPolicy,
+    AttestedEnrolment, AttestedMethod, DeviceImport, EnrolmentStart, FactorChange, ImportedDevice, StepUpPolicy,
+    Strength, TotpSecret, TwoFactor, TwoFactorPolicy,
 };
 use serde_json::json;
 
@@ -67,4 +68,29 @@ async fn a_protocol_without_second_factors_requires_none() {
     let world = world.without_totp(ADMIN).await;
     passkey(&world).await;
     assert_eq!(world.log_in(ADMIN).send().await.status, 200);
+}
+
+/// The code of an app gets in beside a passkey, but takes it and the recovery codes from nobody.
+#[tokio::test]
+async fn a_code_of_an_app_changes_no_factors_beside_a_passkey() {
+    let world = World::password_only().await;
+    let codes = passkey(&world).await;
+    world
+        .step(ADMIN, |draft| {
+            let device = ImportedDevice::new("app", TotpSecret::from_slice(&ADMIN.secret()).unwrap());
+            assert!(matches!(world.factors().import_device_in(draft, &device)?, DeviceImport::Imported(_)));
+            Ok(())
+        })
+        .await;
+    let answer = world.log_in_with(ADMIN, &world.totp(ADMIN)).send().await;
+    assert_eq!(answer.status, 200);
+    world.clock.advance(30);
+    let client = world.client(ADMIN);
+    let with_code = async |path: &str, code: &str| client.post(path).json(&json!({"code": code})).send().await;
+    with_code("users.disableTotp", &world.totp(ADMIN)).await.is(200, json!({"success": true, "disabled": false}));
+    with_code("users.regenerateTotpCodes", &world.totp(ADMIN)).await.fails("invalid-totp");
+    client.post("users.resetTOTP").code(&world.totp(ADMIN)).send().await.fails("totp-invalid");
+    // None of them spent the code.
+    client.reset().code(&world.totp(ADMIN)).send().await.succeeds();
+    with_code("users.disableTotp", &codes[0]).await.is(200, json!({"success": true, "disabled": true}));
 }

@@ -299,11 +299,12 @@ pub(crate) fn judge_code_in<H: Host>(
     // Recovery codes that the host's own pages have made have another form than this protocol's.
     Ok(match cx.factors.verify_code_in(draft, code, &PURPOSE, client)? {
         VerifyOutcome::Granted(proof) => {
-            if proof.peek(draft)?.method() == Method::Recovery {
+            let method = proof.peek(draft)?.method();
+            if method == Method::Recovery {
                 // The way in when other clients have locked the time-based codes.
                 cx.factors.admit_totp_in(draft, &proof, client)?;
             }
-            tokens::confirm_in(draft, &mut login)?;
+            tokens::confirm_in(draft, &mut login, method)?;
             Judged::Confirmed(proof.map(drop))
         }
         VerifyOutcome::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),

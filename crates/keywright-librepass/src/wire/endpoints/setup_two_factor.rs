@@ -9,7 +9,7 @@ use keywright_core::UnixSeconds;
 use keywright_store::guess::LEDGER;
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{EnrolOutcome, Enrolled, ImportedDevice, Parameters, TotpSecret};
+use keywright_twofactor::{EnrolOutcome, Enrolled, ImportedDevice, Method, Parameters, TotpSecret};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
 
@@ -107,14 +107,17 @@ fn enrol<H: Host>(
     let codes = cx.factors.make_recovery_in(draft, Liveness::Now, changer)?;
     // A client that enrols has just proven the new factor. Where the policy ends the other logins,
     // this is the only one left.
-    tokens::confirm_in(draft, &mut login)?;
+    tokens::confirm_in(draft, &mut login, Method::Totp)?;
     mails::notice_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
     Ok(Ok(codes))
 }
 /// Whether a token may set up a second factor. If there is a device already, it must be this very
 /// device that the token has proven: a proof of an earlier device no longer counts. Beside a passkey
-/// a recovery code must have been proven since.
+/// it must be a recovery code: a device is weaker, and changes no factors there.
 fn is_fresh(login: &Login, enrolled: &Enrolled, now: UnixSeconds) -> bool {
+    if !enrolled.attested.is_empty() && !login.is_proven_by_recovery() {
+        return false;
+    }
     let attested = enrolled.attested.iter().map(|factor| factor.added);
     let Some(added) = enrolled.devices.iter().map(|device| device.added).chain(attested).max() else { return true };
     let since = if added <= now { now.since(added).saturating_add(1).min(FRESH_SECONDS) } else { FRESH_SECONDS };
