@@ -222,7 +222,7 @@ async fn owasp_txauth_2_6_a_right_code_for_other_data_is_a_wrong_try() {
     let code = world.begin_mailed(&DELETE, SessionId::new("s")).await.sent();
     let changed = Delete { target: "vault-8", ..DELETE };
     assert_eq!(world.mailed(changed, SessionId::new("s"), &code).await, Outcome::Charged(1, false));
-    let guess = "guess_denied (secret: mailed, reason: wrong)".to_owned();
+    let guess = "guess_denied (secret: mailed, reason: wrong, purpose: test.delete)".to_owned();
     assert_eq!(world.denials().await, [guess, denied("unbound")]);
 }
 

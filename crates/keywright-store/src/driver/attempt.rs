@@ -14,7 +14,7 @@ use crate::loaded::{Loaded, open_root};
 use crate::locks::{PartitionAccess, PartitionGuard, Standing};
 use crate::nonces::Nonces;
 use crate::partition::Partition;
-use crate::port::{BoxError, BoxFuture, CommitError, LoadError};
+use crate::port::{BoxError, BoxFuture, CommitError, LoadError, Shortage};
 use crate::release::Receipt;
 use crate::revision::Revision;
 use crate::settle::{Settlement, settle};
@@ -367,6 +367,8 @@ impl Driver {
                         Ok(()) => return Ok(Settled::NeverLanded),
                         // The next read settles the fence itself.
                         Err(CommitError::Conflict | CommitError::Unknown(_)) => {}
+                        // The store was busy, perhaps with the attempt itself.
+                        Err(CommitError::Rejected(source)) if Shortage::of(&*source) == Some(Shortage::Busy) => {}
                         Err(CommitError::Rejected(_)) => break,
                     }
                 }

@@ -121,7 +121,9 @@ impl Connections {
         let cut = CancellationToken::new();
         let number = table.add(network, cut.clone(), self.limits.silent);
         drop(table);
-        let requests = Arc::new(Semaphore::new(usize::try_from(STREAMS).unwrap_or(usize::MAX)));
+        // A trusted proxy carries the requests of many clients, which must not wait for one of them.
+        let requests = if limited { usize::try_from(STREAMS).unwrap_or(usize::MAX) } else { Semaphore::MAX_PERMITS };
+        let requests = Arc::new(Semaphore::new(requests));
         Some(Place(Arc::new(Connection { number, cut, requests, connections: Arc::clone(self) })))
     }
 
@@ -254,7 +256,9 @@ impl Entry {
         if !self.is_open || self.cut.is_cancelled() {
             return None;
         }
-        let receiving = self.receiving > 0;
+        // If a request runs whose body has arrived, the connection keeps its place: the request would
+        // run on without one.
+        let receiving = self.receiving > 0 && self.running <= self.receiving;
         ((self.is_idle() || receiving) && !(receiving && self.known)).then_some((self.known, receiving, self.since))
     }
 
@@ -444,6 +448,20 @@ mod tests {
         let table = connections.table();
         assert!(table.networks.is_empty() && table.entries.is_empty() && table.closable.is_empty());
         assert_eq!((table.live, table.sockets), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_arrives_gives_no_place_away_while_other_requests_run() {
+        let connections = limits(9, 1);
+        let enter = || connections.enter(address("192.0.2.1"));
+        let place = enter().unwrap();
+        let (slow, upload, body) = (place.0.run().await, place.0.run().await, place.0.receive());
+        assert!(enter().is_none(), "the slow request would run on beside those of the new connection");
+        drop(slow);
+        let next = enter().unwrap();
+        assert!(place.0.cut.is_cancelled(), "nothing but the body is at work");
+        drop((upload, body, place, next));
+        assert_eq!(connections.table().live, 0);
     }
 
     #[tokio::test(start_paused = true)]
