@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use keywright_store::{Batch, CommitError, Draft, Driver, Partition, RecordStore as _, SlotName, StepError};
+use keywright_store::{Batch, CommitError, Draft, Driver, Partition, RecordStore as _, Shortage, SlotName, StepError};
 use keywright_store_conformance::glass::{GlassStore, Rows};
 use keywright_testing::HookedStore;
 
@@ -22,6 +22,8 @@ pub(crate) enum Loss {
     Before(u32, Step),
     /// The commit is applied, the rows are changed without the driver, and its reply is lost.
     AfterThen(fn(&mut Rows)),
+    /// The store is busy, and takes the commit back.
+    Busy,
     /// No reply ever comes. The value is whether the commit is applied.
     Hangs(bool),
 }
@@ -69,6 +71,7 @@ impl Between {
                 self.store.commit(batch).await.unwrap();
                 self.store.edit(change);
             }
+            Some(Loss::Busy) => return Err(CommitError::Rejected(Shortage::Busy.into())),
             Some(Loss::Hangs(lands)) => {
                 if lands {
                     self.store.commit(batch).await.unwrap();

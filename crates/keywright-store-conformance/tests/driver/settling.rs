@@ -41,6 +41,18 @@ async fn lost_reply_before_the_write_is_fenced_and_rerun() {
 }
 
 #[tokio::test]
+async fn a_fence_that_a_busy_store_takes_back_is_tried_again() {
+    let world = World::made(21).await;
+    let (driver, between) = world.between();
+    between.next(Loss::Before(0, counts));
+    between.next(Loss::Busy);
+    let mut runs = 0;
+    assert!(redeem_counting(&driver, &world.partition, &mut runs).await.unwrap());
+    assert_eq!((runs, *between.commits.lock().unwrap()), (2, 4), "lost, taken back, the fence, the one that counts");
+    assert!(!world.redeem().await.unwrap());
+}
+
+#[tokio::test]
 async fn late_delivery_after_the_fence_never_lands() {
     let world = World::made(3).await;
     world.faults.next_commit(Fault::Held);
