@@ -35,11 +35,12 @@ pub struct PrefixLayer {
 }
 
 impl PrefixLayer {
-    /// Creates a layer. `prefix` is the path at which the service is nested; a slash at its end does
+    /// Creates a layer. `prefix` is the path at which the service is nested; slashes at its ends do
     /// not matter.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
-        Self { prefix: Arc::from(prefix.trim_end_matches('/')) }
+        let prefix = prefix.trim_matches('/');
+        Self { prefix: if prefix.is_empty() { Arc::from("") } else { format!("/{prefix}").into() } }
     }
 }
 
@@ -98,7 +99,9 @@ mod tests {
         ] {
             assert_eq!(with_prefix("/a/b", &uri.parse().unwrap()).unwrap(), whole, "{uri}");
         }
-        assert_eq!(&*PrefixLayer::new("/a/b/").prefix, "/a/b");
+        for (prefix, whole) in [("/a/b/", "/a/b"), ("a/b", "/a/b"), ("/", ""), ("", "")] {
+            assert_eq!(&*PrefixLayer::new(prefix).prefix, whole);
+        }
         let long = format!("/{}", "x".repeat(65_530));
         assert_eq!(with_prefix("/a/b", &long.parse().unwrap()), None);
     }

@@ -1,6 +1,7 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -12,6 +13,9 @@ use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, 
 use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
 use keywright_store::Store;
+
+/// What begins the credential of a network, as the wire protocols name it.
+const NETWORK: &[u8] = b"network/";
 
 /// A store, opened with its keyring. It is cheap to clone; a server needs one.
 #[derive(Clone)]
@@ -103,15 +107,16 @@ impl Keywright {
     /// ```
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
-        if credential.is_empty() {
+        // Nobody becomes a network by naming it in a cookie.
+        if credential.is_empty() || credential.starts_with(NETWORK) {
             return Client::unknown();
         }
         Client::credential(self.driver.client_tag(account, credential))
     }
 
     /// Returns the sender of a request that presents no credential of its own, identified by the
-    /// network from which it comes. `network` is the bytes of an IPv4 address, or the first eight of
-    /// an IPv6 address. The security log does not name it.
+    /// network from which it comes: an IPv4 address, or the upper half of an IPv6 address. The
+    /// protocols' clients are known by the same network. The security log does not name it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -120,14 +125,14 @@ impl Keywright {
     /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
     /// # let account = AccountId::new("user-1")?;
     /// # let address = std::net::Ipv4Addr::new(192, 0, 2, 7);
-    /// let client = keywright.network_client(&account, &address.octets());
+    /// let client = keywright.network_client(&account, address.into());
     /// assert!(client.tag().is_some() && client.mark().is_none());
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn network_client(&self, account: &AccountId, network: &[u8]) -> Client {
-        Client::network(self.driver.client_tag(account, network))
+    pub fn network_client(&self, account: &AccountId, address: IpAddr) -> Client {
+        Client::network(self.driver.client_tag(account, &network_credential(address)))
     }
 
     /// Returns the service for password challenges.
@@ -302,3 +307,26 @@ impl Keywright {
 }
 
 keywright_core::redacted_debug!(Keywright { store, .. });
+
+/// Returns the bytes by which the guess ledger knows the network of an address, on every protocol.
+fn network_credential(address: IpAddr) -> Vec<u8> {
+    let network = match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        // The lower half names an interface (RFC 4291 § 2.5.1).
+        IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
+    };
+    [NETWORK, network.as_bytes()].concat()
+}
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_name_that_the_protocols_give_it() {
+        for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2:3:4:5:6", "::1", "fe80::1"] {
+            let address = address.parse().unwrap();
+            assert_eq!(network_credential(address), keywright_wire::Network::of(address).credential(), "{address}");
+        }
+    }
+}

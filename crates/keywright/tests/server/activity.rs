@@ -97,7 +97,7 @@ async fn an_event_names_the_client_the_purpose_and_the_device() {
     assert_eq!((granted.purpose(), granted.device()), (Some("login"), Some("phone")));
 
     // A used code belongs to a device. This sender presents no credential.
-    let network = keywright.network_client(&alice, &[192, 0, 2, 7]);
+    let network = keywright.network_client(&alice, std::net::Ipv4Addr::new(192, 0, 2, 7).into());
     let _ = two_factor.verify(&alice, &code, &purpose, network).await.unwrap();
     let replayed = newest(&alice).await;
     assert_eq!((replayed.event().text("reason"), replayed.device()), (Some("replayed"), Some("phone")));
