@@ -48,7 +48,10 @@ impl Answer {
 
 impl Browser {
     pub(crate) fn new(url: &str) -> Self {
-        let agent = Agent::config_builder().http_status_as_error(false).max_redirects(0).build().new_agent();
+        // A server that refuses a request without reading its body closes the connection, perhaps during the next
+        // request. A real browser repeats that one; here, each request has a connection of its own.
+        let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).max_idle_connections(0);
+        let agent = config.build().new_agent();
         Self { agent, url: url.to_owned(), cookies: BTreeMap::new() }
     }
 
@@ -59,7 +62,7 @@ impl Browser {
             let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header("cookie", pairs.join("; "));
         }
-        if !body.is_empty() {
+        if !body.is_empty() && headers.iter().all(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "application/json");
         }
         for (name, value) in headers {
@@ -108,10 +111,15 @@ impl Browser {
 
     /// Whether somebody is signed in.
     pub fn is_signed_in(&mut self) -> bool {
+        self.signed_in_as().is_some()
+    }
+
+    /// Returns the name of the user who is signed in.
+    pub fn signed_in_as(&mut self) -> Option<String> {
         let answer = self.send(Method::GET, "/me", &[], "");
         match answer.status {
-            200 => true,
-            401 => false,
+            200 => Some(answer.text("name").to_owned()),
+            401 => None,
             _ => panic!("{answer:?}"),
         }
     }

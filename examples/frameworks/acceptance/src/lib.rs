@@ -35,13 +35,19 @@ macro_rules! sign_in_suite {
         $crate::cases!($program, sign_in: [
             the_password_alone_is_enough_before_an_enrolment,
             an_enrolment_takes_the_password_and_a_code,
+            an_enrolment_ends_the_other_sessions,
             then_a_sign_in_needs_a_code,
+            a_right_code_ends_the_half_session,
+            a_planted_session_does_not_become_the_victims,
             one_code_opens_one_session,
             a_recovery_code_opens_one_session,
             a_step_up_is_demanded_and_a_code_makes_one_key,
             strangers_wait_and_the_known_device_does_not,
             a_store_that_fails_lets_nobody_in,
             bad_input_is_refused,
+            what_a_form_can_send_is_refused,
+            a_taken_name_leaves_nothing,
+            the_cookie_of_the_device_stays,
         ]);
     };
 }

@@ -41,6 +41,13 @@ impl Scene {
         other.execute_batch("ROLLBACK").unwrap();
     }
 
+    /// Returns how many accounts the store has.
+    #[must_use]
+    pub fn accounts(&self) -> i64 {
+        let store = Connection::open(self.folder.path("keywright.sqlite")).unwrap();
+        store.query_row("SELECT count(*) FROM keywright_roots", [], |row| row.get(0)).unwrap()
+    }
+
     /// Signs a user up, and in.
     #[must_use]
     pub fn user(&self, name: &str) -> Browser {

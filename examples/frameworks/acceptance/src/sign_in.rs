@@ -1,9 +1,9 @@
 //! Signing in, and stepping up: what every program does, whoever holds its sessions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::browser::Answer;
+use crate::browser::{Answer, Browser};
 use crate::scene::{Phone, Scene, begin, credentials};
 
 /// Parallel requests with one code.
@@ -13,7 +13,7 @@ const RACERS: usize = 16;
 const SIGNED_IN: [&str; 3] = ["/two-factor", "/two-factor/code", "/api-keys"];
 
 /// Asserts that of a race one request got the status, and that the others were refused as for a wrong code.
-fn one_of(answers: &[(crate::browser::Browser, Answer)], status: u16, error: &str) {
+fn one_of(answers: &[(Browser, Answer)], status: u16, error: &str) {
     let (granted, refused): (Vec<&Answer>, Vec<&Answer>) =
         answers.iter().map(|(_, answer)| answer).partition(|answer| answer.status == status);
     assert_eq!(granted.len(), 1, "{answers:?}", answers = answers.iter().map(|(_, answer)| answer).collect::<Vec<_>>());
@@ -62,6 +62,20 @@ pub fn an_enrolment_takes_the_password_and_a_code(scene: &Scene) {
     browser.post("/two-factor", &json!({"password": "correct horse"})).is_refused(403, "not_proven");
 }
 
+/// Who got in with the password alone is out when a second factor is set up, and nobody else is.
+pub fn an_enrolment_ends_the_other_sessions(scene: &Scene) {
+    let (mut owner, mut thief, mut bystander) = (scene.user("ann"), scene.browser(), scene.user("bob"));
+    assert_eq!(thief.post("/sign-in", &credentials("ann")).status, 204);
+    let phone = Phone::scan(&begin(&mut owner));
+    assert!(thief.is_signed_in(), "nothing is active yet");
+    assert_eq!(owner.post_code("/two-factor/code", &phone.code()).status, 200);
+    assert!(!thief.is_signed_in());
+    thief.make_api_key(None).is_refused(401, "not_signed_in");
+    owner.make_api_key(None).is_refused(403, "step_up_required");
+    assert_eq!(owner.signed_in_as().as_deref(), Some("ann"));
+    assert_eq!(bystander.signed_in_as().as_deref(), Some("bob"));
+}
+
 /// Afterwards the password alone opens nothing, and a code opens one session.
 pub fn then_a_sign_in_needs_a_code(scene: &Scene) {
     let (_, phone, _) = scene.enrolled("ann");
@@ -80,6 +94,43 @@ pub fn then_a_sign_in_needs_a_code(scene: &Scene) {
     assert_eq!(browser.post_code("/sign-in/code", &code).status, 204);
     assert!(browser.is_signed_in());
     scene.at_the_code("ann").post_code("/sign-in/code", &code).is_refused(403, "denied");
+}
+
+/// A half-session opens one session, even if it was copied and there is another right code.
+pub fn a_right_code_ends_the_half_session(scene: &Scene) {
+    let (_, phone, codes) = scene.enrolled("ann");
+    let mut browser = scene.at_the_code("ann");
+    let mut copy = browser.clone();
+    assert_eq!(browser.post_code("/sign-in/code", &phone.code()).status, 204);
+    copy.post_code("/sign-in/code", &codes[0]).is_refused(401, "not_signed_in");
+    assert!(browser.is_signed_in() && !copy.is_signed_in());
+    browser.post_code("/sign-in/code", &codes[0]).is_refused(401, "not_signed_in");
+    assert_eq!(browser.make_api_key(Some(&codes[0])).status, 200, "the code is not spent");
+}
+
+/// Whoever signs in gets a session that nobody knew before, whatever cookies the browser had.
+pub fn a_planted_session_does_not_become_the_victims(scene: &Scene) {
+    let (_, phone, codes) = scene.enrolled("ann");
+    assert_eq!(scene.browser().post("/sign-up", &credentials("bob")).status, 201);
+    let attacker = scene.user("mallory");
+    let is_out = |victim: &str| {
+        let name = attacker.clone().signed_in_as();
+        assert!(name.is_none_or(|name| name == "mallory"), "the attacker is {victim}");
+    };
+    let mut bob = attacker.clone();
+    assert_eq!(bob.post("/sign-in", &credentials("bob")).status, 204);
+    assert_eq!(bob.signed_in_as().as_deref(), Some("bob"));
+    is_out("bob");
+    let attacker = scene.user("mallory-2");
+    let mut ann = attacker.clone();
+    assert_eq!(ann.post("/sign-in", &credentials("ann")).status, 202);
+    attacker.clone().post_code("/sign-in/code", &codes[0]).is_refused(401, "not_signed_in");
+    let half = ann.clone();
+    assert_eq!(ann.post_code("/sign-in/code", &phone.code()).status, 204);
+    assert_eq!(ann.signed_in_as().as_deref(), Some("ann"));
+    for mut browser in [attacker, half] {
+        assert_ne!(browser.signed_in_as().as_deref(), Some("ann"));
+    }
 }
 
 /// Sixteen requests with one code open one session.
@@ -148,6 +199,53 @@ pub fn bad_input_is_refused(scene: &Scene) {
         }
     }
     assert!(browser.is_signed_in());
+}
+
+/// A page of another site can let a browser post a form. As plain text it can look like JSON, and must not sign in.
+pub fn what_a_form_can_send_is_refused(scene: &Scene) {
+    let (mut browser, _, codes) = scene.enrolled("ann");
+    let mut half = scene.at_the_code("ann");
+    let code = json!({"code": codes[0]});
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let refuse = |browser: &mut Browser, path: &str, body: &Value| {
+            let answer = browser.send(Method::POST, path, &[("content-type", kind)], &body.to_string());
+            assert!((400..=422).contains(&answer.status), "{path} {kind}: {answer:?}");
+            assert!(answer.set_cookies.is_empty(), "{path} {kind}: {answer:?}");
+        };
+        refuse(&mut scene.browser(), "/sign-up", &credentials("bob"));
+        refuse(&mut scene.browser(), "/sign-in", &credentials("ann"));
+        refuse(&mut half, "/sign-in/code", &code);
+        refuse(&mut browser, "/two-factor", &credentials("ann"));
+    }
+    let kind = [("content-type", "application/json; charset=utf-8")];
+    assert_eq!(half.send(Method::POST, "/sign-in/code", &kind, &code.to_string()).status, 204);
+}
+
+/// A request with a taken name is refused before anything is stored.
+pub fn a_taken_name_leaves_nothing(scene: &Scene) {
+    let mut browser = scene.browser();
+    assert_eq!(browser.post("/sign-up", &credentials("ann")).status, 201);
+    let accounts = scene.accounts();
+    assert_ne!(accounts, 0);
+    for name in ["ann", " ann "] {
+        browser.post("/sign-up", &credentials(name)).is_refused(409, "name_taken");
+    }
+    browser.post("/sign-up", &credentials(" ")).is_refused(400, "bad_name");
+    assert_eq!(scene.accounts(), accounts);
+}
+
+/// The device is known for a year, and the sessions end with the browser.
+pub fn the_cookie_of_the_device_stays(scene: &Scene) {
+    let (_, phone, _) = scene.enrolled("ann");
+    let mut browser = scene.browser();
+    let mut lines = browser.post("/sign-in", &credentials("ann")).set_cookies;
+    lines.extend(browser.post_code("/sign-in/code", &phone.code()).set_cookies);
+    lines.retain(|line| !line.split(';').next().unwrap().ends_with('=')); // what ends a cookie
+    let (device, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("device="));
+    assert_eq!((device.len(), others.is_empty()), (1, false), "{lines:?}");
+    assert!(device[0].contains("Max-Age=31536000"), "{device:?}");
+    assert!(others.iter().all(|line| !line.contains("Max-Age") && !line.contains("Expires")), "{others:?}");
+    assert!(lines.iter().all(|line| line.contains("Path=/")), "{lines:?}");
 }
 
 /// While the store takes no commits, nobody gets in; and what was not granted is not spent.

@@ -27,7 +27,8 @@ type Response = Result<HttpResponse, Failure>;
 
 #[post("/sign-up")]
 pub(crate) async fn sign_up(app: Data<App>, typed: Json<Credentials>) -> Response {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(HttpResponse::Created().finish()) } else { Err(Refused::conflict("name_taken").into()) }
 }
@@ -49,12 +50,14 @@ pub(crate) async fn sign_in(app: Data<App>, request: HttpRequest, typed: Json<Cr
 
 #[post("/sign-in/code")]
 pub(crate) async fn sign_in_code(app: Data<App>, request: HttpRequest, typed: Json<Code>) -> Response {
-    let found = request.cookie(HALF_SESSION).and_then(|half| app.shop.user_of_half_session(half.value()));
+    let half = request.cookie(HALF_SESSION).map_or_else(String::new, |half| half.value().to_owned());
+    let found = app.shop.user_of_half_session(&half);
     let account = AccountId::new(&found.ok_or_else(|| Refused::unauthorized("not_signed_in"))?.id)?;
     let (two_factor, client) = (app.keywright.two_factor(), client(&app, &account, &request));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
-    let session = app.shop.start_session(proof.account().as_str());
-    Ok(HttpResponse::NoContent().cookie(cookie(SESSION, session)).finish())
+    app.shop.end_half_session(&half);
+    let session = cookie(SESSION, app.shop.start_session(proof.account().as_str()));
+    Ok(HttpResponse::NoContent().cookie(session).cookie(cookie(HALF_SESSION, String::new())).finish())
 }
 
 #[get("/me")]
@@ -64,7 +67,7 @@ pub(crate) async fn me(session: Session) -> Json<Value> {
 
 #[post("/two-factor")]
 pub(crate) async fn begin_enrolment(app: Data<App>, session: Session, typed: Json<Password>) -> Answer {
-    let Session { user, caller } = session;
+    let Session { user, caller, .. } = session;
     let checked = app.shop.check_password(&user.name, &typed.password);
     checked.ok_or_else(|| Refused::forbidden("wrong_password"))?;
     let two_factor = app.keywright.two_factor();
@@ -73,9 +76,11 @@ pub(crate) async fn begin_enrolment(app: Data<App>, session: Session, typed: Jso
 }
 
 #[post("/two-factor/code")]
-pub(crate) async fn confirm_enrolment(app: Data<App>, Session { caller, .. }: Session, typed: Json<Code>) -> Answer {
+pub(crate) async fn confirm_enrolment(app: Data<App>, session: Session, typed: Json<Code>) -> Answer {
+    let Session { user, token, caller } = session;
     let (account, session, client) = (caller.account(), caller.session(), caller.client());
     let (_, codes) = app.keywright.two_factor().confirm(account, session, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(&user.id, &token);
     Ok(Json(json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()})))
 }
 

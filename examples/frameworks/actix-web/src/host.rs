@@ -21,6 +21,7 @@ pub(crate) struct App {
 /// Who is signed in.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) token: String,
     pub(crate) caller: Caller,
 }
 
@@ -40,7 +41,8 @@ impl Session {
         let user = app.shop.user_of_session(cookie.value())?;
         let account = AccountId::new(&user.id).ok()?;
         let client = client(app, &account, request);
-        Some(Self { user, caller: Caller::new(account, SessionId::new(cookie.value()), client) })
+        let caller = Caller::new(account, SessionId::new(cookie.value()), client);
+        Some(Self { user, token: cookie.value().to_owned(), caller })
     }
 }
 
@@ -51,7 +53,10 @@ pub(crate) fn client(app: &App, account: &AccountId, request: &HttpRequest) -> C
 }
 
 pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    Cookie::build(name, value).path("/").http_only(true).secure(true).same_site(SameSite::Lax).finish()
+    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build(name, value).path("/"));
+    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).finish();
+    cookie.set_max_age(max_age);
+    cookie
 }
 
 /// Why a handler refuses, as an error of actix-web.

@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use axum_extra::extract::CookieJar;
 use axum_login::AuthSession;
 use keywright::tower::{OrRefuse, Refused, StepUpAction, StepUpFor};
 use keywright::{AccountId, ActionName, Purpose};
 use serde_json::{Value, json};
 use shop::{Code, Credentials, DEVICE, Password};
 
-use crate::host::{App, Member, Session, client};
+use crate::host::{App, Member, Session, client, device_cookie, now};
 
 const SIGN_IN: Purpose = Purpose::new("sign-in");
-/// What the session holds while the password was right and nothing else is known.
+/// What the session holds while the password was right and nothing else is known: the user, and until when.
 const HALF: &str = "half";
 
 pub(crate) struct MakeApiKey;
@@ -25,7 +25,8 @@ type Answer = Result<Json<Value>, Refused>;
 type Auth = AuthSession<App>;
 
 pub(crate) async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Result<StatusCode, Refused> {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken")) }
 }
@@ -38,13 +39,15 @@ pub(crate) async fn sign_in(
     let found = auth.backend.shop.check_password(&typed.name, &typed.password);
     let user = found.ok_or_else(|| Refused::unauthorized("wrong_password"))?;
     if jar.get(DEVICE).is_none() {
-        let device = Cookie::build((DEVICE, shop::token())).path("/").http_only(true).secure(true);
-        jar = jar.add(device.same_site(SameSite::Lax));
+        jar = jar.add(device_cookie());
     }
+    // `logout` ends the old session, but what is stored next would get its id again: somebody may have planted that.
+    auth.logout().await.map_err(Refused::unavailable)?;
+    auth.session.cycle_id().await.map_err(Refused::unavailable)?;
     let two_factor = auth.backend.keywright.two_factor();
     if two_factor.enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
-        auth.logout().await.map_err(Refused::unavailable)?;
-        auth.session.insert(HALF, &user.id).await.map_err(Refused::unavailable)?;
+        let half = (&user.id, now()?.saturating_add(shop::HALF.as_secs()));
+        auth.session.insert(HALF, half).await.map_err(Refused::unavailable)?;
         return Ok((StatusCode::ACCEPTED, jar));
     }
     auth.login(&Member(user)).await.map_err(Refused::unavailable)?;
@@ -56,8 +59,10 @@ pub(crate) async fn sign_in_code(
     jar: CookieJar,
     Json(typed): Json<Code>,
 ) -> Result<StatusCode, Refused> {
-    let half: Option<String> = auth.session.get(HALF).await.map_err(Refused::unavailable)?;
-    let account = AccountId::new(half.ok_or_else(|| Refused::unauthorized("not_signed_in"))?)?;
+    let half: Option<(String, u64)> = auth.session.get(HALF).await.map_err(Refused::unavailable)?;
+    let now = now()?;
+    let half = half.filter(|(_, until)| now < *until).ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
+    let account = AccountId::new(half.0)?;
     let (two_factor, client) = (auth.backend.keywright.two_factor(), client(&auth.backend, &account, &jar));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
     let member = auth.authenticate(proof).await.map_err(Refused::unavailable)?;
@@ -79,12 +84,17 @@ pub(crate) async fn begin_enrolment(
 }
 
 pub(crate) async fn confirm_enrolment(
+    mut auth: Auth,
     State(app): State<App>,
-    Session { caller, .. }: Session,
+    Session { user, caller }: Session,
     Json(typed): Json<Code>,
 ) -> Answer {
     let (account, session, client) = (caller.account(), caller.session(), caller.client());
     let (_, codes) = app.keywright.two_factor().confirm(account, session, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(&user.id, "");
+    // This session goes on: it takes the new stamp.
+    let user = app.shop.user(&user.id).ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
+    auth.login(&Member(user)).await.map_err(Refused::unavailable)?;
     Ok(Json(json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()})))
 }
 

@@ -4,11 +4,11 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum_extra::extract::cookie::{Cookie, CookieJar};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use axum_login::{AuthSession, AuthUser, AuthnBackend};
 use keywright::tower::{Caller, Refused};
 use keywright::twofactor::Proven;
-use keywright::{AccountId, Client, Keywright, SessionId};
+use keywright::{AccountId, Client, Clock, Keywright, SessionId, SystemClock};
 use shop::{DEVICE, Shop, User};
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl AuthUser for Member {
     }
 
     fn session_auth_hash(&self) -> &[u8] {
-        self.0.id.as_bytes() // of a real host: the hash of the password, so that a new one ends the sessions
+        self.0.stamp.as_bytes() // a new one ends the sessions; a real host gives the user one with a new password too
     }
 }
 
@@ -74,4 +74,17 @@ impl<S: Sync> FromRequestParts<S> for Session {
 /// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
 pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client {
     app.keywright.client(account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes())
+}
+
+/// The cookie that stays on the device.
+pub(crate) fn device_cookie() -> Cookie<'static> {
+    let cookie = Cookie::build((DEVICE, shop::token())).path("/").http_only(true).secure(true);
+    let mut cookie = cookie.same_site(SameSite::Lax).build();
+    cookie.set_max_age(shop::max_age(DEVICE, cookie.value()));
+    cookie
+}
+
+/// The present time, in seconds since 1970.
+pub(crate) fn now() -> Result<u64, Refused> {
+    Ok(SystemClock.now().map_err(Refused::unavailable)?.get())
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, CookieJar};
 use keywright::confirm::{AccountAction, Confirmed};
 use keywright::tower::{OrRefuse, Refused, StepUpAction, StepUpFor};
 use keywright::{AccountId, ActionName, Purpose};
@@ -28,7 +28,8 @@ type Answer = Result<Json<Value>, Refused>;
 type SignedIn = Result<(StatusCode, CookieJar), Refused>;
 
 pub(crate) async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Result<StatusCode, Refused> {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken")) }
 }
@@ -46,11 +47,15 @@ pub(crate) async fn sign_in(State(app): State<App>, mut jar: CookieJar, Json(typ
 }
 
 pub(crate) async fn sign_in_code(State(app): State<App>, jar: CookieJar, Json(typed): Json<Code>) -> SignedIn {
-    let found = jar.get(HALF_SESSION).and_then(|half| app.shop.user_of_half_session(half.value()));
+    let half = jar.get(HALF_SESSION).map_or("", Cookie::value).to_owned();
+    let found = app.shop.user_of_half_session(&half);
     let account = AccountId::new(&found.ok_or_else(|| Refused::unauthorized("not_signed_in"))?.id)?;
     let (two_factor, client) = (app.keywright.two_factor(), client(&app, &account, &jar));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
-    Ok((StatusCode::NO_CONTENT, jar.add(cookie(SESSION, app.shop.start_session(proof.account().as_str())))))
+    app.shop.end_half_session(&half);
+    let session = app.shop.start_session(proof.account().as_str());
+    let jar = jar.add(cookie(SESSION, session)).add(cookie(HALF_SESSION, String::new()));
+    Ok((StatusCode::NO_CONTENT, jar))
 }
 
 pub(crate) async fn begin_enrolment(
@@ -66,10 +71,11 @@ pub(crate) async fn begin_enrolment(
 
 pub(crate) async fn confirm_enrolment(
     State(app): State<App>,
-    Session { account, id, client, .. }: Session,
+    Session { account, id, client, token, .. }: Session,
     Json(typed): Json<Code>,
 ) -> Answer {
     let (_, codes) = app.keywright.two_factor().confirm(&account, id, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(account.as_str(), &token);
     Ok(Json(json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()})))
 }
 

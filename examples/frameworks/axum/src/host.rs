@@ -19,6 +19,7 @@ pub(crate) struct App {
 /// Who is signed in.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) token: String,
     pub(crate) account: AccountId,
     pub(crate) id: SessionId,
     pub(crate) client: Client,
@@ -31,7 +32,7 @@ impl Session {
         let user = app.shop.user_of_session(token)?;
         let account = AccountId::new(&user.id).ok()?;
         let client = client(app, &account, &jar);
-        Some(Self { user, account, id: SessionId::new(token), client })
+        Some(Self { user, token: token.to_owned(), account, id: SessionId::new(token), client })
     }
 }
 
@@ -49,5 +50,8 @@ pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client 
 }
 
 pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    Cookie::build((name, value)).path("/").http_only(true).secure(true).same_site(SameSite::Lax).into()
+    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build((name, value)).path("/"));
+    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).build();
+    cookie.set_max_age(max_age);
+    cookie
 }

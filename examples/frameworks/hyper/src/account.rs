@@ -1,6 +1,5 @@
 //! What Keywright adds: the second factor of a sign-in, its enrolment, a step-up and a confirmed deletion.
 
-use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, StatusCode};
 use keywright::confirm::{AccountAction, Confirmed};
 use keywright::tower::{OrRefuse, Refused, StepUpAction, StepUpFor};
@@ -8,7 +7,7 @@ use keywright::{AccountId, ActionName, Purpose};
 use serde_json::json;
 use shop::{Code, Credentials, DEVICE, HALF_SESSION, Password, SESSION};
 
-use crate::host::{Answer, App, Session, client, cookie, cookies, json, read};
+use crate::host::{Answer, App, Body, Session, client, cookie, cookies, json};
 
 const SIGN_IN: Purpose = Purpose::new("sign-in");
 
@@ -22,15 +21,16 @@ impl AccountAction for DeleteUser {
     const NAME: &'static str = "user.delete";
 }
 
-pub(crate) async fn sign_up(app: &App, body: Incoming) -> Answer {
-    let typed: Credentials = read(body).await?;
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+pub(crate) async fn sign_up(app: &App, body: &Body) -> Answer {
+    let typed: Credentials = body.parse()?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { cookies(StatusCode::CREATED, &[]) } else { Err(Refused::conflict("name_taken")) }
 }
 
-pub(crate) async fn sign_in(app: &App, headers: &HeaderMap, body: Incoming) -> Answer {
-    let typed: Credentials = read(body).await?;
+pub(crate) async fn sign_in(app: &App, headers: &HeaderMap, body: &Body) -> Answer {
+    let typed: Credentials = body.parse()?;
     let found = app.shop.check_password(&typed.name, &typed.password);
     let user = found.ok_or_else(|| Refused::unauthorized("wrong_password"))?;
     let device = (DEVICE, cookie(headers, DEVICE).unwrap_or_else(shop::token));
@@ -40,17 +40,21 @@ pub(crate) async fn sign_in(app: &App, headers: &HeaderMap, body: Incoming) -> A
     cookies(StatusCode::NO_CONTENT, &[device, (SESSION, app.shop.start_session(&user.id))])
 }
 
-pub(crate) async fn sign_in_code(app: &App, headers: &HeaderMap, body: Incoming) -> Answer {
-    let found = cookie(headers, HALF_SESSION).and_then(|half| app.shop.user_of_half_session(&half));
+pub(crate) async fn sign_in_code(app: &App, headers: &HeaderMap, body: &Body) -> Answer {
+    let half = cookie(headers, HALF_SESSION).unwrap_or_default();
+    let found = app.shop.user_of_half_session(&half);
     let account = AccountId::new(&found.ok_or_else(|| Refused::unauthorized("not_signed_in"))?.id)?;
-    let typed: Code = read(body).await?;
+    let typed: Code = body.parse()?;
     let (two_factor, client) = (app.keywright.two_factor(), client(app, &account, headers));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
-    cookies(StatusCode::NO_CONTENT, &[(SESSION, app.shop.start_session(proof.account().as_str()))])
+    app.shop.end_half_session(&half);
+    let session = app.shop.start_session(proof.account().as_str());
+    cookies(StatusCode::NO_CONTENT, &[(SESSION, session), (HALF_SESSION, String::new())])
 }
 
-pub(crate) async fn begin_enrolment(app: &App, Session { user, caller }: Session, body: Incoming) -> Answer {
-    let typed: Password = read(body).await?;
+pub(crate) async fn begin_enrolment(app: &App, session: Session, body: &Body) -> Answer {
+    let Session { user, caller, .. } = session;
+    let typed: Password = body.parse()?;
     let checked = app.shop.check_password(&user.name, &typed.password);
     checked.ok_or_else(|| Refused::forbidden("wrong_password"))?;
     let two_factor = app.keywright.two_factor();
@@ -58,10 +62,12 @@ pub(crate) async fn begin_enrolment(app: &App, Session { user, caller }: Session
     json(&json!({"uri": pending.uri("Shop", &user.name)?.expose()}))
 }
 
-pub(crate) async fn confirm_enrolment(app: &App, Session { caller, .. }: Session, body: Incoming) -> Answer {
-    let typed: Code = read(body).await?;
+pub(crate) async fn confirm_enrolment(app: &App, session: Session, body: &Body) -> Answer {
+    let Session { user, token, caller } = session;
+    let typed: Code = body.parse()?;
     let (account, session, client) = (caller.account(), caller.session(), caller.client());
     let (_, codes) = app.keywright.two_factor().confirm(account, session, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(&user.id, &token);
     json(&json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()}))
 }
 
@@ -78,8 +84,8 @@ pub(crate) async fn begin_deletion(app: &App, Session { caller, .. }: Session) -
     json(&json!({"type_this": code.expose()}))
 }
 
-pub(crate) async fn confirm_deletion(app: &App, Session { caller, .. }: Session, body: Incoming) -> Answer {
-    let typed: Code = read(body).await?;
+pub(crate) async fn confirm_deletion(app: &App, Session { caller, .. }: Session, body: &Body) -> Answer {
+    let typed: Code = body.parse()?;
     let (account, session) = (caller.account(), caller.session());
     let confirmations = app.keywright.confirmations();
     delete(app, confirmations.confirm_code(account, DeleteUser, session, &typed.code).await.or_refuse()?).await

@@ -28,6 +28,7 @@ pub(crate) struct App {
 /// Who is signed in.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) token: String,
     pub(crate) caller: Caller,
 }
 
@@ -37,7 +38,8 @@ impl Session {
         let user = app.shop.user_of_session(&token)?;
         let account = AccountId::new(&user.id).ok()?;
         let client = client(app, &account, headers);
-        Some(Self { user, caller: Caller::new(account, SessionId::new(&token), client) })
+        let caller = Caller::new(account, SessionId::new(&token), client);
+        Some(Self { user, token, caller })
     }
 
     pub(crate) fn required(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
@@ -56,9 +58,25 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     cookies.into_iter().find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
 }
 
-pub(crate) async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Refused> {
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Refused::bad_request("bad_body"))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|_| Refused::bad_request("bad_body"))
+/// A body that was read to its end, so that the connection goes on even if the request is refused.
+pub(crate) struct Body {
+    is_json: bool,
+    bytes: Bytes,
+}
+
+impl Body {
+    pub(crate) async fn collect(headers: &HeaderMap, body: Incoming) -> Result<Self, Refused> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
+        let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Refused::bad_request("bad_body"))?;
+        Ok(Self { is_json, bytes: body.to_bytes() })
+    }
+
+    /// Parses what says it is JSON: a form on a page of another site could send the same as plain text.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refused> {
+        let parsed = self.is_json.then(|| serde_json::from_slice(&self.bytes).ok()).flatten();
+        parsed.ok_or_else(|| Refused::bad_request("bad_body"))
+    }
 }
 
 pub(crate) fn json(body: &Value) -> Answer {
@@ -73,6 +91,8 @@ pub(crate) fn cookies(status: StatusCode, cookies: &[(&'static str, String)]) ->
     *response.status_mut() = status;
     for (name, value) in cookies {
         let cookie = Cookie::build((*name, value)).path("/").http_only(true).secure(true).same_site(SameSite::Lax);
+        let mut cookie = cookie.build();
+        cookie.set_max_age(shop::max_age(name, value));
         let line = cookie.to_string().try_into().map_err(|_| Refused::bad_request("bad_cookie"))?;
         response.headers_mut().append(SET_COOKIE, line);
     }

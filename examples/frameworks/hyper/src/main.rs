@@ -20,7 +20,7 @@ use shop::Shop;
 use tower::{Layer, ServiceExt};
 
 use crate::account::MakeApiKey;
-use crate::host::{Answer, App, Session, cookies};
+use crate::host::{Answer, App, Body, Session, cookies};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -41,10 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn route(app: &App, request: Request<Incoming>) -> Answer {
     let route = format!("{} {}", request.method(), request.uri().path());
-    if route == "POST /api-keys" {
-        return api_keys(app, request).await;
-    }
     let (head, body) = request.into_parts();
+    let body = &Body::collect(&head.headers, body).await?;
     let session = || Session::required(app, &head.headers);
     match &*route {
         "POST /sign-up" => account::sign_up(app, body).await,
@@ -53,6 +51,7 @@ async fn route(app: &App, request: Request<Incoming>) -> Answer {
         "GET /me" => host::json(&json!({"name": session()?.user.name})),
         "POST /two-factor" => account::begin_enrolment(app, session()?, body).await,
         "POST /two-factor/code" => account::confirm_enrolment(app, session()?, body).await,
+        "POST /api-keys" => api_keys(app, Request::from_parts(head, ())).await,
         "POST /deletion" => account::begin_deletion(app, session()?).await,
         "POST /deletion/code" => account::confirm_deletion(app, session()?, body).await,
         _ => cookies(hyper::StatusCode::NOT_FOUND, &[]),
@@ -60,10 +59,10 @@ async fn route(app: &App, request: Request<Incoming>) -> Answer {
 }
 
 /// The route behind the layer.
-async fn api_keys(app: &App, request: Request<Incoming>) -> Answer {
+async fn api_keys(app: &App, request: Request<()>) -> Answer {
     let (two_factor, caller_app, inner_app) = (app.keywright.two_factor(), app.clone(), app.clone());
     let caller = move |parts: &Parts| Session::of(&caller_app, &parts.headers).map(|session| session.caller);
-    let make = move |request: Request<Incoming>| {
+    let make = move |request: Request<()>| {
         let answer = account::make_api_key(&inner_app, request).unwrap_or_else(Refused::into_response);
         async move { Ok::<Response<Full<Bytes>>, Infallible>(answer) }
     };

@@ -29,7 +29,8 @@ type Status = Result<StatusCode, Failure>;
 
 #[handler]
 pub(crate) async fn sign_up(Data(app): Data<&App>, Json(typed): Json<Credentials>) -> Status {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken").into()) }
 }
@@ -51,20 +52,20 @@ pub(crate) async fn sign_in(Data(app): Data<&App>, jar: &CookieJar, Json(typed):
 
 #[handler]
 pub(crate) async fn sign_in_code(Data(app): Data<&App>, jar: &CookieJar, Json(typed): Json<Code>) -> Status {
-    let found = jar.get(HALF_SESSION).and_then(|half| app.shop.user_of_half_session(half.value_str()));
+    let half = jar.get(HALF_SESSION).map_or_else(String::new, |half| half.value_str().to_owned());
+    let found = app.shop.user_of_half_session(&half);
     let account = AccountId::new(&found.ok_or_else(|| Refused::unauthorized("not_signed_in"))?.id)?;
     let (two_factor, client) = (app.keywright.two_factor(), client(app, &account, jar));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
+    app.shop.end_half_session(&half);
+    set_cookie(jar, HALF_SESSION, String::new());
     set_cookie(jar, SESSION, app.shop.start_session(proof.account().as_str()));
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[handler]
-pub(crate) async fn begin_enrolment(
-    Data(app): Data<&App>,
-    Session { user, caller }: Session,
-    Json(typed): Json<Password>,
-) -> Answer {
+pub(crate) async fn begin_enrolment(Data(app): Data<&App>, session: Session, Json(typed): Json<Password>) -> Answer {
+    let Session { user, caller, .. } = session;
     let checked = app.shop.check_password(&user.name, &typed.password);
     checked.ok_or_else(|| Refused::forbidden("wrong_password"))?;
     let two_factor = app.keywright.two_factor();
@@ -73,13 +74,11 @@ pub(crate) async fn begin_enrolment(
 }
 
 #[handler]
-pub(crate) async fn confirm_enrolment(
-    Data(app): Data<&App>,
-    Session { caller, .. }: Session,
-    Json(typed): Json<Code>,
-) -> Answer {
+pub(crate) async fn confirm_enrolment(Data(app): Data<&App>, session: Session, Json(typed): Json<Code>) -> Answer {
+    let Session { user, token, caller } = session;
     let (account, session, client) = (caller.account(), caller.session(), caller.client());
     let (_, codes) = app.keywright.two_factor().confirm(account, session, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(&user.id, &token);
     Ok(Json(json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()})))
 }
 

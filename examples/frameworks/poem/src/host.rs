@@ -20,6 +20,7 @@ pub(crate) struct App {
 /// Who is signed in.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) token: String,
     pub(crate) caller: Caller,
 }
 
@@ -36,7 +37,8 @@ impl Session {
         let user = app.shop.user_of_session(cookie.value_str())?;
         let account = AccountId::new(&user.id).ok()?;
         let client = client(app, &account, jar);
-        Some(Self { user, caller: Caller::new(account, SessionId::new(cookie.value_str()), client) })
+        let caller = Caller::new(account, SessionId::new(cookie.value_str()), client);
+        Some(Self { user, token: cookie.value_str().to_owned(), caller })
     }
 }
 
@@ -52,11 +54,15 @@ pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client 
 }
 
 pub(crate) fn set_cookie(jar: &CookieJar, name: &str, value: String) {
+    let max_age = shop::max_age(name, &value);
     let mut cookie = Cookie::new_with_str(name, value);
     cookie.set_path("/");
     cookie.set_http_only(true);
     cookie.set_secure(true);
     cookie.set_same_site(SameSite::Lax);
+    if let Some(max_age) = max_age {
+        cookie.set_max_age(max_age.unsigned_abs());
+    }
     jar.add(cookie);
 }
 

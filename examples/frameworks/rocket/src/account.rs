@@ -3,7 +3,7 @@
 use keywright::confirm::{AccountAction, Confirmed};
 use keywright::web::{OrRefuse, Refused, StepUpAction, StepUpFor, step_up};
 use keywright::{AccountId, ActionName, Purpose};
-use rocket::http::{CookieJar, Status};
+use rocket::http::{Cookie, CookieJar, Status};
 use rocket::serde::json::{Json, Value, json};
 use rocket::{State, get, post};
 use shop::{Code, Credentials, DEVICE, HALF_SESSION, Password, SESSION};
@@ -22,14 +22,15 @@ impl AccountAction for DeleteUser {
     const NAME: &'static str = "user.delete";
 }
 
-#[post("/sign-up", data = "<typed>")]
+#[post("/sign-up", format = "json", data = "<typed>")]
 pub(crate) async fn sign_up(app: &State<App>, typed: Json<Credentials>) -> Result<Status, Failure> {
-    let user = app.shop.new_user(&typed).ok_or_else(|| Refused::bad_request("bad_name"))?;
+    let name = app.shop.free_name(&typed).ok_or_else(|| Refused::conflict("name_taken"))?;
+    let user = app.shop.new_user(name, &typed.password).ok_or_else(|| Refused::bad_request("bad_name"))?;
     app.keywright.ensure_account(&AccountId::new(user.id())?).await?;
     if app.shop.add(user) { Ok(Status::Created) } else { Err(Refused::conflict("name_taken").into()) }
 }
 
-#[post("/sign-in", data = "<typed>")]
+#[post("/sign-in", format = "json", data = "<typed>")]
 pub(crate) async fn sign_in(
     app: &State<App>,
     jar: &CookieJar<'_>,
@@ -48,12 +49,15 @@ pub(crate) async fn sign_in(
     Ok(Status::NoContent)
 }
 
-#[post("/sign-in/code", data = "<typed>")]
+#[post("/sign-in/code", format = "json", data = "<typed>")]
 pub(crate) async fn sign_in_code(app: &State<App>, jar: &CookieJar<'_>, typed: Json<Code>) -> Result<Status, Failure> {
-    let found = jar.get(HALF_SESSION).and_then(|half| app.shop.user_of_half_session(half.value()));
+    let half = jar.get(HALF_SESSION).map_or("", Cookie::value);
+    let found = app.shop.user_of_half_session(half);
     let account = AccountId::new(&found.ok_or_else(|| Refused::unauthorized("not_signed_in"))?.id)?;
     let (two_factor, client) = (app.keywright.two_factor(), client(app, &account, jar));
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
+    app.shop.end_half_session(half);
+    jar.add(cookie(HALF_SESSION, String::new()));
     jar.add(cookie(SESSION, app.shop.start_session(proof.account().as_str())));
     Ok(Status::NoContent)
 }
@@ -63,13 +67,13 @@ pub(crate) fn me(session: Session) -> Value {
     json!({"name": session.user.name})
 }
 
-#[post("/two-factor", data = "<typed>")]
+#[post("/two-factor", format = "json", data = "<typed>")]
 pub(crate) async fn begin_enrolment(
     app: &State<App>,
     session: Session,
     typed: Json<Password>,
 ) -> Result<Value, Failure> {
-    let Session { user, caller } = session;
+    let Session { user, caller, .. } = session;
     let checked = app.shop.check_password(&user.name, &typed.password);
     checked.ok_or_else(|| Refused::forbidden("wrong_password"))?;
     let two_factor = app.keywright.two_factor();
@@ -77,10 +81,11 @@ pub(crate) async fn begin_enrolment(
     Ok(json!({"uri": pending.uri("Shop", &user.name)?.expose()}))
 }
 
-#[post("/two-factor/code", data = "<typed>")]
+#[post("/two-factor/code", format = "json", data = "<typed>")]
 pub(crate) async fn confirm_enrolment(app: &State<App>, session: Session, typed: Json<Code>) -> Result<Value, Failure> {
     let (account, id, client) = (session.caller.account(), session.caller.session(), session.caller.client());
     let (_, codes) = app.keywright.two_factor().confirm(account, id, &typed.code, client).await.or_refuse()?;
+    app.shop.end_other_sessions(&session.user.id, &session.token);
     Ok(json!({"recovery_codes": codes.iter().flat_map(|codes| codes.iter()).collect::<Vec<_>>()}))
 }
 
@@ -98,7 +103,7 @@ pub(crate) async fn begin_deletion(app: &State<App>, session: Session) -> Result
     Ok(json!({"type_this": code.expose()}))
 }
 
-#[post("/deletion/code", data = "<typed>")]
+#[post("/deletion/code", format = "json", data = "<typed>")]
 pub(crate) async fn confirm_deletion(app: &State<App>, session: Session, typed: Json<Code>) -> Result<Value, Failure> {
     let (account, id) = (session.caller.account(), session.caller.session());
     let confirmations = app.keywright.confirmations();

@@ -19,6 +19,7 @@ pub(crate) struct App {
 /// Who is signed in.
 pub(crate) struct Session {
     pub(crate) user: User,
+    pub(crate) token: String,
     pub(crate) caller: Caller,
 }
 
@@ -38,7 +39,7 @@ impl Session {
         let user = app.shop.user_of_session(token)?;
         let account = AccountId::new(&user.id).ok()?;
         let client = client(app, &account, jar);
-        Some(Self { user, caller: Caller::new(account, SessionId::new(token), client) })
+        Some(Self { user, token: token.to_owned(), caller: Caller::new(account, SessionId::new(token), client) })
     }
 }
 
@@ -66,7 +67,10 @@ pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar<'_>) -> Cli
 }
 
 pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    Cookie::build((name, value)).path("/").http_only(true).secure(true).same_site(SameSite::Lax).build()
+    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build((name, value)).path("/"));
+    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).build();
+    cookie.set_max_age(max_age);
+    cookie
 }
 
 /// Why a handler refuses, as an answer of Rocket.

@@ -22,7 +22,20 @@ pub const HALF_SESSION: &str = "half-session";
 pub const DEVICE: &str = "device";
 
 /// How long a half-session lasts.
-const HALF: Duration = Duration::from_secs(300);
+pub const HALF: Duration = Duration::from_secs(300);
+
+/// Returns how long a browser keeps a cookie with this name and value, or `None` if it is until the browser is closed.
+///
+/// Only the device's cookie stays, for a year: an owner who came back without it would wait like a stranger while
+/// others guess. An empty value ends a cookie.
+#[must_use]
+pub fn max_age(name: &str, value: &str) -> Option<time::Duration> {
+    match (name, value) {
+        (_, "") => Some(time::Duration::ZERO),
+        (DEVICE, _) => Some(time::Duration::days(365)),
+        _ => None,
+    }
+}
 
 /// What a user types to sign up and to sign in.
 #[derive(Deserialize)]
@@ -54,6 +67,9 @@ pub struct User {
     pub id: String,
     /// The name.
     pub name: String,
+    /// Changes when the user's other sessions end. For session libraries that compare it in place of a table that can
+    /// be searched for the sessions of a user.
+    pub stamp: String,
 }
 
 /// A user who signs up.
@@ -104,12 +120,19 @@ impl Shop {
         Self { tables: Mutex::default(), decoy: hash(&token()).unwrap_or_default() }
     }
 
+    /// Returns the name that somebody wants to have, unless it is taken.
+    #[must_use]
+    pub fn free_name<'a>(&self, typed: &'a Credentials) -> Option<&'a str> {
+        let name = typed.name.trim();
+        self.tables().users.values().all(|row| row.user.name != name).then_some(name)
+    }
+
     /// Makes a user who is not in the table yet. Returns `None` if the name is empty or the password
     /// cannot be hashed.
     #[must_use]
-    pub fn new_user(&self, typed: &Credentials) -> Option<NewUser> {
-        let user = User { id: token(), name: typed.name.trim().to_owned() };
-        let hash = hash(&typed.password).filter(|_| !user.name.is_empty())?;
+    pub fn new_user(&self, name: &str, password: &str) -> Option<NewUser> {
+        let user = User { id: token(), name: name.to_owned(), stamp: token() };
+        let hash = hash(password).filter(|_| !user.name.is_empty())?;
         Some(NewUser { user, hash })
     }
 
@@ -176,6 +199,23 @@ impl Shop {
         let lasts = |session: &&Session| session.half_until.is_some_and(|end| Instant::now() < end);
         let session = tables.sessions.get(token).filter(lasts)?;
         tables.users.get(&session.user).map(|row| row.user.clone())
+    }
+
+    /// Ends a half-session.
+    pub fn end_half_session(&self, token: &str) {
+        let mut tables = self.tables();
+        if tables.sessions.get(token).is_some_and(|session| session.half_until.is_some()) {
+            tables.sessions.remove(token);
+        }
+    }
+
+    /// Ends all sessions and half-sessions of a user but the one with this cookie.
+    pub fn end_other_sessions(&self, user: &str, keep: &str) {
+        let mut tables = self.tables();
+        tables.sessions.retain(|token, session| session.user != user || token == keep);
+        if let Some(row) = tables.users.get_mut(user) {
+            row.user.stamp = token();
+        }
     }
 
     /// Makes a key for the API, if the user exists.
