@@ -5,7 +5,7 @@ use keywright::store::{
     AsyncHostTransaction, Batch, BoxFuture, CommitError, Draft, Driver, GrantError, LoadError, Partition, SlotName,
     Snapshot, StepError, Tentative, WithinError,
 };
-use tokio_postgres::IsolationLevel;
+use tokio_postgres::{IsolationLevel, SimpleQueryMessage};
 
 use crate::fault::Fault;
 use crate::rows;
@@ -30,8 +30,7 @@ impl ShopStore {
     ) -> Result<Option<T>, GrantError<Fault>> {
         let unusable = |fault: Fault| GrantError::NotSpent(WithinError::Failed(fault.into()));
         let mut client = self.pool.get().await.map_err(|error| unusable(error.into()))?;
-        let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
-        let transaction = ShopTransaction::new(begun.map_err(|error| unusable(error.into()))?);
+        let transaction = ShopTransaction::begin(&mut client).await.map_err(unusable)?;
         let change = async |ours: &mut ShopTransaction<'_>| change(&ours.transaction).await.map_err(Fault::from);
         let outcome = driver.grant_with(transaction, partition, slots, step, change).await;
         if let Err(GrantError::Unknown(_)) = outcome {
@@ -50,10 +49,23 @@ pub struct ShopTransaction<'c> {
 keywright::core::redacted_debug!(ShopTransaction<'_>);
 
 impl<'c> ShopTransaction<'c> {
-    /// Takes over a transaction.
-    #[must_use]
-    pub const fn new(transaction: Transaction<'c>) -> Self {
-        Self { transaction, applied: 0 }
+    /// Begins a transaction.
+    ///
+    /// It is begun here, because the `commit` of one that is nested in another only releases a savepoint, and a grant
+    /// would get out before anything is committed.
+    ///
+    /// # Errors
+    /// Returns [`Fault`] if it cannot be begun, or if the connection is in a transaction already, by a `BEGIN` of the
+    /// shop's own. That one is left as it was.
+    pub async fn begin(client: &'c mut Client) -> Result<Self, Fault> {
+        // To a second `BEGIN`, PostgreSQL answers with a mere warning. But the time of a transaction is that of the
+        // first statement in it, so outside of one the two times are the same.
+        let now = client.simple_query("SELECT WHERE now() <> statement_timestamp()").await?;
+        if now.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+            return Err(Fault::Failed("the connection is in a transaction already".into()));
+        }
+        let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
+        Ok(Self { transaction: begun?, applied: 0 })
     }
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {

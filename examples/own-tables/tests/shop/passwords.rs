@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use deadpool_postgres::{Client, Pool};
 use keywright::core::{EventKind, Severity};
-use keywright::store::{Draft, GrantError, Partition, Record, Slot, StepError, Tentative, WithinError};
+use keywright::store::{
+    AsyncHostTransaction, Draft, GrantError, Partition, Record, Slot, StepError, Tentative, WithinError,
+};
 use keywright::{AccountId, Keyring, Keywright, NoVault, SystemEntropy};
 use keywright_testing::postgres::Cluster;
-use own_tables::{Fault, SCHEMA, ShopStore};
+use own_tables::{Fault, SCHEMA, ShopStore, ShopTransaction};
 use serde::{Deserialize, Serialize};
 
 /// Lets its owner set a new password, once.
@@ -48,6 +51,13 @@ impl World {
         let partition = Partition::account(&world.account);
         world.keywright.driver().transact(&partition, &[TICKET.name()], issue).await.unwrap();
         world
+    }
+
+    /// A connection that the store knows nothing of.
+    async fn client(&self) -> Client {
+        let config = self.cluster.url("postgres").parse().unwrap();
+        let manager = deadpool_postgres::Manager::new(config, tokio_postgres::NoTls);
+        Pool::builder(manager).max_size(1).build().unwrap().get().await.unwrap()
     }
 
     /// Spends the ticket, ends all sessions, and runs these statements of the shop's with it.
@@ -105,6 +115,25 @@ async fn a_change_that_fails_spends_nothing_even_if_the_shop_passes_over_it() {
     }
     assert_eq!(world.state().await, ("0".to_owned(), true));
     assert_eq!(world.reset("").await.unwrap(), Some("changed"));
+}
+
+/// The commit of a transaction inside another one commits nothing. By its type, `ShopTransaction` is in none that
+/// `tokio-postgres` knows of, and here it asks about any other.
+#[tokio::test]
+async fn a_transaction_that_the_shop_has_begun_is_not_taken_over() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    for before in ["BEGIN", "BEGIN; SAVEPOINT mine; UPDATE shop.users SET email = 'b@shop.example'"] {
+        client.batch_execute(before).await.unwrap();
+        let refused = ShopTransaction::begin(&mut client).await;
+        assert!(matches!(refused, Err(Fault::Failed(_))), "{before}: {refused:?}");
+        drop(refused);
+        // It is still there, and the shop's to end.
+        client.batch_execute("SAVEPOINT theirs").await.unwrap();
+        client.batch_execute("ROLLBACK").await.unwrap();
+        let transaction = ShopTransaction::begin(&mut client).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
 }
 
 #[tokio::test]
