@@ -42,7 +42,8 @@ pub enum FaultKind {
     /// A host's transaction is on a database other than the store's.
     OtherDatabase,
     /// A host's transaction was not committed: one of its statements failed and the host went on, or
-    /// the host has ended it, or rolled it back to before the step was spent.
+    /// the host has ended it, or rolled it back to before the step was spent, or dropped the future
+    /// of a step half way.
     HostTransaction,
     /// Another transaction came first, in a transaction that is isolated more strictly than
     /// `READ COMMITTED`.

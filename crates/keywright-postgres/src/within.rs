@@ -41,7 +41,8 @@ use crate::{read, schema, write};
 /// not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
 /// statement has failed and the host went on, if the host has ended the transaction itself, or if it
 /// has rolled back to a savepoint from before the step ([`FaultKind::HostTransaction`]). Dropped, it
-/// is rolled back.
+/// is rolled back. If the future of a step is dropped, nobody knows how much of the step is in the
+/// transaction: it can only be rolled back then, and everything else is refused.
 ///
 /// From the first check or write on, the account's lock is held until the transaction ends: keep it
 /// short, and never wait for the store inside it. The connection may be of another role, if that
@@ -56,6 +57,9 @@ pub struct PostgresTransaction<'t> {
     /// How many batches were applied. Behind each of them is a savepoint, which is there for as
     /// long as the batch is in the transaction.
     applied: u32,
+    /// A batch was begun and not ended, because its future was dropped. Any part of it may be in the
+    /// transaction, although it counts as not applied.
+    in_doubt: bool,
 }
 
 impl<'t> PostgresTransaction<'t> {
@@ -81,7 +85,7 @@ impl<'t> PostgresTransaction<'t> {
         // A transaction of sqlx inside another one is a savepoint, and its commit commits nothing. With a statement of
         // its own it is refused.
         let transaction = connection.begin_with(statement).await?;
-        Ok(Self { store, transaction, is_ours: false, applied: 0 })
+        Ok(Self { store, transaction, is_ours: false, applied: 0, in_doubt: false })
     }
 
     async fn load_whole(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, Fault> {
@@ -92,8 +96,12 @@ impl<'t> PostgresTransaction<'t> {
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {
         self.check().await?;
+        self.in_doubt = true;
         // Outside of a transaction this fails, and nothing is spent at once.
-        self.run("SAVEPOINT keywright_within".to_owned()).await?;
+        if let Err(fault) = self.run("SAVEPOINT keywright_within".to_owned()).await {
+            self.in_doubt = false;
+            return Err(fault);
+        }
         let mut link = Link { connection: &mut self.transaction, protocol: self.store.protocol() };
         let applied = write::apply(&mut link, batch).await;
         let place = self.applied.saturating_add(1);
@@ -102,6 +110,7 @@ impl<'t> PostgresTransaction<'t> {
             _ => "ROLLBACK TO SAVEPOINT keywright_within; RELEASE SAVEPOINT keywright_within".to_owned(),
         };
         let ended = self.run(end).await;
+        self.in_doubt = ended.is_err();
         let applied = applied?;
         ended?;
         if applied {
@@ -117,6 +126,11 @@ impl<'t> PostgresTransaction<'t> {
             all.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
         }
         self.run(all).await.map_err(Fault::of_host_transaction)?;
+        if self.in_doubt {
+            // If this fails, the connection is lost, and the server rolls back.
+            let _ = self.transaction.rollback().await;
+            return Err(Fault::new(FaultKind::HostTransaction));
+        }
         // Nothing comes between, so this ends the transaction as it is, or reports why it does not.
         self.transaction.commit().await?;
         Ok(())
@@ -128,8 +142,11 @@ impl<'t> PostgresTransaction<'t> {
         Ok(())
     }
 
-    /// Checks, once, that this is the store's database.
+    /// Checks that no batch is in doubt and, once, that this is the store's database.
     async fn check(&mut self) -> Result<(), Fault> {
+        if self.in_doubt {
+            return Err(Fault::new(FaultKind::HostTransaction));
+        }
         if !self.is_ours {
             let found = schema::id(&mut self.transaction).await;
             match found {

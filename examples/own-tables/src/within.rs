@@ -44,6 +44,8 @@ impl ShopStore {
 pub struct ShopTransaction<'c> {
     transaction: Transaction<'c>,
     applied: u32,
+    /// A batch was begun and not ended, because its future was dropped. Any part of it may be in the transaction.
+    in_doubt: bool,
 }
 
 keywright::core::redacted_debug!(ShopTransaction<'_>);
@@ -65,7 +67,14 @@ impl<'c> ShopTransaction<'c> {
             return Err(Fault::Failed("the connection is in a transaction already".into()));
         }
         let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
-        Ok(Self { transaction: begun?, applied: 0 })
+        Ok(Self { transaction: begun?, applied: 0, in_doubt: false })
+    }
+
+    fn not_in_doubt(&self) -> Result<(), Fault> {
+        if self.in_doubt {
+            return Err(Fault::Failed("a step was dropped half way, and only a rollback is left".into()));
+        }
+        Ok(())
     }
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {
@@ -94,16 +103,20 @@ impl AsyncHostTransaction for ShopTransaction<'_> {
         partition: &'a Partition,
         slots: &'a [SlotName],
     ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move { rows::load(&self.transaction, partition, slots).await.map_err(Fault::into_load_error) })
+        Box::pin(async move {
+            self.not_in_doubt().map_err(Fault::into_load_error)?;
+            rows::load(&self.transaction, partition, slots).await.map_err(Fault::into_load_error)
+        })
     }
 
     fn apply(&mut self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            if self.apply_whole(&batch).await.map_err(Fault::into_refusal)? {
-                Ok(())
-            } else {
-                Err(CommitError::Conflict)
-            }
+            self.not_in_doubt().map_err(Fault::into_refusal)?;
+            self.in_doubt = true;
+            let applied = self.apply_whole(&batch).await;
+            // Whatever has failed, it fails the transaction or is rolled back.
+            self.in_doubt = false;
+            if applied.map_err(Fault::into_refusal)? { Ok(()) } else { Err(CommitError::Conflict) }
         })
     }
 
@@ -122,6 +135,8 @@ impl AsyncHostTransaction for ShopTransaction<'_> {
             if let Err(error) = self.transaction.batch_execute(&last).await {
                 return Err(Fault::into_end(error));
             }
+            // Dropped, it is rolled back.
+            self.not_in_doubt().map_err(Fault::into_refusal)?;
             // Whatever `COMMIT` reports, it may have happened.
             self.transaction.commit().await.map_err(|error| CommitError::Unknown(error.into()))
         })

@@ -1,18 +1,20 @@
 //! A step that is spent in the host's own transaction.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use keywright_core::{AccountId, Keyring, SystemEntropy};
 use keywright_postgres::sqlx::{self, Connection, PgConnection};
 use keywright_postgres::{Fault, FaultKind, PostgresStore, PostgresTransaction};
 use keywright_store::{
-    AsyncHostTransaction, Batch, Draft, Driver, GrantError, HostOutcome, Partition, Record, RecordStore, Slot, Spent,
-    StepError, Tentative, WithinError,
+    AsyncHostTransaction, Batch, BoxFuture, Draft, Driver, GrantError, HostOutcome, Partition, Record, RecordStore,
+    Slot, Spent, StepError, Tentative, WithinError,
 };
 use keywright_testing::postgres::Cluster;
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Outcome, batch, commit, outcome, root};
+use crate::world::{Outcome, batch, commit, load_fault, outcome, root};
 
 #[derive(Serialize, Deserialize)]
 struct Voucher {
@@ -177,6 +179,55 @@ async fn a_host_that_passes_over_an_error_is_granted_nothing() {
     let granted = world.grant_beside("", "COMMIT").await;
     assert!(matches!(granted, Err(GrantError::Unknown(_))), "{granted:?}");
     assert_eq!(world.state().await, (true, "1".to_owned()));
+}
+
+/// Polls a future as often as it wakes, but no more than so many times.
+async fn polled<T>(mut future: BoxFuture<'_, T>, times: usize) -> Option<T> {
+    let mut left = times;
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        left = left.saturating_sub(1);
+        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// It counts as not spent, but some or all of it may be in the transaction.
+#[tokio::test]
+async fn after_a_step_that_was_dropped_half_way_there_is_only_a_rollback() {
+    let world = World::new().await;
+    let before = root(&world.store, &world.account).await;
+    let mut host = world.host().await;
+    for times in 1.. {
+        let mut transaction = world.begin(&mut host).await;
+        // That this is the store's database is asked here, and not on the way.
+        transaction.load(&world.account, &[]).await.unwrap();
+        if polled(transaction.apply(batch(&world.account, before)), times).await.is_some() {
+            assert!(times > 2, "it has three statements");
+            transaction.commit().await.unwrap();
+            break;
+        }
+        let again = transaction.apply(batch(&world.account, before)).await;
+        assert_eq!(outcome(again), Outcome::Rejected(FaultKind::HostTransaction), "{times}");
+        assert_eq!(load_fault(transaction.load(&world.account, &[]).await).0, FaultKind::HostTransaction, "{times}");
+        if times % 2 == 0 {
+            transaction.roll_back().await;
+        } else {
+            order(&mut transaction).await.unwrap();
+            assert_eq!(outcome(transaction.commit().await), Outcome::Rejected(FaultKind::HostTransaction), "{times}");
+        }
+        assert_eq!((root(&world.store, &world.account).await, &*world.orders()), (before, "0"), "{times}");
+    }
+    assert_ne!(root(&world.store, &world.account).await, before);
+    // One that ended the transaction by itself may have committed it.
+    let mut transaction = world.begin(&mut host).await;
+    transaction.load(&world.account, &[]).await.unwrap();
+    let before = root(&world.store, &world.account).await;
+    assert!(polled(transaction.apply(batch(&world.account, before)), 1).await.is_none());
+    sqlx::raw_sql("COMMIT").execute(&mut *transaction).await.unwrap();
+    assert_eq!(outcome(transaction.commit().await), Outcome::Unknown(FaultKind::HostTransaction));
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! A password that is reset by a ticket: the shop's row and the spent ticket change together, or neither does.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use deadpool_postgres::{Client, Pool};
 use keywright::core::{EventKind, Severity};
 use keywright::store::{
-    AsyncHostTransaction, Draft, GrantError, Partition, Record, Slot, StepError, Tentative, WithinError,
+    AsyncHostTransaction, Batch, BoxFuture, CommitError, Draft, GrantError, Partition, Record, RecordStore, Revision,
+    Slot, StepError, Tentative, WithinError, Write,
 };
 use keywright::{AccountId, Keyring, Keywright, NoVault, SystemEntropy};
 use keywright_testing::postgres::Cluster;
@@ -134,6 +137,44 @@ async fn a_transaction_that_the_shop_has_begun_is_not_taken_over() {
         let transaction = ShopTransaction::begin(&mut client).await.unwrap();
         transaction.commit().await.unwrap();
     }
+}
+
+/// Some or all of it may be in the transaction.
+#[tokio::test]
+async fn after_a_step_that_was_dropped_half_way_there_is_only_a_rollback() {
+    let world = World::new().await;
+    let partition = Partition::account(&world.account);
+    let root = async || world.store.load(&partition, &[]).await.unwrap().root.map(|root| root.revision);
+    let before = root().await;
+    let mut client = world.client().await;
+    for times in 1.. {
+        let write = Write::root(Revision::draw().unwrap(), "root".into());
+        let batch = Batch::new(partition.clone(), before, write).unwrap();
+        let mut transaction = ShopTransaction::begin(&mut client).await.unwrap();
+        if polled(transaction.apply(batch.clone()), times).await.is_some() {
+            assert!(times > 3, "it has four statements");
+            transaction.commit().await.unwrap();
+            break;
+        }
+        assert!(transaction.load(&partition, &[]).await.is_err(), "{times}");
+        assert!(matches!(transaction.apply(batch).await, Err(CommitError::Rejected(_))), "{times}");
+        assert!(matches!(transaction.commit().await, Err(CommitError::Rejected(_))), "{times}");
+        assert_eq!(root().await, before, "{times}");
+    }
+    assert_ne!(root().await, before);
+}
+
+/// Polls a future as often as it wakes, but no more than so many times.
+async fn polled<T>(mut future: BoxFuture<'_, T>, times: usize) -> Option<T> {
+    let mut left = times;
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        left = left.saturating_sub(1);
+        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
 }
 
 #[tokio::test]
