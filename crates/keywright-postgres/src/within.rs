@@ -37,12 +37,14 @@ use crate::{read, schema, write};
 /// # }
 /// ```
 ///
-/// It derefs to the connection, for the host's own statements. They may use savepoints. They must
-/// not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
+/// It derefs to the connection, for the host's own statements. They may use savepoints, but must not
+/// release one from before the step: whether the step is still in the transaction cannot be seen
+/// then, and the commit is refused as unknown. They must not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
 /// statement has failed and the host went on, if the host has ended the transaction itself, or if it
 /// has rolled back to a savepoint from before the step ([`FaultKind::HostTransaction`]). Dropped, it
 /// is rolled back. If the future of a step is dropped, nobody knows how much of the step is in the
-/// transaction: it can only be rolled back then, and everything else is refused.
+/// transaction: it can only be rolled back then, and everything else is refused. Its commit waits for
+/// the server's disk, even if the host has set `synchronous_commit` to `off` in it.
 ///
 /// From the first check or write on, the account's lock is held until the transaction ends: keep it
 /// short, and never wait for the store inside it. The connection may be of another role, if that
@@ -125,6 +127,11 @@ impl<'t> PostgresTransaction<'t> {
         for place in (1..=self.applied).rev() {
             all.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
         }
+        // The host may have chosen since the step that the answer comes before the flush.
+        all.push_str(
+            "; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+             WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'",
+        );
         self.run(all).await.map_err(Fault::of_host_transaction)?;
         if self.in_doubt {
             // If this fails, the connection is lost, and the server rolls back.

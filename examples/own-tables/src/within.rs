@@ -132,6 +132,11 @@ impl AsyncHostTransaction for ShopTransaction<'_> {
             for place in (1..=self.applied).rev() {
                 last.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
             }
+            // A `change` may have chosen that the answer comes before the flush.
+            last.push_str(
+                "; SELECT set_config('synchronous_commit', 'on', true)
+                WHERE current_setting('synchronous_commit') = 'off'",
+            );
             if let Err(error) = self.transaction.batch_execute(&last).await {
                 return Err(Fault::into_end(error));
             }

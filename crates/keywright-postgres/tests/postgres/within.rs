@@ -163,6 +163,8 @@ async fn a_host_that_passes_over_an_error_is_granted_nothing() {
         ("", "SELECT 1 / 0"),
         // Undoes what was spent, and keeps the transaction: the host's row alone would be committed.
         ("SAVEPOINT mine", "ROLLBACK TO SAVEPOINT mine; INSERT INTO orders VALUES ('a book')"),
+        // Releases what marks the step as well, so whether it is in it cannot be seen any more.
+        ("SAVEPOINT mine", "RELEASE SAVEPOINT mine"),
         ("", "ROLLBACK"),
         ("", "ROLLBACK; BEGIN; INSERT INTO orders VALUES ('a book')"),
     ] {
@@ -258,6 +260,35 @@ async fn a_commit_that_fails_grants_nothing() {
     let lost = world.grant_beside("", "").await;
     assert!(matches!(lost, Err(GrantError::Unknown(_))), "{lost:?}");
     assert_eq!(world.state().await, (false, "0".to_owned()));
+}
+
+/// Otherwise the answer comes before the flush, and a server that loses its power forgets what was spent.
+#[tokio::test]
+async fn a_host_cannot_have_its_commit_answered_before_it_is_on_the_disk() {
+    let world = World::new().await;
+    world.cluster.sql(
+        "postgres",
+        "CREATE TABLE seen (setting text);
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER look AFTER INSERT ON orders
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look()",
+    );
+    for (setting, at_commit) in [
+        ("SET LOCAL synchronous_commit = off", "on"),
+        ("SET synchronous_commit = off", "on"),
+        ("SAVEPOINT mine; SET LOCAL synchronous_commit = off", "on"),
+        ("CREATE SCHEMA evil; SET LOCAL search_path = evil; SET LOCAL synchronous_commit = off", "on"),
+        // These wait for the disk, and are the host's to choose.
+        ("SET LOCAL synchronous_commit = local", "local"),
+        ("", "on"),
+    ] {
+        world.give().await;
+        let granted = world.grant_beside("", setting).await.unwrap();
+        assert_eq!(granted, HostOutcome::Committed(Some("a book")), "{setting}");
+        let seen = world.cluster.sql("postgres", "DELETE FROM seen RETURNING setting");
+        assert_eq!(seen.lines().next(), Some(at_commit), "{setting}");
+    }
 }
 
 /// Two steps in one transaction are both in what is committed.

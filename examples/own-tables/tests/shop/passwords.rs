@@ -177,6 +177,22 @@ async fn polled<T>(mut future: BoxFuture<'_, T>, times: usize) -> Option<T> {
     .await
 }
 
+/// Otherwise the answer comes before the flush, and a server that loses its power forgets what was spent.
+#[tokio::test]
+async fn the_shop_cannot_have_its_commit_answered_before_it_is_on_the_disk() {
+    let world = World::new().await;
+    world.cluster.sql(
+        "postgres",
+        "CREATE TABLE shop.seen (setting text);
+         CREATE FUNCTION shop.look() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO shop.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER look AFTER UPDATE ON shop.users
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shop.look()",
+    );
+    assert_eq!(world.reset("SET LOCAL synchronous_commit = off").await.unwrap(), Some("changed"));
+    assert_eq!(world.cluster.sql("postgres", "SELECT setting FROM shop.seen"), "on");
+}
+
 #[tokio::test]
 async fn a_commit_that_fails_grants_nothing() {
     let world = World::new().await;
