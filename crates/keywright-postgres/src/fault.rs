@@ -13,8 +13,8 @@ pub enum FaultKind {
     Unreachable,
     /// The server refuses the role or its password, or the encryption that was asked for.
     Refused,
-    /// Every connection of the pool was in use for longer than the limit. Allow more connections,
-    /// or find out what is slow.
+    /// No connection of the pool was free within the limit. Allow more connections, or find out what
+    /// is slow.
     PoolFull,
     /// The server did not answer within the limit, or ended the statement by one of its own.
     TimedOut,
