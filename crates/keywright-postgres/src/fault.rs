@@ -13,8 +13,8 @@ pub enum FaultKind {
     Unreachable,
     /// The server refuses the role or its password, or the encryption that was asked for.
     Refused,
-    /// Every connection of the pool was in use for longer than the limit. Allow more connections,
-    /// or find out what is slow.
+    /// No connection of the pool was free within the limit. Allow more connections, or find out what
+    /// is slow.
     PoolFull,
     /// The server did not answer within the limit, or ended the statement by one of its own.
     TimedOut,
@@ -42,7 +42,8 @@ pub enum FaultKind {
     /// A host's transaction is on a database other than the store's.
     OtherDatabase,
     /// A host's transaction was not committed: one of its statements failed and the host went on, or
-    /// the host has ended it, or rolled it back to before the step was spent.
+    /// the host has ended it, or rolled it back to before the step was spent, or dropped the future
+    /// of a step half way.
     HostTransaction,
     /// Another transaction came first, in a transaction that is isolated more strictly than
     /// `READ COMMITTED`.

@@ -7,6 +7,7 @@ use keywright_store::{
 };
 
 use crate::fault::Fault;
+use crate::link::Link;
 use crate::store::PostgresStore;
 use crate::{read, upkeep, write};
 
@@ -16,6 +17,15 @@ fn done(done: Result<bool, Fault>) -> Result<(), CommitError> {
         Ok(true) => Ok(()),
         Ok(false) => Err(CommitError::Conflict),
         Err(fault) => Err(fault.into_commit_error()),
+    }
+}
+
+/// Reports a conflict for what does not hold. A check changes nothing, so nothing about it is unknown.
+fn checked(holds: Result<bool, Fault>) -> Result<(), CommitError> {
+    match holds {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommitError::Conflict),
+        Err(fault) => Err(fault.into_refusal()),
     }
 }
 
@@ -40,11 +50,19 @@ impl RecordStore for PostgresStore {
             // A commit is visible only once it is flushed, and a standby has it where one must. So a plain read on the
             // primary is enough.
             let (partition, expect) = (batch.partition(), batch.expect());
-            match self.on(self.load_limit(), async |link| read::holds(link, partition, expect).await).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(CommitError::Conflict),
-                Err(fault) => Err(fault.into_refusal()),
+            checked(self.on(self.load_limit(), async |link| read::holds(link, partition, expect).await).await)
+        })
+    }
+
+    fn commit_until<'a>(&'a self, batch: Batch, limit: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), CommitError>> {
+        Box::pin(async move {
+            if batch.write().is_some() {
+                let work = async |link: &mut Link<'_>| write::apply(link, &batch).await;
+                return done(self.on_until(self.commit_limit(), limit, work).await);
             }
+            let (partition, expect) = (batch.partition(), batch.expect());
+            let work = async |link: &mut Link<'_>| read::holds(link, partition, expect).await;
+            checked(self.on_until(self.load_limit(), limit, work).await)
         })
     }
 

@@ -1,15 +1,19 @@
 //! The store: a pool of connections, and the settings with which it is opened.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::str::FromStr;
+use std::task::Poll;
 use std::time::Duration;
 
+use keywright_store::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::call::Protocol;
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::link::Link;
-use crate::pool::{Pool, Pooled};
+use crate::pool::{Lent, Pool, Pooled};
 use crate::schema;
 
 /// How much longer than the server's own limit a commit is waited for, so that a statement that the
@@ -94,7 +98,29 @@ impl PostgresStore {
         limit: Duration,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut lent = self.pool.lend().await?;
+        self.on_lent(self.pool.lend().await?, limit, work).await
+    }
+
+    /// Does some work as [`on`](Self::on) does, and stops waiting when `until` completes. If no
+    /// connection was to be had by then, nothing was sent, and nothing will be.
+    pub(crate) async fn on_until<T>(
+        &self,
+        limit: Duration,
+        mut until: BoxFuture<'_, ()>,
+        work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let lent = in_time(self.pool.lend(), until.as_mut()).await;
+        let lent = lent.unwrap_or_else(|| Err(Fault::new(FaultKind::PoolFull)))?;
+        let done = in_time(self.on_lent(lent, limit, work), until).await;
+        done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)))
+    }
+
+    async fn on_lent<T>(
+        &self,
+        mut lent: Lent,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let Pooled { connection, alarm } = lent.pooled();
         let mut link = Link { connection, protocol: self.settings.protocol };
         let done = alarm.limit(limit, work(&mut link)).await;
@@ -105,6 +131,16 @@ impl PostgresStore {
         }
         done
     }
+}
+
+/// The first future's value, unless the second ends before it.
+async fn in_time<T>(wanted: impl Future<Output = T>, mut limit: impl Future<Output = ()> + Unpin) -> Option<T> {
+    let mut wanted = pin!(wanted);
+    poll_fn(|context| match wanted.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => pin!(&mut limit).poll(context).map(|()| None),
+    })
+    .await
 }
 
 keywright_core::redacted_debug!(PostgresStore { settings, .. });

@@ -37,11 +37,14 @@ use crate::{read, schema, write};
 /// # }
 /// ```
 ///
-/// It derefs to the connection, for the host's own statements. They may use savepoints. They must
-/// not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
+/// It derefs to the connection, for the host's own statements. They may use savepoints, but must not
+/// release one from before the step: whether the step is still in the transaction cannot be seen
+/// then, and the commit is refused as unknown. They must not end the transaction: its end is [`commit`](AsyncHostTransaction::commit), which refuses if a
 /// statement has failed and the host went on, if the host has ended the transaction itself, or if it
 /// has rolled back to a savepoint from before the step ([`FaultKind::HostTransaction`]). Dropped, it
-/// is rolled back.
+/// is rolled back. If the future of a step is dropped, nobody knows how much of the step is in the
+/// transaction: it can only be rolled back then, and everything else is refused. Its commit waits for
+/// the server's disk, even if the host has set `synchronous_commit` to `off` in it.
 ///
 /// From the first check or write on, the account's lock is held until the transaction ends: keep it
 /// short, and never wait for the store inside it. The connection may be of another role, if that
@@ -56,6 +59,9 @@ pub struct PostgresTransaction<'t> {
     /// How many batches were applied. Behind each of them is a savepoint, which is there for as
     /// long as the batch is in the transaction.
     applied: u32,
+    /// A batch was begun and not ended, because its future was dropped. Any part of it may be in the
+    /// transaction, although it counts as not applied.
+    in_doubt: bool,
 }
 
 impl<'t> PostgresTransaction<'t> {
@@ -81,7 +87,7 @@ impl<'t> PostgresTransaction<'t> {
         // A transaction of sqlx inside another one is a savepoint, and its commit commits nothing. With a statement of
         // its own it is refused.
         let transaction = connection.begin_with(statement).await?;
-        Ok(Self { store, transaction, is_ours: false, applied: 0 })
+        Ok(Self { store, transaction, is_ours: false, applied: 0, in_doubt: false })
     }
 
     async fn load_whole(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, Fault> {
@@ -92,8 +98,12 @@ impl<'t> PostgresTransaction<'t> {
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {
         self.check().await?;
+        self.in_doubt = true;
         // Outside of a transaction this fails, and nothing is spent at once.
-        self.run("SAVEPOINT keywright_within".to_owned()).await?;
+        if let Err(fault) = self.run("SAVEPOINT keywright_within".to_owned()).await {
+            self.in_doubt = false;
+            return Err(fault);
+        }
         let mut link = Link { connection: &mut self.transaction, protocol: self.store.protocol() };
         let applied = write::apply(&mut link, batch).await;
         let place = self.applied.saturating_add(1);
@@ -102,6 +112,7 @@ impl<'t> PostgresTransaction<'t> {
             _ => "ROLLBACK TO SAVEPOINT keywright_within; RELEASE SAVEPOINT keywright_within".to_owned(),
         };
         let ended = self.run(end).await;
+        self.in_doubt = ended.is_err();
         let applied = applied?;
         ended?;
         if applied {
@@ -116,7 +127,17 @@ impl<'t> PostgresTransaction<'t> {
         for place in (1..=self.applied).rev() {
             all.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
         }
+        // The host may have chosen since the step that the answer comes before the flush.
+        all.push_str(
+            "; SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+             WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'",
+        );
         self.run(all).await.map_err(Fault::of_host_transaction)?;
+        if self.in_doubt {
+            // If this fails, the connection is lost, and the server rolls back.
+            let _ = self.transaction.rollback().await;
+            return Err(Fault::new(FaultKind::HostTransaction));
+        }
         // Nothing comes between, so this ends the transaction as it is, or reports why it does not.
         self.transaction.commit().await?;
         Ok(())
@@ -128,8 +149,11 @@ impl<'t> PostgresTransaction<'t> {
         Ok(())
     }
 
-    /// Checks, once, that this is the store's database.
+    /// Checks that no batch is in doubt and, once, that this is the store's database.
     async fn check(&mut self) -> Result<(), Fault> {
+        if self.in_doubt {
+            return Err(Fault::new(FaultKind::HostTransaction));
+        }
         if !self.is_ours {
             let found = schema::id(&mut self.transaction).await;
             match found {

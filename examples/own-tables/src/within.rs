@@ -5,7 +5,7 @@ use keywright::store::{
     AsyncHostTransaction, Batch, BoxFuture, CommitError, Draft, Driver, GrantError, LoadError, Partition, SlotName,
     Snapshot, StepError, Tentative, WithinError,
 };
-use tokio_postgres::IsolationLevel;
+use tokio_postgres::{IsolationLevel, SimpleQueryMessage};
 
 use crate::fault::Fault;
 use crate::rows;
@@ -30,8 +30,7 @@ impl ShopStore {
     ) -> Result<Option<T>, GrantError<Fault>> {
         let unusable = |fault: Fault| GrantError::NotSpent(WithinError::Failed(fault.into()));
         let mut client = self.pool.get().await.map_err(|error| unusable(error.into()))?;
-        let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
-        let transaction = ShopTransaction::new(begun.map_err(|error| unusable(error.into()))?);
+        let transaction = ShopTransaction::begin(&mut client).await.map_err(unusable)?;
         let change = async |ours: &mut ShopTransaction<'_>| change(&ours.transaction).await.map_err(Fault::from);
         let outcome = driver.grant_with(transaction, partition, slots, step, change).await;
         if let Err(GrantError::Unknown(_)) = outcome {
@@ -45,15 +44,37 @@ impl ShopStore {
 pub struct ShopTransaction<'c> {
     transaction: Transaction<'c>,
     applied: u32,
+    /// A batch was begun and not ended, because its future was dropped. Any part of it may be in the transaction.
+    in_doubt: bool,
 }
 
 keywright::core::redacted_debug!(ShopTransaction<'_>);
 
 impl<'c> ShopTransaction<'c> {
-    /// Takes over a transaction.
-    #[must_use]
-    pub const fn new(transaction: Transaction<'c>) -> Self {
-        Self { transaction, applied: 0 }
+    /// Begins a transaction.
+    ///
+    /// It is begun here, because the `commit` of one that is nested in another only releases a savepoint, and a grant
+    /// would get out before anything is committed.
+    ///
+    /// # Errors
+    /// Returns [`Fault`] if it cannot be begun, or if the connection is in a transaction already, by a `BEGIN` of the
+    /// shop's own. That one is left as it was.
+    pub async fn begin(client: &'c mut Client) -> Result<Self, Fault> {
+        // To a second `BEGIN`, PostgreSQL answers with a mere warning. But the time of a transaction is that of the
+        // first statement in it, so outside of one the two times are the same.
+        let now = client.simple_query("SELECT WHERE now() <> statement_timestamp()").await?;
+        if now.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+            return Err(Fault::Failed("the connection is in a transaction already".into()));
+        }
+        let begun = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await;
+        Ok(Self { transaction: begun?, applied: 0, in_doubt: false })
+    }
+
+    fn not_in_doubt(&self) -> Result<(), Fault> {
+        if self.in_doubt {
+            return Err(Fault::Failed("a step was dropped half way, and only a rollback is left".into()));
+        }
+        Ok(())
     }
 
     async fn apply_whole(&mut self, batch: &Batch) -> Result<bool, Fault> {
@@ -82,16 +103,20 @@ impl AsyncHostTransaction for ShopTransaction<'_> {
         partition: &'a Partition,
         slots: &'a [SlotName],
     ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move { rows::load(&self.transaction, partition, slots).await.map_err(Fault::into_load_error) })
+        Box::pin(async move {
+            self.not_in_doubt().map_err(Fault::into_load_error)?;
+            rows::load(&self.transaction, partition, slots).await.map_err(Fault::into_load_error)
+        })
     }
 
     fn apply(&mut self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            if self.apply_whole(&batch).await.map_err(Fault::into_refusal)? {
-                Ok(())
-            } else {
-                Err(CommitError::Conflict)
-            }
+            self.not_in_doubt().map_err(Fault::into_refusal)?;
+            self.in_doubt = true;
+            let applied = self.apply_whole(&batch).await;
+            // Whatever has failed, it fails the transaction or is rolled back.
+            self.in_doubt = false;
+            if applied.map_err(Fault::into_refusal)? { Ok(()) } else { Err(CommitError::Conflict) }
         })
     }
 
@@ -107,9 +132,16 @@ impl AsyncHostTransaction for ShopTransaction<'_> {
             for place in (1..=self.applied).rev() {
                 last.push_str(&format!("; RELEASE SAVEPOINT keywright_applied_{place}"));
             }
+            // A `change` may have chosen that the answer comes before the flush.
+            last.push_str(
+                "; SELECT set_config('synchronous_commit', 'on', true)
+                WHERE current_setting('synchronous_commit') = 'off'",
+            );
             if let Err(error) = self.transaction.batch_execute(&last).await {
                 return Err(Fault::into_end(error));
             }
+            // Dropped, it is rolled back.
+            self.not_in_doubt().map_err(Fault::into_refusal)?;
             // Whatever `COMMIT` reports, it may have happened.
             self.transaction.commit().await.map_err(|error| CommitError::Unknown(error.into()))
         })

@@ -1,5 +1,6 @@
 //! Servers that are away, slow, full or read-only, and rows that somebody has edited: typed errors, and nothing is lost.
 
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +81,49 @@ async fn a_full_pool_a_slow_server_and_a_lock_are_told_apart() {
     cluster.sql("postgres", "SELECT pg_reload_conf()");
     while cluster.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
     assert_eq!(outcome(store.commit(batch(&alice, before)).await), Outcome::Unknown(FaultKind::TimedOut));
+}
+
+/// The caller's limit ends before the pool's: without a connection nothing was sent, and that is the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_given_up_before_it_had_a_connection_is_known_not_to_happen() {
+    let cluster = Cluster::new();
+    let store = PostgresStore::builder(&cluster.url("postgres")).unwrap().connections(1).open().await.unwrap();
+    let store = Arc::new(store);
+    let alice = account("alice");
+    commit(&store, &alice).await.unwrap();
+    let before = root(&store, &alice).await;
+    let mut holder = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT FROM keywright.roots FOR UPDATE").execute(&mut holder).await.unwrap();
+    let (first, mut second) = (batch(&alice, before), batch(&alice, before));
+    let landed = first.write().map(|write| write.revision);
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(first).await }
+    });
+    while cluster.sql("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") == "0" {}
+    for round in 0..3 {
+        let refused = store.commit_until(second, Box::pin(ready(()))).await;
+        assert_eq!(shortage_of(&refused), Some(Shortage::Busy), "{round}");
+        assert_eq!(outcome(refused), Outcome::Rejected(FaultKind::PoolFull), "{round}");
+        // A check is refused in the same way.
+        second = if round == 0 { Batch::check(alice.clone(), before) } else { batch(&alice, before) };
+    }
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(outcome(waiting.await.unwrap()), Outcome::Done);
+    assert_eq!(root(&store, &alice).await, landed);
+
+    // Once it has one, it may have been sent.
+    sqlx::raw_sql("BEGIN; SELECT FROM keywright.roots FOR UPDATE").execute(&mut holder).await.unwrap();
+    let lost = store.commit_until(batch(&alice, landed), Box::pin(ready(()))).await;
+    assert_eq!(outcome(lost), Outcome::Unknown(FaultKind::TimedOut));
+    let check = store.commit_until(Batch::check(alice.clone(), landed), Box::pin(ready(()))).await;
+    assert!(matches!(check, Err(CommitError::Rejected(_))), "{check:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    // With time enough, it is a commit like any other.
+    let fresh = account("fresh");
+    store.commit_until(batch(&fresh, None), Box::pin(pending())).await.unwrap();
+    let again = store.commit_until(batch(&fresh, None), Box::pin(pending())).await;
+    assert_eq!(outcome(again), Outcome::Conflict);
 }
 
 /// What a protocol answers with 503 or 507 instead of an error of the server.

@@ -1,18 +1,20 @@
 //! A step that is spent in the host's own transaction.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use keywright_core::{AccountId, Keyring, SystemEntropy};
 use keywright_postgres::sqlx::{self, Connection, PgConnection};
 use keywright_postgres::{Fault, FaultKind, PostgresStore, PostgresTransaction};
 use keywright_store::{
-    AsyncHostTransaction, Batch, Draft, Driver, GrantError, HostOutcome, Partition, Record, RecordStore, Slot, Spent,
-    StepError, Tentative, WithinError,
+    AsyncHostTransaction, Batch, BoxFuture, Draft, Driver, GrantError, HostOutcome, Partition, Record, RecordStore,
+    Slot, Spent, StepError, Tentative, WithinError,
 };
 use keywright_testing::postgres::Cluster;
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Outcome, batch, commit, outcome, root};
+use crate::world::{Outcome, batch, commit, load_fault, outcome, root};
 
 #[derive(Serialize, Deserialize)]
 struct Voucher {
@@ -161,6 +163,8 @@ async fn a_host_that_passes_over_an_error_is_granted_nothing() {
         ("", "SELECT 1 / 0"),
         // Undoes what was spent, and keeps the transaction: the host's row alone would be committed.
         ("SAVEPOINT mine", "ROLLBACK TO SAVEPOINT mine; INSERT INTO orders VALUES ('a book')"),
+        // Releases what marks the step as well, so whether it is in it cannot be seen any more.
+        ("SAVEPOINT mine", "RELEASE SAVEPOINT mine"),
         ("", "ROLLBACK"),
         ("", "ROLLBACK; BEGIN; INSERT INTO orders VALUES ('a book')"),
     ] {
@@ -177,6 +181,55 @@ async fn a_host_that_passes_over_an_error_is_granted_nothing() {
     let granted = world.grant_beside("", "COMMIT").await;
     assert!(matches!(granted, Err(GrantError::Unknown(_))), "{granted:?}");
     assert_eq!(world.state().await, (true, "1".to_owned()));
+}
+
+/// Polls a future as often as it wakes, but no more than so many times.
+async fn polled<T>(mut future: BoxFuture<'_, T>, times: usize) -> Option<T> {
+    let mut left = times;
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        left = left.saturating_sub(1);
+        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// It counts as not spent, but some or all of it may be in the transaction.
+#[tokio::test]
+async fn after_a_step_that_was_dropped_half_way_there_is_only_a_rollback() {
+    let world = World::new().await;
+    let before = root(&world.store, &world.account).await;
+    let mut host = world.host().await;
+    for times in 1.. {
+        let mut transaction = world.begin(&mut host).await;
+        // That this is the store's database is asked here, and not on the way.
+        transaction.load(&world.account, &[]).await.unwrap();
+        if polled(transaction.apply(batch(&world.account, before)), times).await.is_some() {
+            assert!(times > 2, "it has three statements");
+            transaction.commit().await.unwrap();
+            break;
+        }
+        let again = transaction.apply(batch(&world.account, before)).await;
+        assert_eq!(outcome(again), Outcome::Rejected(FaultKind::HostTransaction), "{times}");
+        assert_eq!(load_fault(transaction.load(&world.account, &[]).await).0, FaultKind::HostTransaction, "{times}");
+        if times % 2 == 0 {
+            transaction.roll_back().await;
+        } else {
+            order(&mut transaction).await.unwrap();
+            assert_eq!(outcome(transaction.commit().await), Outcome::Rejected(FaultKind::HostTransaction), "{times}");
+        }
+        assert_eq!((root(&world.store, &world.account).await, &*world.orders()), (before, "0"), "{times}");
+    }
+    assert_ne!(root(&world.store, &world.account).await, before);
+    // One that ended the transaction by itself may have committed it.
+    let mut transaction = world.begin(&mut host).await;
+    transaction.load(&world.account, &[]).await.unwrap();
+    let before = root(&world.store, &world.account).await;
+    assert!(polled(transaction.apply(batch(&world.account, before)), 1).await.is_none());
+    sqlx::raw_sql("COMMIT").execute(&mut *transaction).await.unwrap();
+    assert_eq!(outcome(transaction.commit().await), Outcome::Unknown(FaultKind::HostTransaction));
 }
 
 #[tokio::test]
@@ -207,6 +260,35 @@ async fn a_commit_that_fails_grants_nothing() {
     let lost = world.grant_beside("", "").await;
     assert!(matches!(lost, Err(GrantError::Unknown(_))), "{lost:?}");
     assert_eq!(world.state().await, (false, "0".to_owned()));
+}
+
+/// Otherwise the answer comes before the flush, and a server that loses its power forgets what was spent.
+#[tokio::test]
+async fn a_host_cannot_have_its_commit_answered_before_it_is_on_the_disk() {
+    let world = World::new().await;
+    world.cluster.sql(
+        "postgres",
+        "CREATE TABLE seen (setting text);
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER look AFTER INSERT ON orders
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION look()",
+    );
+    for (setting, at_commit) in [
+        ("SET LOCAL synchronous_commit = off", "on"),
+        ("SET synchronous_commit = off", "on"),
+        ("SAVEPOINT mine; SET LOCAL synchronous_commit = off", "on"),
+        ("CREATE SCHEMA evil; SET LOCAL search_path = evil; SET LOCAL synchronous_commit = off", "on"),
+        // These wait for the disk, and are the host's to choose.
+        ("SET LOCAL synchronous_commit = local", "local"),
+        ("", "on"),
+    ] {
+        world.give().await;
+        let granted = world.grant_beside("", setting).await.unwrap();
+        assert_eq!(granted, HostOutcome::Committed(Some("a book")), "{setting}");
+        let seen = world.cluster.sql("postgres", "DELETE FROM seen RETURNING setting");
+        assert_eq!(seen.lines().next(), Some(at_commit), "{setting}");
+    }
 }
 
 /// Two steps in one transaction are both in what is committed.

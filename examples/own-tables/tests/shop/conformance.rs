@@ -38,8 +38,8 @@ impl Backend for Shop {
         let manager = deadpool_postgres::Manager::new(url.parse()?, NoTls);
         let pool = deadpool_postgres::Pool::builder(manager).max_size(1).build()?;
         let mut host = Handle::current().block_on(pool.get())?;
-        let transaction = Handle::current().block_on(host.transaction())?;
-        run_host_transaction(ShopTransaction::new(transaction), end, work)
+        let transaction = Handle::current().block_on(ShopTransaction::begin(&mut host))?;
+        run_host_transaction(transaction, end, work)
     }
 }
 

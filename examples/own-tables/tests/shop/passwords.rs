@@ -1,12 +1,18 @@
 //! A password that is reset by a ticket: the shop's row and the spent ticket change together, or neither does.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
+use deadpool_postgres::{Client, Pool};
 use keywright::core::{EventKind, Severity};
-use keywright::store::{Draft, GrantError, Partition, Record, Slot, StepError, Tentative, WithinError};
+use keywright::store::{
+    AsyncHostTransaction, Batch, BoxFuture, CommitError, Draft, GrantError, Partition, Record, RecordStore, Revision,
+    Slot, StepError, Tentative, WithinError, Write,
+};
 use keywright::{AccountId, Keyring, Keywright, NoVault, SystemEntropy};
 use keywright_testing::postgres::Cluster;
-use own_tables::{Fault, SCHEMA, ShopStore};
+use own_tables::{Fault, SCHEMA, ShopStore, ShopTransaction};
 use serde::{Deserialize, Serialize};
 
 /// Lets its owner set a new password, once.
@@ -48,6 +54,13 @@ impl World {
         let partition = Partition::account(&world.account);
         world.keywright.driver().transact(&partition, &[TICKET.name()], issue).await.unwrap();
         world
+    }
+
+    /// A connection that the store knows nothing of.
+    async fn client(&self) -> Client {
+        let config = self.cluster.url("postgres").parse().unwrap();
+        let manager = deadpool_postgres::Manager::new(config, tokio_postgres::NoTls);
+        Pool::builder(manager).max_size(1).build().unwrap().get().await.unwrap()
     }
 
     /// Spends the ticket, ends all sessions, and runs these statements of the shop's with it.
@@ -105,6 +118,79 @@ async fn a_change_that_fails_spends_nothing_even_if_the_shop_passes_over_it() {
     }
     assert_eq!(world.state().await, ("0".to_owned(), true));
     assert_eq!(world.reset("").await.unwrap(), Some("changed"));
+}
+
+/// The commit of a transaction inside another one commits nothing. By its type, `ShopTransaction` is in none that
+/// `tokio-postgres` knows of, and here it asks about any other.
+#[tokio::test]
+async fn a_transaction_that_the_shop_has_begun_is_not_taken_over() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    for before in ["BEGIN", "BEGIN; SAVEPOINT mine; UPDATE shop.users SET email = 'b@shop.example'"] {
+        client.batch_execute(before).await.unwrap();
+        let refused = ShopTransaction::begin(&mut client).await;
+        assert!(matches!(refused, Err(Fault::Failed(_))), "{before}: {refused:?}");
+        drop(refused);
+        // It is still there, and the shop's to end.
+        client.batch_execute("SAVEPOINT theirs").await.unwrap();
+        client.batch_execute("ROLLBACK").await.unwrap();
+        let transaction = ShopTransaction::begin(&mut client).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+}
+
+/// Some or all of it may be in the transaction.
+#[tokio::test]
+async fn after_a_step_that_was_dropped_half_way_there_is_only_a_rollback() {
+    let world = World::new().await;
+    let partition = Partition::account(&world.account);
+    let root = async || world.store.load(&partition, &[]).await.unwrap().root.map(|root| root.revision);
+    let before = root().await;
+    let mut client = world.client().await;
+    for times in 1.. {
+        let write = Write::root(Revision::draw().unwrap(), "root".into());
+        let batch = Batch::new(partition.clone(), before, write).unwrap();
+        let mut transaction = ShopTransaction::begin(&mut client).await.unwrap();
+        if polled(transaction.apply(batch.clone()), times).await.is_some() {
+            assert!(times > 3, "it has four statements");
+            transaction.commit().await.unwrap();
+            break;
+        }
+        assert!(transaction.load(&partition, &[]).await.is_err(), "{times}");
+        assert!(matches!(transaction.apply(batch).await, Err(CommitError::Rejected(_))), "{times}");
+        assert!(matches!(transaction.commit().await, Err(CommitError::Rejected(_))), "{times}");
+        assert_eq!(root().await, before, "{times}");
+    }
+    assert_ne!(root().await, before);
+}
+
+/// Polls a future as often as it wakes, but no more than so many times.
+async fn polled<T>(mut future: BoxFuture<'_, T>, times: usize) -> Option<T> {
+    let mut left = times;
+    poll_fn(|context| {
+        if let Poll::Ready(value) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(value));
+        }
+        left = left.saturating_sub(1);
+        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Otherwise the answer comes before the flush, and a server that loses its power forgets what was spent.
+#[tokio::test]
+async fn the_shop_cannot_have_its_commit_answered_before_it_is_on_the_disk() {
+    let world = World::new().await;
+    world.cluster.sql(
+        "postgres",
+        "CREATE TABLE shop.seen (setting text);
+         CREATE FUNCTION shop.look() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN INSERT INTO shop.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER look AFTER UPDATE ON shop.users
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION shop.look()",
+    );
+    assert_eq!(world.reset("SET LOCAL synchronous_commit = off").await.unwrap(), Some("changed"));
+    assert_eq!(world.cluster.sql("postgres", "SELECT setting FROM shop.seen"), "on");
 }
 
 #[tokio::test]
