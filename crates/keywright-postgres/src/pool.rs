@@ -5,9 +5,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleResult, TimeoutType};
+use deadpool::managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, TimeoutType};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::runtime::{Handle, Id};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -26,10 +27,14 @@ impl managed::Manager for Connector {
 
     async fn create(&self) -> Result<Pooled, sqlx::Error> {
         let connection = self.0.connect().await?;
-        Ok(Pooled { connection, alarm: Alarm(Box::pin(sleep(Duration::ZERO))) })
+        Ok(Pooled { connection, alarm: Alarm(Box::pin(sleep(Duration::ZERO))), runtime: runtime() })
     }
 
     async fn recycle(&self, pooled: &mut Pooled, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        // Its socket and its alarm belong to that runtime, and stand still once that one does.
+        if pooled.runtime != runtime() {
+            return Err(RecycleError::message("the connection was made on another runtime"));
+        }
         if metrics.last_used() > TESTED_AFTER {
             pooled.connection.ping().await?;
         }
@@ -41,6 +46,12 @@ impl managed::Manager for Connector {
 pub(crate) struct Pooled {
     pub(crate) connection: PgConnection,
     pub(crate) alarm: Alarm,
+    /// The runtime on which it was made.
+    runtime: Option<Id>,
+}
+
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// A timer that outlives the statements of its connection. A timer for each statement would be set

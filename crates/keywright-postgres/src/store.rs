@@ -121,7 +121,7 @@ impl PostgresStore {
         limit: Duration,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let Pooled { connection, alarm } = lent.pooled();
+        let Pooled { connection, alarm, .. } = lent.pooled();
         let mut link = Link { connection, protocol: self.settings.protocol };
         let done = alarm.limit(limit, work(&mut link)).await;
         let done = done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)));

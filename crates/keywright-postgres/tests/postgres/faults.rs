@@ -1,7 +1,8 @@
 //! Servers that are away, slow, full or read-only, and rows that somebody has edited: typed errors, and nothing is lost.
 
-use std::future::{pending, ready};
+use std::future::{pending, poll_fn, ready};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use keywright_core::{EventChain, UnixSeconds};
@@ -114,7 +115,14 @@ async fn a_commit_given_up_before_it_had_a_connection_is_known_not_to_happen() {
 
     // Once it has one, it may have been sent.
     sqlx::raw_sql("BEGIN; SELECT FROM keywright.roots FOR UPDATE").execute(&mut holder).await.unwrap();
-    let lost = store.commit_until(batch(&alice, landed), Box::pin(ready(()))).await;
+    let waits = poll_fn(|context| {
+        context.waker().wake_by_ref();
+        match &*cluster.sql("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") {
+            "0" => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    });
+    let lost = store.commit_until(batch(&alice, landed), Box::pin(waits)).await;
     assert_eq!(outcome(lost), Outcome::Unknown(FaultKind::TimedOut));
     let check = store.commit_until(Batch::check(alice.clone(), landed), Box::pin(ready(()))).await;
     assert!(matches!(check, Err(CommitError::Rejected(_))), "{check:?}");
@@ -124,6 +132,24 @@ async fn a_commit_given_up_before_it_had_a_connection_is_known_not_to_happen() {
     store.commit_until(batch(&fresh, None), Box::pin(pending())).await.unwrap();
     let again = store.commit_until(batch(&fresh, None), Box::pin(pending())).await;
     assert_eq!(outcome(again), Outcome::Conflict);
+}
+
+/// A connection's socket and timer stand still with the runtime on which it was made.
+#[test]
+fn a_connection_made_on_another_runtime_is_not_used() {
+    let cluster = Cluster::new();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let alice = account("alice");
+    let first = runtime();
+    let store = first.block_on(async {
+        let store = PostgresStore::open(&cluster.url("postgres")).await.unwrap();
+        commit(&store, &alice).await.unwrap();
+        store
+    });
+    // Once while the other one only stands still, and once after its end.
+    runtime().block_on(commit(&store, &alice)).unwrap();
+    drop(first);
+    runtime().block_on(commit(&store, &alice)).unwrap();
 }
 
 /// What a protocol answers with 503 or 507 instead of an error of the server.

@@ -147,17 +147,36 @@ async fn after_a_step_that_was_dropped_half_way_there_is_only_a_rollback() {
     let root = async || world.store.load(&partition, &[]).await.unwrap().root.map(|root| root.revision);
     let before = root().await;
     let mut client = world.client().await;
-    for times in 1.. {
+    let batch = || {
         let write = Write::root(Revision::draw().unwrap(), "root".into());
-        let batch = Batch::new(partition.clone(), before, write).unwrap();
+        Batch::new(partition.clone(), before, write).unwrap()
+    };
+    // It waits for a lock, and later the whole batch is in the transaction.
+    let mut transaction = ShopTransaction::begin(&mut client).await.unwrap();
+    let holder = world.client().await;
+    holder.batch_execute("BEGIN; SELECT FROM shop.account_security_roots FOR UPDATE").await.unwrap();
+    let mut applying = transaction.apply(batch());
+    poll_fn(|context| {
+        assert!(applying.as_mut().poll(context).is_pending(), "the root is locked");
+        context.waker().wake_by_ref();
+        match &*world.cluster.sql("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") {
+            "0" => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+    drop(applying);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert!(matches!(transaction.commit().await, Err(CommitError::Rejected(_))));
+    // Wherever it is dropped.
+    for times in 1.. {
         let mut transaction = ShopTransaction::begin(&mut client).await.unwrap();
-        if polled(transaction.apply(batch.clone()), times).await.is_some() {
-            assert!(times > 3, "it has four statements");
+        if polled(transaction.apply(batch()), times).await.is_some() {
             transaction.commit().await.unwrap();
             break;
         }
         assert!(transaction.load(&partition, &[]).await.is_err(), "{times}");
-        assert!(matches!(transaction.apply(batch).await, Err(CommitError::Rejected(_))), "{times}");
+        assert!(matches!(transaction.apply(batch()).await, Err(CommitError::Rejected(_))), "{times}");
         assert!(matches!(transaction.commit().await, Err(CommitError::Rejected(_))), "{times}");
         assert_eq!(root().await, before, "{times}");
     }
