@@ -109,7 +109,7 @@ impl PostgresStore {
         mut until: BoxFuture<'_, ()>,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let lent = in_time(self.pool.lend(), until.as_mut()).await;
+        let lent = in_time(Box::pin(self.pool.lend()), until.as_mut()).await;
         let lent = lent.unwrap_or_else(|| Err(Fault::new(FaultKind::PoolFull)))?;
         let done = in_time(self.on_lent(lent, limit, work), until).await;
         done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)))
