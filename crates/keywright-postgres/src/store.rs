@@ -1,7 +1,7 @@
 //! The store: a pool of connections, and the settings with which it is opened.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::str::FromStr;
 use std::task::Poll;
 use std::time::Duration;
@@ -109,10 +109,13 @@ impl PostgresStore {
         mut until: BoxFuture<'_, ()>,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let lent = in_time(self.pool.lend(), until.as_mut()).await;
+        let lent = {
+            let lending = pin!(self.pool.lend());
+            in_time(lending, until.as_mut()).await
+        };
         let lent = lent.unwrap_or_else(|| Err(Fault::new(FaultKind::PoolFull)))?;
-        let done = in_time(self.on_lent(lent, limit, work), until).await;
-        done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)))
+        let working = pin!(self.on_lent(lent, limit, work));
+        in_time(working, until.as_mut()).await.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)))
     }
 
     async fn on_lent<T>(
@@ -134,11 +137,13 @@ impl PostgresStore {
 }
 
 /// The first future's value, unless the second ends before it.
-async fn in_time<T>(wanted: impl Future<Output = T>, mut limit: impl Future<Output = ()> + Unpin) -> Option<T> {
-    let mut wanted = pin!(wanted);
+async fn in_time<T>(
+    mut wanted: Pin<&mut impl Future<Output = T>>,
+    mut limit: Pin<&mut (dyn Future<Output = ()> + Send)>,
+) -> Option<T> {
     poll_fn(|context| match wanted.as_mut().poll(context) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => pin!(&mut limit).poll(context).map(|()| None),
+        Poll::Pending => limit.as_mut().poll(context).map(|()| None),
     })
     .await
 }
