@@ -41,7 +41,7 @@ pub trait Backend: 'static {
     fn handles(first: Arc<Self::Store>, second: Arc<Self::Store>) -> Handles;
 
     /// Runs work in a host's transaction on the database of a store, as
-    /// [`HostHook::within`](HostHook::within) says.
+    /// [`HostHook::within`] says.
     ///
     /// # Errors
     /// An error if the transaction cannot be opened or ended.
