@@ -17,7 +17,7 @@ use crate::user::User;
 
 /// What the account has enrolled, as far as an act considers it.
 pub(crate) struct Enrolment {
-    demand: Demand,
+    pub(crate) demand: Demand,
     /// The methods that can be requested, in the protocol's order.
     methods: Vec<Factor>,
     pub(crate) recovery_codes: Option<u8>,
@@ -125,13 +125,14 @@ pub(crate) fn verify_code<H: Host>(
     prover: &Prover<'_>,
     code: &SecretString,
     endpoint: Endpoint,
+    demand: Demand,
 ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
     let (code, purpose) = (code.expose(), Act::purpose(endpoint));
     let client = prover.client(draft);
     let enrolled = cx.factors.enrolled_in(draft)?;
     // A change of the factors takes the strongest of them. No client of this protocol can show a
     // passkey, and of what it can show, only the recovery code stands in for one.
-    let is_too_weak = endpoint.changes_factors() && !enrolled.attested.is_empty();
+    let is_too_weak = demand != Demand::Offered && !enrolled.attested.is_empty();
     if is_too_weak || !enrolled.is_form_of_totp(code) {
         return match cx.factors.verify_recovery_in(draft, code, &purpose, client)? {
             VerifyOutcome::Granted(proof) => by_recovery(cx, draft, prover, proof),

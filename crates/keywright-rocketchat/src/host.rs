@@ -381,20 +381,6 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether a request here changes what the account has enrolled.
-    pub(crate) const fn changes_factors(self) -> bool {
-        matches!(
-            self,
-            Self::ResetTotp
-                | Self::TotpEnable
-                | Self::TotpValidate
-                | Self::TotpDisable
-                | Self::TotpRegenerateCodes
-                | Self::EnableEmail
-                | Self::DisableEmail
-        )
-    }
-
     /// All endpoints.
     pub const ALL: [Self; 22] = [
         Self::ResetE2eKey,

@@ -45,7 +45,7 @@ impl<H: Host> Check<'_, H> {
                 None => Checked::Denied(Complaint::Required, details),
             });
         };
-        Ok(match factors::verify_code(self.cx, draft, &self.prover, code, self.act.endpoint)? {
+        Ok(match factors::verify_code(self.cx, draft, &self.prover, code, self.act.endpoint, enrolment.demand)? {
             VerifyOutcome::Granted(proof) => Checked::Passed(proof.map(drop)),
             VerifyOutcome::Refused(refusal) => Checked::Wait(refusal.retry_after()),
             // Wrong, used, malformed, and none of this kind all have one answer.

@@ -11,12 +11,13 @@ use crate::context::{Caller, Context};
 use crate::error::{ApiError, Wait};
 use crate::factors::{self, end_other_logins_by_policy};
 use crate::host::{Endpoint, Host};
+use crate::method::Demand;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, code: &SecretString) -> Result<Reply, Failure> {
     let prover = cx.prover(caller);
     let judged = cx
         .step_for(caller, SLOTS, |draft| {
-            Ok(match factors::verify_code(cx, draft, &prover, code, Endpoint::TotpDisable)? {
+            Ok(match factors::verify_code(cx, draft, &prover, code, Endpoint::TotpDisable, Demand::Enrolled)? {
                 VerifyOutcome::Granted(proof) => {
                     cx.factors.remove_all_in(draft, caller.client(draft))?;
                     end_other_logins_by_policy(cx, draft, caller)?;
