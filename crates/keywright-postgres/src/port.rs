@@ -1,5 +1,7 @@
 //! The port: each method is one statement, except for housekeeping.
 
+use std::future::pending;
+
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
@@ -43,15 +45,7 @@ impl RecordStore for PostgresStore {
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move {
-            if batch.write().is_some() {
-                return done(self.on(self.commit_limit(), async |link| write::apply(link, &batch).await).await);
-            }
-            // A commit is visible only once it is flushed, and a standby has it where one must. So a plain read on the
-            // primary is enough.
-            let (partition, expect) = (batch.partition(), batch.expect());
-            checked(self.on(self.load_limit(), async |link| read::holds(link, partition, expect).await).await)
-        })
+        self.commit_until(batch, Box::pin(pending()))
     }
 
     fn commit_until<'a>(&'a self, batch: Batch, limit: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), CommitError>> {
@@ -60,6 +54,8 @@ impl RecordStore for PostgresStore {
                 let work = async |link: &mut Link<'_>| write::apply(link, &batch).await;
                 return done(self.on_until(self.commit_limit(), limit, work).await);
             }
+            // A commit is visible only once it is flushed, and a standby has it where one must. So a plain read on the
+            // primary is enough.
             let (partition, expect) = (batch.partition(), batch.expect());
             let work = async |link: &mut Link<'_>| read::holds(link, partition, expect).await;
             checked(self.on_until(self.load_limit(), limit, work).await)

@@ -1,12 +1,10 @@
 //! The store: a pool of connections, and the settings with which it is opened.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::str::FromStr;
-use std::task::Poll;
 use std::time::Duration;
 
-use keywright_store::BoxFuture;
+use keywright_store::{BoxFuture, first_of};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
@@ -109,9 +107,9 @@ impl PostgresStore {
         mut until: BoxFuture<'_, ()>,
         work: impl AsyncFnOnce(&mut Link<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let lent = in_time(Box::pin(self.pool.lend()), until.as_mut()).await;
+        let lent = first_of(Box::pin(self.pool.lend()), &mut until).await;
         let lent = lent.unwrap_or_else(|| Err(Fault::new(FaultKind::PoolFull)))?;
-        let done = in_time(self.on_lent(lent, limit, work), until).await;
+        let done = first_of(pin!(self.on_lent(lent, limit, work)), until).await;
         done.unwrap_or_else(|| Err(Fault::lost(FaultKind::TimedOut)))
     }
 
@@ -131,16 +129,6 @@ impl PostgresStore {
         }
         done
     }
-}
-
-/// The first future's value, unless the second ends before it.
-async fn in_time<T>(wanted: impl Future<Output = T>, mut limit: impl Future<Output = ()> + Unpin) -> Option<T> {
-    let mut wanted = pin!(wanted);
-    poll_fn(|context| match wanted.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => pin!(&mut limit).poll(context).map(|()| None),
-    })
-    .await
 }
 
 keywright_core::redacted_debug!(PostgresStore { settings, .. });

@@ -3,12 +3,12 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which, first_of,
 };
 
 use crate::change::Change;
 use crate::fault::{Fault, FaultKind};
-use crate::store::{SqliteStore, in_time};
+use crate::store::SqliteStore;
 use crate::watch::Watch;
 use crate::{apply, read, upkeep};
 
@@ -48,7 +48,7 @@ impl RecordStore for SqliteStore {
                 return self.change_until(Change::Commit(batch), limit).await.map(|_| ());
             }
             // A check changes nothing, so there is nothing unknown about one that is given up.
-            let checked = in_time(self.commit(batch), limit).await;
+            let checked = first_of(self.commit(batch), limit).await;
             checked.unwrap_or_else(|| Err(Fault::new(FaultKind::Withdrawn).into_rejected()))
         })
     }

@@ -1,14 +1,12 @@
 //! The store: one writer, readers beside it, and the port.
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use keywright_store::{BoxFuture, CommitError};
+use keywright_store::{BoxFuture, CommitError, first_of};
 use rusqlite::Connection;
 
 use crate::change::{Change, Task};
@@ -102,7 +100,7 @@ impl SqliteStore {
                 false => CommitError::Unknown("the store did not answer in time".into()),
             })
         };
-        in_time(Box::pin(self.change_with(change, ticket.clone())), limit).await.unwrap_or_else(late)
+        first_of(Box::pin(self.change_with(change, ticket.clone())), limit).await.unwrap_or_else(late)
     }
 
     async fn change_with(&self, change: Change, ticket: Ticket) -> Result<u64, CommitError> {
@@ -147,15 +145,6 @@ impl SqliteStore {
 }
 
 keywright_core::redacted_debug!(SqliteStore { path, .. });
-
-/// The first future's value, unless the second ends before it.
-pub(crate) async fn in_time<T>(mut wanted: BoxFuture<'_, T>, mut limit: BoxFuture<'_, ()>) -> Option<T> {
-    poll_fn(|context| match wanted.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => limit.as_mut().poll(context).map(|()| None),
-    })
-    .await
-}
 
 /// The settings with which a store is opened.
 #[derive(Debug, Clone)]

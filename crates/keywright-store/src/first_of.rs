@@ -4,8 +4,12 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// The first future's value, unless the second ends before it.
-pub(crate) async fn first_of<T>(
+/// Returns the first future's value, or `None` if the second ends before it. For a backend's
+/// [`commit_until`](crate::RecordStore::commit_until).
+///
+/// The first future is polled first, so a value that is there is never lost to the limit. It is
+/// dropped if the limit ends first, unless it is passed by reference.
+pub async fn first_of<T>(
     mut wanted: impl Future<Output = T> + Unpin,
     mut limit: impl Future<Output = ()> + Unpin,
 ) -> Option<T> {

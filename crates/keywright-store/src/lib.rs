@@ -118,6 +118,7 @@ mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod names;
+mod network;
 mod nonces;
 mod partition;
 mod port;
@@ -143,8 +144,10 @@ pub use driver::{
     MAX_RERUNS, MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
 };
 pub use events::EVENT_KINDS;
+pub use first_of::first_of;
 pub use locks::Standing;
 pub use memory::MemoryStore;
+pub use network::Network;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
     BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Shortage, Snapshot, Store,

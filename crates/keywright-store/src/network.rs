@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use keywright_core::ClientTag;
-use keywright_store::Draft;
+
+use crate::draft::Draft;
 
 /// The bits of an IPv6 address that name a network. The others name an interface (RFC 4291 §
 /// 2.5.1), and a client in the network can use any of them.
@@ -22,7 +23,7 @@ const SITE_LABEL: &[u8] = b"site/";
 /// A network: an IPv4 address, or the upper half of an IPv6 address.
 ///
 /// ```
-/// use keywright_wire::Network;
+/// use keywright_store::Network;
 ///
 /// # fn main() -> Result<(), std::net::AddrParseError> {
 /// assert_eq!(Network::of("192.0.2.1".parse()?).to_string(), "192.0.2.1");
@@ -55,6 +56,12 @@ impl Network {
     #[must_use]
     pub fn credential(self) -> Vec<u8> {
         [LABEL, self.to_string().as_bytes()].concat()
+    }
+
+    /// Whether bytes name a network to the guess ledger. A credential that a client chooses must not.
+    #[must_use]
+    pub fn is_named_by(credential: &[u8]) -> bool {
+        credential.starts_with(LABEL)
     }
 
     /// Returns the tag by which the guess ledger of the draft's account knows the network.

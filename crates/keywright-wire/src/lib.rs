@@ -251,7 +251,6 @@ mod json;
 mod media_type;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-mod network;
 mod protocol;
 pub mod queue;
 mod refused_by;
@@ -264,8 +263,8 @@ pub use decoy::Decoys;
 pub use error::{DueError, HostError};
 pub use host::Peer;
 pub use json::parse_json;
+pub use keywright_store::Network;
 pub use media_type::is_json;
-pub use network::Network;
 pub use protocol::Protocol;
 pub use refused_by::RefusedBy;
 pub use route::{Route, Routes};

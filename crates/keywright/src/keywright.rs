@@ -1,21 +1,18 @@
 //! [`Keywright`] itself: access to the services, and the few operations that belong to none of
 //! them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use keywright_core::{AccountId, Client, EventChain, EventKind, SecurityEvent, StoreId, UnixSeconds};
 use keywright_store::names::Names;
-use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError};
+use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, Network, TransactError};
 
 use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
 use keywright_store::Store;
-
-/// What begins the credential of a network, as the wire protocols name it.
-const NETWORK: &[u8] = b"network/";
 
 /// A store, opened with its keyring. It is cheap to clone; a server needs one.
 #[derive(Clone)]
@@ -108,7 +105,7 @@ impl Keywright {
     #[must_use]
     pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
         // Nobody becomes a network by naming it in a cookie.
-        if credential.is_empty() || credential.starts_with(NETWORK) {
+        if credential.is_empty() || Network::is_named_by(credential) {
             return Client::unknown();
         }
         Client::credential(self.driver.client_tag(account, credential))
@@ -132,7 +129,7 @@ impl Keywright {
     /// ```
     #[must_use]
     pub fn network_client(&self, account: &AccountId, address: IpAddr) -> Client {
-        Client::network(self.driver.client_tag(account, &network_credential(address)))
+        Client::network(self.driver.client_tag(account, &Network::of(address).credential()))
     }
 
     /// Returns the service for password challenges.
@@ -307,26 +304,3 @@ impl Keywright {
 }
 
 keywright_core::redacted_debug!(Keywright { store, .. });
-
-/// Returns the bytes by which the guess ledger knows the network of an address, on every protocol.
-fn network_credential(address: IpAddr) -> Vec<u8> {
-    let network = match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        // The lower half names an interface (RFC 4291 § 2.5.1).
-        IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() & (!0 << 64))),
-    };
-    [NETWORK, network.as_bytes()].concat()
-}
-
-#[cfg(all(test, feature = "metrics"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_has_the_name_that_the_protocols_give_it() {
-        for address in ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1:2:3:4:5:6", "::1", "fe80::1"] {
-            let address = address.parse().unwrap();
-            assert_eq!(network_credential(address), keywright_wire::Network::of(address).credential(), "{address}");
-        }
-    }
-}
