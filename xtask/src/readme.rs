@@ -36,7 +36,8 @@ pub(crate) fn run_example(root: &Path) -> Result<(), Error> {
         return Err(Error::Check("README.md has no dependencies or no example".to_owned()));
     };
     let mut manifest = format!(
-        "[package]\nname = \"pasted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n{dependencies}\n[workspace]\n\n[patch.crates-io]\n"
+        "[package]\nname = \"pasted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n{dependencies}\n[workspace]\n\n{}\n[patch.crates-io]\n",
+        profile(root)?
     );
     for entry in fs::read_dir(root.join("crates")).map_err(Error::io("crates/"))? {
         let path = entry.map_err(Error::io("crates/"))?.path();
@@ -49,9 +50,18 @@ pub(crate) fn run_example(root: &Path) -> Result<(), Error> {
     write("Cargo.toml", manifest.as_bytes())?;
     write("Cargo.lock", &fs::read(root.join("Cargo.lock")).map_err(Error::io("Cargo.lock"))?)?;
     write("src/main.rs", example.as_bytes())?;
-    let printed = process::read(tools::cargo(&project).args(["run", "--quiet"]))?;
+    let mut command = tools::cargo(&project);
+    let printed = process::read(tools::sharing_builds(root, command.args(["run", "--quiet"])))?;
     let welcomed = printed.matches("welcome, ").count();
     if welcomed == 1 { Ok(()) } else { Err(Error::Check(format!("the example let {welcomed} of two requests in"))) }
+}
+
+/// Returns the development profile of the workspace, so that dependencies which it has built are used again.
+fn profile(root: &Path) -> Result<String, Error> {
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).map_err(Error::io("Cargo.toml"))?;
+    let from = manifest.find("[profile.dev]").unwrap_or(manifest.len());
+    let (profile, _) = manifest.split_at(from).1.split_once("[profile.bench]").unwrap_or_default();
+    Ok(profile.to_owned())
 }
 
 /// Returns the first block of code in a language.

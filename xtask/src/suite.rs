@@ -137,17 +137,16 @@ fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
 fn passkeys(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["test", "--manifest-path", "examples/passkey/Cargo.toml"]);
-    process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("passkey")), counts)
+    process::stream(tools::sharing_builds(root, &mut command), counts)
 }
 
 /// Builds and tests the example in five frameworks, which is a workspace of its own: its tests start
 /// each program.
 fn frameworks(root: &Path, counts: &mut Counts) -> Result<(), Error> {
-    let target = root.join("target").join("frameworks");
     let [flag, path] = ["--manifest-path", "examples/frameworks/Cargo.toml"];
     let cargo = |arguments: &[&str]| {
         let mut command = tools::cargo(root);
-        command.args(arguments).env("CARGO_TARGET_DIR", &target);
+        tools::sharing_builds(root, command.args(arguments));
         command
     };
     process::stream(&mut cargo(&["fmt", flag, path, "--all", "--check"]), &mut Counts::default())?;
@@ -161,7 +160,7 @@ fn frameworks(root: &Path, counts: &mut Counts) -> Result<(), Error> {
 fn fuzz_build(root: &Path) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["check", "--manifest-path", "fuzz/Cargo.toml"]);
-    process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("fuzz")), &mut Counts::default())
+    process::stream(tools::sharing_builds(root, &mut command), &mut Counts::default())
 }
 
 /// What a release checks beyond `test`, because it takes too long or needs more than a release of

@@ -39,8 +39,8 @@ fn advisories(root: &Path) -> Result<(), Error> {
     Err(Error::Command { command: process::shown(&command), outcome: format!("failed: {status}") })
 }
 
-/// The features that add to one other crate only. Their pairs with the rest show nothing new.
-const SMALL: &str = "axum,json,metrics,qr,testing";
+/// The features that add to one other crate only, or stand beside the others. Their pairs with the rest show nothing new.
+const SMALL: &str = "axum,default,json,metrics,qr,sqlite,testing,web";
 
 /// Checks that the features of the entry point work alone, and those that bring in a crate of the
 /// workspace also in pairs.

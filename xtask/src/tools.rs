@@ -25,6 +25,15 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
+/// Lets a command for a workspace of its own build into the folder of the main one. What both depend on, with one version,
+/// the same features and the same profile, is then built once.
+pub(crate) fn sharing_builds<'c>(root: &Path, command: &'c mut Command) -> &'c mut Command {
+    if env::var_os("CARGO_TARGET_DIR").is_none() {
+        command.env("CARGO_TARGET_DIR", root.join("target"));
+    }
+    command
+}
+
 fn runs(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
