@@ -11,7 +11,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use keywright::web::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use shop::{DEVICE, SESSION, Shop, User};
+use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
 
 pub(crate) struct App {
     pub(crate) shop: Shop,
@@ -20,9 +20,30 @@ pub(crate) struct App {
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: Data<App>,
     pub(crate) user: User,
     pub(crate) token: String,
-    pub(crate) caller: Caller,
+    pub(crate) account: AccountId,
+    pub(crate) id: SessionId,
+    pub(crate) client: Client,
+}
+
+impl Session {
+    fn new(request: &HttpRequest, name: &str, user: fn(&Shop, &str) -> Option<User>) -> Result<Self, Failure> {
+        let not_signed_in = || Refused::unauthorized("not_signed_in");
+        let app = request.app_data::<Data<App>>().ok_or_else(not_signed_in)?.clone();
+        let token = request.cookie(name).ok_or_else(not_signed_in)?.value().to_owned();
+        let user = user(&app.shop, &token).ok_or_else(not_signed_in)?;
+        let account = AccountId::new(&user.id)?;
+        // Once a device had a right code, the wrong ones of strangers do not delay it.
+        let device = request.cookie(DEVICE);
+        let client = app.keywright.client(&account, device.as_ref().map_or("", Cookie::value).as_bytes());
+        Ok(Self { app, id: SessionId::new(&token), user, token, account, client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
+    }
 }
 
 impl FromRequest for Session {
@@ -30,26 +51,26 @@ impl FromRequest for Session {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let session = request.app_data::<Data<App>>().and_then(|app| Self::of(app, request));
-        ready(session.ok_or_else(|| Refused::unauthorized("not_signed_in").into()))
+        ready(Self::new(request, SESSION, Shop::user_of_session))
     }
 }
 
-impl Session {
-    fn of(app: &App, request: &HttpRequest) -> Option<Self> {
-        let cookie = request.cookie(SESSION)?;
-        let user = app.shop.user_of_session(cookie.value())?;
-        let account = AccountId::new(&user.id).ok()?;
-        let client = client(app, &account, request);
-        let caller = Caller::new(account, SessionId::new(cookie.value()), client);
-        Some(Self { user, token: cookie.value().to_owned(), caller })
+/// Whose password was right, while nothing else is known.
+pub(crate) struct HalfSession(pub(crate) Session);
+
+impl FromRequest for HalfSession {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Session::new(request, HALF_SESSION, Shop::user_of_half_session).map(Self))
     }
 }
 
-/// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, request: &HttpRequest) -> Client {
-    let device = request.cookie(DEVICE);
-    app.keywright.client(account, device.as_ref().map_or("", Cookie::value).as_bytes())
+/// Returns the cookie by which the device is known, or a new one.
+pub(crate) fn device(request: &HttpRequest) -> Cookie<'static> {
+    let known = request.cookie(DEVICE).map(|device| device.value().to_owned());
+    cookie(DEVICE, known.unwrap_or_else(shop::token))
 }
 
 pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use axum_extra::extract::cookie::{Cookie, CookieJar};
 use axum_login::{AuthSession, AuthUser, AuthnBackend};
 use keywright::tower::{Caller, Refused};
 use keywright::twofactor::Proven;
@@ -49,17 +49,24 @@ impl AuthnBackend for App {
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: App,
     pub(crate) user: User,
-    pub(crate) caller: Caller,
+    pub(crate) account: AccountId,
+    pub(crate) id: SessionId,
+    pub(crate) client: Client,
 }
 
 impl Session {
     pub(crate) fn of(parts: &Parts) -> Option<Self> {
         let auth = parts.extensions.get::<AuthSession<App>>()?;
-        let (user, session) = (auth.user.clone()?.0, auth.session.id()?);
+        let (app, user, session) = (auth.backend.clone(), auth.user.clone()?.0, auth.session.id()?);
         let account = AccountId::new(&user.id).ok()?;
-        let client = client(&auth.backend, &account, &CookieJar::from_headers(&parts.headers));
-        Some(Self { user, caller: Caller::new(account, SessionId::new(session.0.to_be_bytes()), client) })
+        let client = client(&app, &account, &CookieJar::from_headers(&parts.headers));
+        Some(Self { app, user, account, id: SessionId::new(session.0.to_be_bytes()), client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
     }
 }
 
@@ -76,12 +83,9 @@ pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client 
     app.keywright.client(account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes())
 }
 
-/// The cookie that stays on the device.
-pub(crate) fn device_cookie() -> Cookie<'static> {
-    let cookie = Cookie::build((DEVICE, shop::token())).path("/").http_only(true).secure(true);
-    let mut cookie = cookie.same_site(SameSite::Lax).build();
-    cookie.set_max_age(shop::max_age(DEVICE, cookie.value()));
-    cookie
+/// Gives a device a cookie to be known by, if it has none.
+pub(crate) fn with_device(jar: CookieJar) -> CookieJar {
+    if jar.get(DEVICE).is_some() { jar } else { jar.add(shop::cookie(DEVICE, &shop::token())) }
 }
 
 /// The present time, in seconds since 1970.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderMap, request::Parts};
-use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use keywright::tower::Refused;
+use axum_extra::extract::cookie::{Cookie, CookieJar};
+use keywright::tower::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use shop::{DEVICE, SESSION, Shop, User};
+use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -18,6 +18,7 @@ pub(crate) struct App {
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: App,
     pub(crate) user: User,
     pub(crate) token: String,
     pub(crate) account: AccountId,
@@ -26,13 +27,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
         let jar = CookieJar::from_headers(headers);
-        let token = jar.get(SESSION)?.value();
-        let user = app.shop.user_of_session(token)?;
-        let account = AccountId::new(&user.id).ok()?;
-        let client = client(app, &account, &jar);
-        Some(Self { user, token: token.to_owned(), account, id: SessionId::new(token), client })
+        let token = jar.get(SESSION).map_or("", Cookie::value);
+        Self::new(app, &jar, app.shop.user_of_session(token), token)
+    }
+
+    fn new(app: &App, jar: &CookieJar, user: Option<User>, token: &str) -> Result<Self, Refused> {
+        let user = user.ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
+        let account = AccountId::new(&user.id)?;
+        // Once a device had a right code, the wrong ones of strangers do not delay it.
+        let client = app.keywright.client(&account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes());
+        Ok(Self { app: app.clone(), user, token: token.to_owned(), account, id: SessionId::new(token), client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
     }
 }
 
@@ -40,18 +50,24 @@ impl FromRequestParts<App> for Session {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
-        Self::of(app, &parts.headers).ok_or_else(|| Refused::unauthorized("not_signed_in"))
+        Self::of(app, &parts.headers)
     }
 }
 
-/// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client {
-    app.keywright.client(account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes())
+/// Whose password was right, while nothing else is known.
+pub(crate) struct HalfSession(pub(crate) Session);
+
+impl FromRequestParts<App> for HalfSession {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        let jar = CookieJar::from_headers(&parts.headers);
+        let token = jar.get(HALF_SESSION).map_or("", Cookie::value);
+        Session::new(app, &jar, app.shop.user_of_half_session(token), token).map(Self)
+    }
 }
 
-pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build((name, value)).path("/"));
-    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).build();
-    cookie.set_max_age(max_age);
-    cookie
+/// Gives a device a cookie to be known by, if it has none.
+pub(crate) fn with_device(jar: CookieJar) -> CookieJar {
+    if jar.get(DEVICE).is_some() { jar } else { jar.add(shop::cookie(DEVICE, &shop::token())) }
 }

@@ -1,18 +1,19 @@
 //! What the server had before: its users, its sessions and its cookies. A session also has the names by
 //! which Keywright knows it.
 
-use std::sync::Arc;
+use std::{convert::Infallible, error::Error, sync::Arc};
 
-use cookie::{Cookie, SameSite};
+use cookie::Cookie;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use keywright::tower::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shop::{DEVICE, SESSION, Shop, User};
+use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 8 * 1024;
@@ -27,29 +28,41 @@ pub(crate) struct App {
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: App,
     pub(crate) user: User,
     pub(crate) token: String,
-    pub(crate) caller: Caller,
+    pub(crate) account: AccountId,
+    pub(crate) id: SessionId,
+    pub(crate) client: Client,
 }
 
 impl Session {
-    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Option<Self> {
-        let token = cookie(headers, SESSION)?;
-        let user = app.shop.user_of_session(&token)?;
-        let account = AccountId::new(&user.id).ok()?;
-        let client = client(app, &account, headers);
-        let caller = Caller::new(account, SessionId::new(&token), client);
-        Some(Self { user, token, caller })
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
+        let token = cookie(headers, SESSION).unwrap_or_default();
+        Self::new(app, headers, app.shop.user_of_session(&token), token)
     }
 
-    pub(crate) fn required(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
-        Self::of(app, headers).ok_or_else(|| Refused::unauthorized("not_signed_in"))
+    fn new(app: &App, headers: &HeaderMap, user: Option<User>, token: String) -> Result<Self, Refused> {
+        let user = user.ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
+        let account = AccountId::new(&user.id)?;
+        // Once a device had a right code, the wrong ones of strangers do not delay it.
+        let client = app.keywright.client(&account, cookie(headers, DEVICE).unwrap_or_default().as_bytes());
+        Ok(Self { app: app.clone(), id: SessionId::new(&token), user, token, account, client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
     }
 }
 
-/// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, headers: &HeaderMap) -> Client {
-    app.keywright.client(account, cookie(headers, DEVICE).unwrap_or_default().as_bytes())
+/// Whose password was right, while nothing else is known.
+pub(crate) struct HalfSession(pub(crate) Session);
+
+impl HalfSession {
+    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
+        let token = cookie(headers, HALF_SESSION).unwrap_or_default();
+        Session::new(app, headers, app.shop.user_of_half_session(&token), token).map(Self)
+    }
 }
 
 pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -58,25 +71,12 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     cookies.into_iter().find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
 }
 
-/// A body that was read to its end, so that the connection goes on even if the request is refused.
-pub(crate) struct Body {
-    is_json: bool,
-    bytes: Bytes,
-}
-
-impl Body {
-    pub(crate) async fn collect(headers: &HeaderMap, body: Incoming) -> Result<Self, Refused> {
-        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
-        let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Refused::bad_request("bad_body"))?;
-        Ok(Self { is_json, bytes: body.to_bytes() })
-    }
-
-    /// Parses what says it is JSON: a form on a page of another site could send the same as plain text.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refused> {
-        let parsed = self.is_json.then(|| serde_json::from_slice(&self.bytes).ok()).flatten();
-        parsed.ok_or_else(|| Refused::bad_request("bad_body"))
-    }
+/// Parses what says it is JSON: a form on a page of another site could send the same as plain text.
+pub(crate) fn parse<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Refused> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
+    let is_json = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let parsed = is_json.then(|| serde_json::from_slice(request.body()).ok()).flatten();
+    parsed.ok_or_else(|| Refused::bad_request("bad_body"))
 }
 
 pub(crate) fn json(body: &Value) -> Answer {
@@ -90,11 +90,30 @@ pub(crate) fn cookies(status: StatusCode, cookies: &[(&'static str, String)]) ->
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     for (name, value) in cookies {
-        let cookie = Cookie::build((*name, value)).path("/").http_only(true).secure(true).same_site(SameSite::Lax);
-        let mut cookie = cookie.build();
-        cookie.set_max_age(shop::max_age(name, value));
-        let line = cookie.to_string().try_into().map_err(|_| Refused::bad_request("bad_cookie"))?;
+        let line = shop::cookie(name, value).to_string().try_into().map_err(|_| Refused::bad_request("bad_cookie"))?;
         response.headers_mut().append(SET_COOKIE, line);
     }
     Ok(response)
+}
+
+/// Answers whatever it is asked, until it cannot listen any more.
+pub(crate) async fn serve<F>(app: App, route: fn(App, Request<Bytes>) -> F) -> Result<(), Box<dyn Error>>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let listener = tokio::net::TcpListener::from_std(shop::listener()?)?;
+    loop {
+        let (connection, app) = (TokioIo::new(listener.accept().await?.0), app.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (app, (head, body)) = (app.clone(), request.into_parts());
+            let answer = async move {
+                // Read to its end, so that the connection goes on even if the request is refused.
+                let body = Limited::new(body, MAX_BODY).collect().await;
+                let body = body.map_err(|_| Refused::bad_request("bad_body"))?.to_bytes();
+                route(app, Request::from_parts(head, body)).await
+            };
+            async { Ok::<_, Infallible>(answer.await.unwrap_or_else(Refused::into_response)) }
+        });
+        tokio::spawn(http1::Builder::new().serve_connection(connection, service));
+    }
 }

@@ -9,7 +9,7 @@ use poem::web::Json;
 use poem::web::cookie::{Cookie, CookieJar, SameSite};
 use poem::{Error, FromRequest, Request, RequestBody, Response, handler};
 use serde_json::{Value, json};
-use shop::{DEVICE, SESSION, Shop, User};
+use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -19,26 +19,44 @@ pub(crate) struct App {
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: App,
     pub(crate) user: User,
     pub(crate) token: String,
-    pub(crate) caller: Caller,
+    pub(crate) account: AccountId,
+    pub(crate) id: SessionId,
+    pub(crate) client: Client,
+}
+
+impl Session {
+    fn new(request: &Request, name: &str, user: fn(&Shop, &str) -> Option<User>) -> Result<Self, Failure> {
+        let not_signed_in = || Refused::unauthorized("not_signed_in");
+        let app = request.data::<App>().ok_or_else(not_signed_in)?.clone();
+        let token = request.cookie().get(name).ok_or_else(not_signed_in)?.value_str().to_owned();
+        let user = user(&app.shop, &token).ok_or_else(not_signed_in)?;
+        let account = AccountId::new(&user.id)?;
+        // Once a device had a right code, the wrong ones of strangers do not delay it.
+        let device = request.cookie().get(DEVICE);
+        let client = app.keywright.client(&account, device.as_ref().map_or("", Cookie::value_str).as_bytes());
+        Ok(Self { app, id: SessionId::new(&token), user, token, account, client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
+    }
 }
 
 impl<'a> FromRequest<'a> for Session {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let session = request.data::<App>().and_then(|app| Self::of(app, request.cookie()));
-        session.ok_or_else(|| Failure::from(Refused::unauthorized("not_signed_in")).into())
+        Ok(Self::new(request, SESSION, Shop::user_of_session)?)
     }
 }
 
-impl Session {
-    fn of(app: &App, jar: &CookieJar) -> Option<Self> {
-        let cookie = jar.get(SESSION)?;
-        let user = app.shop.user_of_session(cookie.value_str())?;
-        let account = AccountId::new(&user.id).ok()?;
-        let client = client(app, &account, jar);
-        let caller = Caller::new(account, SessionId::new(cookie.value_str()), client);
-        Some(Self { user, token: cookie.value_str().to_owned(), caller })
+/// Whose password was right, while nothing else is known.
+pub(crate) struct HalfSession(pub(crate) Session);
+
+impl<'a> FromRequest<'a> for HalfSession {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Session::new(request, HALF_SESSION, Shop::user_of_half_session).map(Self)?)
     }
 }
 
@@ -47,20 +65,20 @@ pub(crate) fn me(session: Session) -> Json<Value> {
     Json(json!({"name": session.user.name}))
 }
 
-/// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client {
-    let device = jar.get(DEVICE);
-    app.keywright.client(account, device.as_ref().map_or("", Cookie::value_str).as_bytes())
+/// Gives a device a cookie to be known by, if it has none.
+pub(crate) fn keep_device(jar: &CookieJar) {
+    if jar.get(DEVICE).is_none() {
+        set_cookie(jar, DEVICE, &shop::token());
+    }
 }
 
-pub(crate) fn set_cookie(jar: &CookieJar, name: &str, value: String) {
-    let max_age = shop::max_age(name, &value);
+pub(crate) fn set_cookie(jar: &CookieJar, name: &str, value: &str) {
     let mut cookie = Cookie::new_with_str(name, value);
     cookie.set_path("/");
     cookie.set_http_only(true);
     cookie.set_secure(true);
     cookie.set_same_site(SameSite::Lax);
-    if let Some(max_age) = max_age {
+    if let Some(max_age) = shop::max_age(name, value) {
         cookie.set_max_age(max_age.unsigned_abs());
     }
     jar.add(cookie);

@@ -1,51 +1,72 @@
 //! What the server had before: its users, its sessions and its cookies. A session also has the names by
 //! which Keywright knows it.
 
-use std::io::Cursor;
+use std::{io::Cursor, sync::Arc};
 
 use keywright::web::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use rocket::http::{Cookie, CookieJar, SameSite, Status};
-use rocket::outcome::IntoOutcome;
-use rocket::request::{self, FromRequest, Request};
+use rocket::http::{Cookie, CookieJar, Status};
+use rocket::request::{FromRequest, Outcome, Request};
 use rocket::response::{self, Responder, Response};
-use shop::{DEVICE, SESSION, Shop, User};
+use rocket::{Build, Config, Rocket, catchers, config::LogLevel, fairing::AdHoc, outcome::IntoOutcome};
+use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
 
+#[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) shop: Shop,
+    pub(crate) shop: Arc<Shop>,
     pub(crate) keywright: Keywright,
 }
 
 /// Who is signed in.
 pub(crate) struct Session {
+    pub(crate) app: App,
     pub(crate) user: User,
     pub(crate) token: String,
-    pub(crate) caller: Caller,
+    pub(crate) account: AccountId,
+    pub(crate) id: SessionId,
+    pub(crate) client: Client,
+}
+
+impl Session {
+    fn new(request: &Request<'_>, name: &str, user: fn(&Shop, &str) -> Option<User>) -> Option<Self> {
+        let (app, jar) = (request.rocket().state::<App>()?.clone(), request.cookies());
+        let token = jar.get(name)?.value().to_owned();
+        let user = user(&app.shop, &token)?;
+        let account = AccountId::new(&user.id).ok()?;
+        // Once a device had a right code, the wrong ones of strangers do not delay it.
+        let client = app.keywright.client(&account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes());
+        Some(Self { app, id: SessionId::new(&token), user, token, account, client })
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::new(self.account.clone(), self.id, self.client)
+    }
 }
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for Session {
     type Error = ();
 
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
-        let session = request.rocket().state::<App>().and_then(|app| Self::of(app, request.cookies()));
-        session.or_error((Status::Unauthorized, ()))
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        Self::new(request, SESSION, Shop::user_of_session).or_error((Status::Unauthorized, ()))
     }
 }
 
-impl Session {
-    fn of(app: &App, jar: &CookieJar<'_>) -> Option<Self> {
-        let token = jar.get(SESSION)?.value();
-        let user = app.shop.user_of_session(token)?;
-        let account = AccountId::new(&user.id).ok()?;
-        let client = client(app, &account, jar);
-        Some(Self { user, token: token.to_owned(), caller: Caller::new(account, SessionId::new(token), client) })
+/// Whose password was right, while nothing else is known.
+pub(crate) struct HalfSession(pub(crate) Session);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for HalfSession {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        Session::new(request, HALF_SESSION, Shop::user_of_half_session).map(Self).or_error((Status::Unauthorized, ()))
     }
 }
 
 /// What a request without a session is answered.
 #[rocket::catch(401)]
-pub(crate) fn not_signed_in() -> Failure {
+fn not_signed_in() -> Failure {
     Refused::unauthorized("not_signed_in").into()
 }
 
@@ -56,21 +77,25 @@ pub(crate) struct SecondFactor<'r>(pub(crate) Option<&'r str>);
 impl<'r> FromRequest<'r> for SecondFactor<'r> {
     type Error = ();
 
-    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, ()> {
-        request::Outcome::Success(Self(request.headers().get_one("x-second-factor")))
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        Outcome::Success(Self(request.headers().get_one("x-second-factor")))
     }
 }
 
-/// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar<'_>) -> Client {
-    app.keywright.client(account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes())
+/// Gives a device a cookie to be known by, if it has none.
+pub(crate) fn keep_device(jar: &CookieJar<'_>) {
+    if jar.get(DEVICE).is_none() {
+        jar.add(shop::cookie(DEVICE, &shop::token()));
+    }
 }
 
-pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build((name, value)).path("/"));
-    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).build();
-    cookie.set_max_age(max_age);
-    cookie
+pub(crate) fn server() -> Rocket<Build> {
+    let (address, port) = (shop::listen_address().ip(), shop::listen_address().port());
+    let listening = AdHoc::on_liftoff("address", |rocket| {
+        Box::pin(async { println!("listening on http://{}:{}", rocket.config().address, rocket.config().port) })
+    });
+    let config = Config { address, port, log_level: LogLevel::Off, ..Config::release_default() };
+    rocket::custom(config).attach(listening).register("/", catchers![not_signed_in])
 }
 
 /// Why a handler refuses, as an answer of Rocket.

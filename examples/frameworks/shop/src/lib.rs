@@ -5,13 +5,15 @@
 //! tried; these are in memory, and do not.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use cookie::{Cookie, SameSite};
 use serde::Deserialize;
 
 /// The cookie of a session.
@@ -23,6 +25,16 @@ pub const DEVICE: &str = "device";
 
 /// How long a half-session lasts.
 pub const HALF: Duration = Duration::from_secs(300);
+
+/// Returns a cookie that no script can read, and that a browser does not send with a form on a page of another site.
+#[must_use]
+pub fn cookie(name: &'static str, value: &str) -> Cookie<'static> {
+    let cookie =
+        Cookie::build((name, value.to_owned())).path("/").http_only(true).secure(true).same_site(SameSite::Lax);
+    let mut cookie = cookie.build();
+    cookie.set_max_age(max_age(name, value));
+    cookie
+}
 
 /// Returns how long a browser keeps a cookie with this name and value, or `None` if it is until the browser is closed.
 ///
@@ -250,6 +262,17 @@ pub fn token() -> String {
 
 fn hash(password: &str) -> Option<String> {
     Some(Argon2::default().hash_password(password.as_bytes()).ok()?.to_string())
+}
+
+/// Listens on the address of `--listen ADDRESS`, or 127.0.0.1:8080, and prints it.
+///
+/// # Errors
+/// Returns an error if the address is taken or is not one of this machine.
+pub fn listener() -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(listen_address())?;
+    listener.set_nonblocking(true)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(listener)
 }
 
 /// Returns the address of `--listen ADDRESS`, or 127.0.0.1:8080.
