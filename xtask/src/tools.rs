@@ -90,7 +90,8 @@ fn install(root: &Path, own: &Path, name: &str) -> Result<(), Error> {
     let version = INSTALLED.iter().find(|(tool, _)| *tool == name).map_or("*", |(_, version)| version);
     println!("`{package}` is missing: building it below target/tools, once");
     let mut command = cargo(root);
-    command.args(["install", "--quiet", "--locked", "--version", version, &package, "--root"]).arg(own);
+    // Not a release build: that takes several times as long as all that these programs have to do here.
+    command.args(["install", "--quiet", "--debug", "--locked", "--version", version, &package, "--root"]).arg(own);
     process::stream(&mut command, &mut Counts::default()).map_err(|error| {
         Error::MissingTool(format!(
             "{error}. Install it with `cargo install {package} --locked`, and put it on the PATH"
