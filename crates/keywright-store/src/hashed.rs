@@ -30,8 +30,10 @@ pub fn check(
     if let Some(answer) = draft.answer(attempt, code) {
         return guess::check_single_use(draft, attempt, |_| Ok(compared(answer.as_deref(), hashes)));
     }
-    if let Some(refusal) = guess::refuse(draft, attempt)? {
-        return Ok(AttemptOutcome::Refused(refusal));
+    match guess::refuse(draft, attempt)? {
+        // Guesses that are being compared at this moment are in the way, so that the driver is busy.
+        Some(refusal) if !refusal.is_unjudged() => return Ok(AttemptOutcome::Refused(refusal)),
+        _ => {}
     }
     let job = HashJob { code: SecretVec::new(code.to_vec()), hashes: hashes.iter().map(copy).collect() };
     draft.ask(Question { attempt: *attempt, job })

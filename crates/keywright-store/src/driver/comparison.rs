@@ -73,7 +73,11 @@ impl Driver {
             let slots = [LEDGER.name()];
             let begin = |draft: &mut Draft<'_>| guess::begin(draft, &attempt);
             let (begun, _) = self.run_rounds(partition, &slots, begin, &mut Tally::default()).await?;
-            let Ok(pending) = begun else { return Ok(None) };
+            let pending = match begun {
+                Ok(pending) => pending,
+                Err(refusal) if refusal.is_unjudged() => return Err(TransactError::Busy),
+                Err(_) => return Ok(None),
+            };
             let code = SecretVec::new(job.code.expose().to_vec());
             match verifier.verify(job).await {
                 Ok(found) => Ok(Some(Arc::new(Answer { pending, attempt, code, found }))),

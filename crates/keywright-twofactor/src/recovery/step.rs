@@ -189,14 +189,15 @@ impl TwoFactorSteps {
     }
 
     /// Returns the refusal that every recovery code gets now, to be answered before a code is
-    /// checked. Unlike [`recovery_refusal_in`](Self::recovery_refusal_in), it corrects a stored
+    /// checked. Where only guesses that are being compared are in the way, that is none: the check
+    /// then fails as busy. Unlike [`recovery_refusal_in`](Self::recovery_refusal_in), it corrects a stored
     /// time that lies in the future, once, after the clock went back.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn recovery_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
-            Some(attempt) => guess::refuse(draft, &attempt),
+            Some(attempt) => Ok(guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged())),
             None => Ok(None),
         }
     }
