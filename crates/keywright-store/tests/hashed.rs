@@ -1,5 +1,4 @@
 //! Codes of which only slow hashes are kept: what the driver does around the verifier.
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,5 @@
 //! A service that expects whole paths, in a nested router of axum.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 use axum::Router;
 use axum::extract::Request;

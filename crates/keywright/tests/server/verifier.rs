@@ -24,7 +24,7 @@ async fn every_service_and_every_step_has_the_verifier_of_the_builder() {
     let imported = keywright.two_factor().import_user(&alice, &user).await.unwrap();
     assert!(matches!(imported, ImportOutcome::Imported(_)), "{imported:?}");
 
-    let other = keywright.two_factor_with(TwoFactorPolicy::builder().window(0).build().unwrap()).unwrap();
+    let other = keywright.two_factor_with(TwoFactorPolicy::builder().end_other_logins(false).build().unwrap()).unwrap();
     for (service, code) in [(keywright.two_factor(), CODES[0]), (other, CODES[1])] {
         let verdict = service.verify(&alice, code, &PURPOSE, Client::unknown()).await.unwrap();
         assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{verdict:?}");
