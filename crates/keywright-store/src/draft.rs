@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::{Client, ClientTag, Entropy, Event, EventValue, Keyring, LedgerPolicy, UnixSeconds};
 
-use crate::draft::comparison::Comparing;
+use crate::draft::comparing::Comparing;
 use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, PlainBody};
 use crate::locks::{PartitionAccess, Standing};
@@ -21,6 +21,7 @@ use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
 use crate::vault::VaultWrite;
 
+mod comparing;
 mod comparison;
 pub(crate) mod finish;
 pub(crate) mod notes;

@@ -8,15 +8,6 @@ use super::Draft;
 use crate::step_error::StepError;
 use crate::verifier::{Answer, Question};
 
-/// The state of an attempt's comparison.
-#[derive(Default)]
-pub(super) struct Comparing {
-    question: Option<Question>,
-    answer: Option<Arc<Answer>>,
-    /// Whether the guess was still pending, so that the answer counts.
-    counts: bool,
-}
-
 impl Draft<'_> {
     /// Whether a guess can be compared with slow hashes here: the driver has a
     /// [`CodeVerifier`](crate::hashed::CodeVerifier), and this is neither a read without a commit
