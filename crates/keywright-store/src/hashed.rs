@@ -35,8 +35,8 @@ pub fn check(
         Some(refusal) if !refusal.is_unjudged() => return Ok(AttemptOutcome::Refused(refusal)),
         _ => {}
     }
-    let job = HashJob { code: SecretVec::new(code.to_vec()), hashes: hashes.iter().map(copy).collect() };
-    draft.ask(Question { attempt: *attempt, job })
+    let (code, hashes) = (SecretVec::new(code.to_vec()), hashes.iter().map(copy).collect());
+    draft.ask(Question { attempt: *attempt, code, hashes })
 }
 
 /// Returns what an answer says about the hashes as they are now. `None` is an answer that came too

@@ -3,6 +3,8 @@
 use keywright_core::ledger::PendingGuess;
 use keywright_core::{Attempt, SecretString, SecretVec};
 
+use crate::locks::Standing;
+use crate::partition::Partition;
 use crate::port::BoxFuture;
 
 /// Compares typed codes with hashes that another system made: with bcrypt, Argon2, or whatever it
@@ -46,6 +48,8 @@ pub struct VerifierUnavailable;
 
 /// A typed code, and the hashes with which it is to be compared: those of unused codes.
 pub struct HashJob {
+    pub(crate) partition: Partition,
+    pub(crate) standing: Standing,
     pub(crate) code: SecretVec,
     pub(crate) hashes: Vec<SecretString>,
 }
@@ -60,6 +64,20 @@ impl HashJob {
         HashMatch(found.map(copy))
     }
 
+    /// Returns the partition of the account whose codes these are, for a queue that is fair between
+    /// accounts.
+    #[must_use]
+    pub const fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Returns whether the guess is one of a client that the guess ledger knows, for a queue in which
+    /// known clients come first.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
     /// Returns the number of hashes.
     #[must_use]
     pub const fn count(&self) -> usize {
@@ -67,7 +85,7 @@ impl HashJob {
     }
 }
 
-keywright_core::redacted_debug!(HashJob { hashes, .. });
+keywright_core::redacted_debug!(HashJob { partition, standing, hashes, .. });
 
 /// What a [`HashJob`] has found. Only [`HashJob::run`] makes one.
 pub struct HashMatch(pub(crate) Option<SecretString>);
@@ -77,7 +95,8 @@ keywright_core::redacted_debug!(HashMatch);
 /// What a step asks the host's verifier.
 pub(crate) struct Question {
     pub(crate) attempt: Attempt,
-    pub(crate) job: HashJob,
+    pub(crate) code: SecretVec,
+    pub(crate) hashes: Vec<SecretString>,
 }
 
 /// The verifier's answer. The ledger counts its guess as pending until a commit takes the answer.

@@ -1,12 +1,13 @@
 //! Codes of which only slow hashes are kept: what the driver does around the verifier.
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use keywright_core::{Attempt, Client, Generation, ManualClock, Refusal, SecretKind, SecretString};
 use keywright_store::guess::{self, AttemptOutcome, LEDGER, Spent};
 use keywright_store::hashed::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
-use keywright_store::{BoxFuture, Draft, Driver, Record, Slot, StepError, TransactError, hashed};
+use keywright_store::{BoxFuture, Draft, Driver, Partition, Record, Slot, Standing, StepError, TransactError, hashed};
 use keywright_testing::{PlainHashes, World};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,35 @@ async fn a_busy_verifier_is_a_busy_driver() {
     }
     world.hashes.set_busy(false);
     assert_eq!(guess_at(&world, &world.driver, "right").await.unwrap(), Some(true));
+}
+
+/// Notes for whom it compares.
+#[derive(Debug)]
+struct Watching(Arc<Mutex<Vec<(Partition, Standing)>>>, Arc<PlainHashes>);
+
+impl CodeVerifier for Watching {
+    fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
+        self.0.lock().unwrap().push((job.partition().clone(), job.standing()));
+        self.1.verify(job)
+    }
+}
+
+#[tokio::test]
+async fn the_verifier_learns_whose_guess_it_is() {
+    let world = World::builder().build().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let driver = world.driver.with_code_verifier(Arc::new(Watching(Arc::clone(&seen), world.hashes.clone())));
+    let client = Client::credential(driver.client_tag(&world.account, b"a device"));
+    let codes = [SecretString::new(PlainHashes::hash_of("right"))];
+    for _ in 0..2 {
+        let step = |draft: &mut Draft<'_>| {
+            hashed::check(draft, &Attempt::new(CODE, Generation::HOST, client), b"right", &codes).map(drop)
+        };
+        driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+    }
+    // Known since its first right guess.
+    let whose = |standing| (world.partition(), standing);
+    assert_eq!(*seen.lock().unwrap(), [whose(Standing::Unknown), whose(Standing::Known)]);
 }
 
 /// Takes longer than a verdict may.

@@ -14,7 +14,7 @@ use crate::port::BoxFuture;
 use crate::release::Receipt;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
-use crate::verifier::{Answer, Question, VerifierUnavailable};
+use crate::verifier::{Answer, HashJob, Question, VerifierUnavailable};
 
 /// How often a verifier is asked for one operation. Once is enough, unless another client's guess
 /// gets in between.
@@ -70,7 +70,7 @@ impl Driver {
     ) -> BoxFuture<'c, Result<Option<Arc<Answer>>, TransactError>> {
         Box::pin(async move {
             let verifier = self.code_verifier.as_deref().ok_or(StepError::NeedsComparison)?;
-            let Question { attempt, job } = question;
+            let Question { attempt, code, hashes } = question;
             let slots = [LEDGER.name()];
             let begin = |draft: &mut Draft<'_>| guess::begin(draft, &attempt);
             let (begun, _) = self.run_rounds(partition, &slots, begin, &mut Tally::default()).await?;
@@ -79,7 +79,12 @@ impl Driver {
                 Err(refusal) if refusal.is_unjudged() => return Err(TransactError::Busy),
                 Err(_) => return Ok(None),
             };
-            let code = SecretVec::new(job.code.expose().to_vec());
+            let job = HashJob {
+                partition: partition.clone(),
+                standing: guess::standing(pending.admitted()),
+                code: SecretVec::new(code.expose().to_vec()),
+                hashes,
+            };
             match verifier.verify(job).await {
                 Ok(found) => Ok(Some(Arc::new(Answer { pending, attempt, code, found }))),
                 Err(VerifierUnavailable) => {
