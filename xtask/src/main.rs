@@ -11,6 +11,7 @@ mod client;
 mod contract;
 mod count;
 mod error;
+mod hints;
 mod layout;
 mod msrv;
 mod process;

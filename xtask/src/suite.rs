@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{audit, client, contract, layout, msrv, process, readme, references, resolve, supply, tools};
+use crate::{audit, client, contract, hints, layout, msrv, process, readme, references, resolve, supply, tools};
 
 /// # Errors
 /// [`Error::Step`] with the first step that failed.
@@ -109,11 +109,12 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
 
 /// Checks what a user builds, separately: the reference server, and `keywright` with its features
 /// alone and in pairs. A build of the whole workspace enables every feature that any member
-/// requests, and so hides a missing one.
+/// requests, and so hides a missing one. Also that the compiler names a feature that is off.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
     cargo(root, &["check", "--package", "keywright-postgres", "--no-default-features"])?;
-    supply::features(root)
+    supply::features(root)?;
+    hints::check(root)
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<(), Error> {

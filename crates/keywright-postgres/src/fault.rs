@@ -43,7 +43,7 @@ pub enum FaultKind {
     OtherDatabase,
     /// A host's transaction was not committed: one of its statements failed and the host went on, or
     /// the host has ended it, or rolled it back to before the step was spent, or dropped the future
-    /// of a step half way.
+    /// of a step half way. Or one was to be begun on a connection that is in a transaction already.
     HostTransaction,
     /// Another transaction came first, in a transaction that is isolated more strictly than
     /// `READ COMMITTED`.
@@ -72,7 +72,9 @@ impl FaultKind {
             Self::DuplicateCipher => "a vault write names one cipher twice",
             Self::EventNumberTaken => "the number of an event is taken",
             Self::OtherDatabase => "the transaction is on another database",
-            Self::HostTransaction => "the host's transaction has failed, or is not the one with the step in it",
+            Self::HostTransaction => {
+                "the host's transaction has failed, has begun before, or is not the one with the step in it"
+            }
             Self::Serialization => "another transaction came first",
             Self::Other => "the database reported an error",
         }

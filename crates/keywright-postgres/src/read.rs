@@ -54,9 +54,9 @@ impl<'r> Columns<'r> {
     }
 }
 
-/// Refuses the answer of a standby, which may be an old one.
+/// Refuses the answer of a standby, which may be an old one. Every answer says what the server is.
 pub(crate) fn on_primary(rows: &[PgRow]) -> Result<(), Fault> {
-    let Some(first) = rows.first() else { return Ok(()) };
+    let first = rows.first().ok_or_else(|| Fault::new(FaultKind::Other))?;
     if first.try_get("standby")? { Err(Fault::new(FaultKind::Standby)) } else { Ok(()) }
 }
 
@@ -226,18 +226,18 @@ pub(crate) async fn staged(
 ) -> Result<Vec<(CipherId, Mark)>, Fault> {
     let rows = link.run(Call::new(sql::STAGED, vec![key(account), Value::Bytes(Some(&stage.0))])).await?;
     on_primary(&rows)?;
-    rows.iter().map(|row| staged_marks(row, account)).collect()
+    rows.iter().filter_map(|row| staged_marks(row, account).transpose()).collect()
 }
 
-/// Returns the id and the mark of a staged row. One with a column of an unknown form, which the
+/// Returns the id and the mark of a staged row, if there is one in this row of the answer. One with a column of an unknown form, which the
 /// tables do not accept, cannot be promoted: it gets the mark that nobody draws, and must not keep
 /// the others from being read.
-fn staged_marks(row: &PgRow, account: &Partition) -> Result<(CipherId, Mark), Fault> {
+fn staged_marks(row: &PgRow, account: &Partition) -> Result<Option<(CipherId, Mark)>, Fault> {
     let columns = Columns { row, table: "staged", partition: account.key() };
-    let id = columns.some("id")?;
+    let Some(id) = columns.bytes("id")? else { return Ok(None) };
     let is_whole = id.len() == 16 && columns.some("nonce")?.len() == 16;
     let mark: Option<[u8; 16]> = columns.some("text_mark")?.try_into().ok();
-    Ok((padded(&id), mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark)))
+    Ok(Some((padded(&id), mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark))))
 }
 
 pub(crate) async fn staged_texts(
@@ -254,10 +254,10 @@ pub(crate) async fn staged_texts(
     let rows = link.run(Call::new(sql::STAGED_TEXTS, values)).await?;
     on_primary(&rows)?;
     let text = |row| {
-        let (id, mark) = staged_marks(row, account)?;
+        let Some((id, mark)) = staged_marks(row, account)? else { return Ok(None) };
         let columns = Columns { row, table: "staged", partition: account.key() };
         let text = if mark == Mark::UNREADABLE { Bytes::new() } else { columns.some("text")?.into() };
-        Ok(StagedText { id, mark, text })
+        Ok(Some(StagedText { id, mark, text }))
     };
-    rows.iter().map(text).collect()
+    rows.iter().filter_map(|row| text(row).transpose()).collect()
 }

@@ -1,7 +1,7 @@
 //! Every statement of this crate. Functions, types and operators are named with their schema, so
 //! that none of another schema takes their place, whatever the `search_path` is.
 //!
-//! All carry their partition, except those of [`ACROSS`].
+//! All carry their partition, except those of [`ACROSS`] and the question about a host's connection.
 
 /// Calls that write.
 pub(crate) const APPLY: &str = "SELECT keywright.apply($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
@@ -20,6 +20,17 @@ macro_rules! head {
             "SELECT head.standby, head.root, x.* FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby, \
              (SELECT r.revision FROM keywright.roots AS r WHERE r.partition OPERATOR(pg_catalog.=) $1) AS root) AS head ",
             $more
+        )
+    };
+}
+
+/// The part of a read without a root: whether the server is a standby. It is answered even if there
+/// is nothing else to answer, so that the empty answer of a standby is noticed too.
+macro_rules! primary {
+    ($($more:expr),+) => {
+        concat!(
+            "SELECT head.standby, x.* FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) AS head LEFT JOIN (",
+            $($more),+
         )
     };
 }
@@ -77,15 +88,21 @@ pub(crate) const SOME_ROWS: &str = head!(
         AND ($3 OR c.id OPERATOR(pg_catalog.=) ANY ($2))) AS x ON true ORDER BY x.id"
 );
 
-pub(crate) const STAGED: &str = "SELECT pg_catalog.pg_is_in_recovery() AS standby, s.id, s.text_mark, s.nonce
-    FROM keywright.staged AS s
-    WHERE s.partition OPERATOR(pg_catalog.=) $1 AND s.stage OPERATOR(pg_catalog.=) $2 ORDER BY s.id";
+pub(crate) const STAGED: &str = primary!(
+    "SELECT s.id, s.text_mark, s.nonce FROM keywright.staged AS s
+        WHERE s.partition OPERATOR(pg_catalog.=) $1 AND s.stage OPERATOR(pg_catalog.=) $2) AS x ON true ORDER BY x.id"
+);
 
-pub(crate) const STAGED_TEXTS: &str =
-    "SELECT pg_catalog.pg_is_in_recovery() AS standby, s.id, s.text_mark, s.nonce, s.text
-    FROM keywright.staged AS s
-    WHERE s.partition OPERATOR(pg_catalog.=) $1 AND s.stage OPERATOR(pg_catalog.=) $2
-    AND s.id OPERATOR(pg_catalog.>) $3 ORDER BY s.id LIMIT $4";
+pub(crate) const STAGED_TEXTS: &str = primary!(
+    "SELECT s.id, s.text_mark, s.nonce, s.text FROM keywright.staged AS s
+        WHERE s.partition OPERATOR(pg_catalog.=) $1 AND s.stage OPERATOR(pg_catalog.=) $2
+        AND s.id OPERATOR(pg_catalog.>) $3 ORDER BY s.id LIMIT $4) AS x ON true ORDER BY x.id"
+);
+
+/// Whether the connection is in a transaction that an earlier statement has begun. As a simple query
+/// it is a transaction of its own otherwise, which begins when it does.
+pub(crate) const IN_TRANSACTION: &str = "SELECT pg_catalog.transaction_timestamp() \
+    OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()";
 
 /// What housekeeping reads of all partitions, to learn which ones to visit. It never changes
 /// anything, and nothing that a request waits for depends on it.
@@ -108,11 +125,12 @@ pub(crate) const FORGETTABLE: &str = "SELECT old.partition, old.chain FROM keywr
     AND EXISTS (SELECT 1 FROM keywright.events AS e WHERE e.partition OPERATOR(pg_catalog.=) old.partition
         AND e.chain OPERATOR(pg_catalog.=) old.chain AND e.number OPERATOR(pg_catalog.>) old.number)
     ORDER BY old.at LIMIT $2";
-pub(crate) const DUE: &str =
-    "SELECT pg_catalog.pg_is_in_recovery() AS standby, r.partition, r.due_at FROM keywright.roots AS r
-    WHERE r.due_at OPERATOR(pg_catalog.<=) $1 AND (r.due_at OPERATOR(pg_catalog.>) $2
-        OR (r.due_at OPERATOR(pg_catalog.=) $2 AND r.partition OPERATOR(pg_catalog.>) $3))
-    ORDER BY r.due_at, r.partition LIMIT $4";
+pub(crate) const DUE: &str = primary!(
+    "SELECT r.partition, r.due_at FROM keywright.roots AS r
+        WHERE r.due_at OPERATOR(pg_catalog.<=) $1 AND (r.due_at OPERATOR(pg_catalog.>) $2
+            OR (r.due_at OPERATOR(pg_catalog.=) $2 AND r.partition OPERATOR(pg_catalog.>) $3))
+        ORDER BY r.due_at, r.partition LIMIT $4) AS x ON true ORDER BY x.due_at, x.partition"
+);
 
 macro_rules! first_after {
     ($table:literal) => {
@@ -126,8 +144,8 @@ macro_rules! first_after {
 
 /// The first partition after one: a search of each table's primary key, so that no table is
 /// scanned.
-pub(crate) const NEXT_PARTITION: &str = concat!(
-    "SELECT pg_catalog.pg_is_in_recovery() AS standby, x.partition FROM (",
+pub(crate) const NEXT_PARTITION: &str = primary!(
+    "SELECT t.partition FROM (",
     first_after!("roots"),
     " UNION ALL ",
     first_after!("records"),
@@ -139,7 +157,7 @@ pub(crate) const NEXT_PARTITION: &str = concat!(
     first_after!("staged"),
     " UNION ALL ",
     first_after!("events"),
-    ") AS x ORDER BY x.partition LIMIT 1"
+    ") AS t ORDER BY t.partition LIMIT 1) AS x ON true"
 );
 
 /// The statements whose first value is their partition.

@@ -91,7 +91,9 @@ pub(crate) async fn due(link: &mut Link<'_>, before: UnixSeconds, limit: u32) ->
         let rows = link.run(Call::new(sql::DUE, values)).await?;
         on_primary(&rows)?;
         let Some(last) = rows.last() else { break };
-        after = (last.try_get("due_at")?, last.try_get("partition")?);
+        // Where nothing more is due, the answer is one row about the server alone.
+        let (Some(due_at), Some(partition)) = (last.try_get("due_at")?, last.try_get("partition")?) else { break };
+        after = (due_at, partition);
         found.extend(partitions_of(&rows, "roots")?);
     }
     found.truncate(wanted);
@@ -110,8 +112,8 @@ pub(crate) async fn partitions(
     while found.len() < wanted {
         let rows = link.run(Call::new(sql::NEXT_PARTITION, vec![Value::Bytes(Some(&after))])).await?;
         on_primary(&rows)?;
-        let Some(row) = rows.first() else { break };
-        after = row.try_get("partition")?;
+        let Some(partition) = rows.first().map_or(Ok(None), |row| row.try_get("partition"))? else { break };
+        after = partition;
         found.extend(partitions_of(&rows, "keywright")?);
     }
     Ok(found)

@@ -3,12 +3,12 @@
 use std::ops::{Deref, DerefMut};
 
 use keywright_store::{AsyncHostTransaction, Batch, BoxFuture, CommitError, LoadError, Partition, SlotName, Snapshot};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row as _, Transaction};
 
 use crate::fault::{Fault, FaultKind};
 use crate::link::Link;
 use crate::store::PostgresStore;
-use crate::{read, schema, write};
+use crate::{read, schema, statements, write};
 
 /// A transaction on a connection of the host's to the store's own database, in which a step is spent: for
 /// [`Driver::grant_with`](keywright_store::Driver::grant_with) and
@@ -68,8 +68,8 @@ impl<'t> PostgresTransaction<'t> {
     /// Begins a transaction on a connection of the host's.
     ///
     /// # Errors
-    /// Returns a fault if it cannot be begun, for example because the connection is in a transaction
-    /// already.
+    /// Returns a fault if it cannot be begun, and [`FaultKind::HostTransaction`] if the connection is
+    /// in a transaction already, however the host has begun it. That one is left as it is.
     pub async fn begin(store: &'t PostgresStore, connection: &'t mut PgConnection) -> Result<Self, Fault> {
         Self::begin_with(store, connection, "BEGIN").await
     }
@@ -84,8 +84,12 @@ impl<'t> PostgresTransaction<'t> {
         connection: &'t mut PgConnection,
         statement: &'static str,
     ) -> Result<Self, Fault> {
-        // A transaction of sqlx inside another one is a savepoint, and its commit commits nothing. With a statement of
-        // its own it is refused.
+        // A second `BEGIN` does nothing in PostgreSQL but warn, and nobody sees the warning: the host's
+        // earlier statements would be committed or rolled back with the step. In one of sqlx it would be a
+        // savepoint, whose commit commits nothing.
+        if is_in_transaction(connection).await? {
+            return Err(Fault::new(FaultKind::HostTransaction));
+        }
         let transaction = connection.begin_with(statement).await?;
         Ok(Self { store, transaction, is_ours: false, applied: 0, in_doubt: false })
     }
@@ -167,6 +171,15 @@ impl<'t> PostgresTransaction<'t> {
         }
         Ok(())
     }
+}
+
+/// Whether a connection of the host's is in a transaction. It is told by the server, because sqlx
+/// knows only of those that it has begun itself.
+async fn is_in_transaction(connection: &mut PgConnection) -> Result<bool, Fault> {
+    let answer = sqlx::raw_sql(statements::IN_TRANSACTION).fetch_one(connection).await;
+    // In one that has failed, every question is refused.
+    let row = answer.map_err(|error| Fault::from(error).of_host_transaction())?;
+    Ok(row.try_get(0)?)
 }
 
 impl AsyncHostTransaction for PostgresTransaction<'_> {

@@ -11,7 +11,7 @@ use keywright_store::{
     Draft, Epochs, Partition, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
 };
 use keywright_twofactor::events::STEP_UP_GRANTED;
-use keywright_wire::queue::{Requester, withdraw_if_busy};
+use keywright_wire::queue::{Requester, withdraw, withdraw_if_busy};
 use keywright_wire::{Network, frame};
 
 use crate::act::Act;
@@ -98,7 +98,18 @@ impl<H: Host> LogIn<'_, H> {
         let known = user.as_ref().filter(|user| right && user.has_password);
         let slots = slots();
         let settle = |draft: &mut Draft<'_>| self.settle(draft, &pending, known);
-        match (cx.driver.run(requester.partition(), &slots, settle).await?, &user) {
+        let settled = match cx.driver.run(requester.partition(), &slots, settle).await {
+            Ok(settled) => settled,
+            Err(error) => {
+                // The code was not checked, so the answer tells nothing, and a right password is no
+                // wrong guess.
+                if known.is_some() && error.is_busy() {
+                    withdraw(&cx.driver, &requester, &pending).await;
+                }
+                return Err(error.into());
+            }
+        };
+        match (settled, &user) {
             (Ruling::Granted(epochs), Some(user)) => issue(cx, &user.account, epochs, ApiError::login_refused).await,
             (Ruling::Refused(error), _) => Err(error.into()),
             (Ruling::Mailed { mail, complaint, details }, Some(user)) => {

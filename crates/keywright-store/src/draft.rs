@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use keywright_core::{Client, ClientTag, Entropy, Event, EventValue, Keyring, LedgerPolicy, UnixSeconds};
 
+use crate::draft::comparing::Comparing;
 use crate::draft::notes::Notes;
 use crate::loaded::{Loaded, PlainBody};
 use crate::locks::{PartitionAccess, Standing};
@@ -20,6 +21,8 @@ use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
 use crate::vault::VaultWrite;
 
+mod comparing;
+mod comparison;
 pub(crate) mod finish;
 pub(crate) mod notes;
 mod read;
@@ -64,6 +67,8 @@ pub(crate) struct Env<'a> {
     pub(crate) furthest: UnixSeconds,
     /// The declared kinds of slots; `None` accepts any kind.
     pub(crate) kinds: Option<&'a SlotKinds>,
+    /// Whether the driver has a verifier for slow hashes.
+    pub(crate) compares: bool,
 }
 
 /// Who acts in a draft and for what, as far as its events report it.
@@ -98,6 +103,7 @@ pub struct Draft<'a> {
     nonces: Nonces,
     standing: Standing,
     notes: Notes,
+    comparing: Comparing,
     /// Who acts and for what, as far as events report it.
     origin: EventOrigin,
 }
@@ -129,6 +135,7 @@ impl<'a> Draft<'a> {
             nonces: Nonces::default(),
             standing: Standing::Known,
             notes: Notes::default(),
+            comparing: Comparing::default(),
             origin: EventOrigin::default(),
         }
     }

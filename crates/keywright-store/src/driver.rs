@@ -21,9 +21,11 @@ use crate::port::{BoxError, BoxFuture, LoadError, RecordStore, Shortage};
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
+use crate::verifier::CodeVerifier;
 
 mod attempt;
 mod builder;
+mod comparison;
 mod log;
 mod measure;
 mod operation;
@@ -87,6 +89,8 @@ pub struct Driver {
     parts: Arc<Parts>,
     /// What its spans and metrics call its operations.
     operation: &'static str,
+    /// Compares codes of which only slow hashes are kept.
+    code_verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 struct Parts {
@@ -128,7 +132,20 @@ impl Driver {
     /// operation is called `other`.
     #[must_use]
     pub fn named(&self, operation: &'static str) -> Self {
-        Self { parts: Arc::clone(&self.parts), operation }
+        Self { operation, ..self.clone() }
+    }
+
+    /// Returns this driver with a verifier of codes of which only slow hashes are kept. Every step
+    /// that the returned driver and its clones run has it; see [`hashed`](crate::hashed).
+    #[must_use]
+    pub fn with_code_verifier(&self, verifier: Arc<dyn CodeVerifier>) -> Self {
+        Self { code_verifier: Some(verifier), ..self.clone() }
+    }
+
+    /// Whether the driver has a verifier of codes of which only slow hashes are kept.
+    #[must_use]
+    pub const fn has_code_verifier(&self) -> bool {
+        self.code_verifier.is_some()
     }
 
     /// Returns the store.
@@ -331,6 +348,7 @@ impl Driver {
             horizon: heard(&parts.horizon),
             furthest: heard(&parts.furthest),
             kinds: parts.kinds.as_ref(),
+            compares: self.has_code_verifier(),
         })
     }
 
@@ -368,8 +386,9 @@ keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactError {
-    /// Too many commits wait for this partition, or other servers were faster too often. Nothing
-    /// was counted or written; try again.
+    /// Too many commits wait for this partition, other servers were faster too often, or the
+    /// [verifier](crate::hashed::CodeVerifier) of slow hashes is busy. Nothing was counted or
+    /// written; try again.
     #[error("the account is busy")]
     Busy,
     /// The change **may** have happened. Nothing is granted. The client must learn that the result

@@ -70,6 +70,18 @@ pub enum AttemptOutcome<T, S = Infallible> {
     Refused(Refusal),
 }
 
+impl<T, S> AttemptOutcome<T, S> {
+    /// Replaces what a right guess has found.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> AttemptOutcome<U, S> {
+        match self {
+            Self::Right(value) => AttemptOutcome::Right(f(value)),
+            Self::Wrong(charge) => AttemptOutcome::Wrong(charge),
+            Self::Replayed(spent) => AttemptOutcome::Replayed(spent),
+            Self::Refused(refusal) => AttemptOutcome::Refused(refusal),
+        }
+    }
+}
+
 /// Names the purpose of the guesses that are checked from now on in this draft, for their denials:
 /// the purpose of a code, or the name of an action. It must be a constant of the server, and is cut
 /// to [`MAX_FIELD_BYTES`](keywright_core::MAX_FIELD_BYTES).

@@ -78,6 +78,8 @@
 //! - [`Driver`] and [`Observer`] run steps. [`MemoryStore`] is a store in memory.
 //! - [`guess`] checks a guess at a secret under the guess ledger's limits. Every crate that checks
 //!   a secret uses it.
+//! - [`hashed`] checks a guess at a code of which another system kept a slow hash, with the host's
+//!   verifier.
 //! - [`due`] is the work that the host must do after a commit.
 //! - [`names`] keeps names unique without a commit that crosses partitions.
 //!
@@ -111,6 +113,7 @@ pub mod due;
 mod events;
 mod first_of;
 pub mod guess;
+pub mod hashed;
 mod inside;
 mod loaded;
 mod locks;
@@ -133,6 +136,7 @@ pub mod slot;
 mod slots;
 mod step_error;
 mod vault;
+mod verifier;
 mod wanted;
 mod within;
 mod within_async;

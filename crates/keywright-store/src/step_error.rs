@@ -21,6 +21,11 @@ pub enum StepError {
     /// partition. Pass this error on: the driver locks the partition and runs the step again.
     #[error("a guess can be checked only while the partition is locked")]
     NeedsPartition(Standing),
+    /// The step is about to check a guess that the host's verifier must compare with slow hashes.
+    /// Pass this error on: the driver has it compared, and runs the step again
+    /// ([`hashed`](crate::hashed)).
+    #[error("the guess must be compared with slow hashes, outside of a step")]
+    NeedsComparison,
     /// A body does not open: it is damaged, was moved, is an older version, or is sealed under a
     /// key that the keyring lacks. It never counts as absent.
     #[error(transparent)]

@@ -35,6 +35,7 @@
 //!   that tests need.
 //! - [`HookedStore`]: any store, with closures before, after and instead of its calls, and calls
 //!   that can be held up.
+//! - [`PlainHashes`]: a verifier of imported hashes, which counts and can be busy.
 //! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
 //! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
 //! - [`postgres`](mod@postgres): PostgreSQL clusters to throw away, and the conformance suite on them
@@ -46,6 +47,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 #![expect(clippy::missing_panics_doc, reason = "what cannot be done fails the test")]
 
+mod hashes;
 mod heard;
 mod hold;
 mod hooked;
@@ -65,6 +67,7 @@ mod world;
 #[doc(no_inline)]
 pub use keywright_store::Store;
 
+pub use hashes::PlainHashes;
 pub use heard::Heard;
 pub use hold::Hold;
 pub use hooked::{Call, HookedStore, Reply};

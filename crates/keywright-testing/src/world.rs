@@ -19,6 +19,8 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::hashes::PlainHashes;
+
 use keywright_store::Store;
 
 /// More events, or partitions, than any test makes.
@@ -87,6 +89,7 @@ struct Setup {
     slots: Option<Vec<SlotKind>>,
     ledger: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
+    verifier: Option<Arc<PlainHashes>>,
     /// The next seed that no server has used.
     seeds: AtomicU64,
     /// The file of an SQLite store, kept as long as the world.
@@ -109,6 +112,8 @@ pub struct World {
     pub account: AccountId,
     /// The driver of the first server.
     pub driver: Driver,
+    /// The verifier of imported hashes, if the servers have it ([`WorldBuilder::comparing`]).
+    pub hashes: Arc<PlainHashes>,
     setup: Arc<Setup>,
 }
 
@@ -122,6 +127,7 @@ pub struct WorldBuilder {
     slots: Option<Vec<SlotKind>>,
     ledger: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
+    compares: bool,
     accounts: Vec<AccountId>,
     folder: Option<TempDir>,
 }
@@ -185,6 +191,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Gives the servers the verifier of imported hashes.
+    pub fn comparing(mut self) -> Self {
+        self.compares = true;
+        self
+    }
+
     /// Sets the accounts to create, instead of `user-1` alone.
     pub fn accounts<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         self.accounts = names.into_iter().map(World::id).collect();
@@ -206,7 +218,9 @@ impl WorldBuilder {
     pub fn open(self) -> World {
         let (clock, entropy) = (Arc::new(ManualClock::new(self.start)), seeded(self.seed));
         let keyring = Arc::new(self.keyring);
+        let hashes = Arc::new(PlainHashes::default());
         let setup = Setup {
+            verifier: self.compares.then(|| Arc::clone(&hashes)),
             slots: self.slots,
             ledger: self.ledger,
             observer: self.observer,
@@ -215,7 +229,7 @@ impl WorldBuilder {
         };
         let driver = setup.driver(self.store.clone(), &keyring, &entropy, &clock).build().unwrap();
         let account = self.accounts.into_iter().next().unwrap_or_else(|| World::id("user-1"));
-        World { store: self.store, clock, entropy, keyring, account, driver, setup: Arc::new(setup) }
+        World { store: self.store, clock, entropy, keyring, account, driver, hashes, setup: Arc::new(setup) }
     }
 }
 
@@ -240,6 +254,9 @@ impl Setup {
         if let Some(slots) = &self.slots {
             builder = builder.slots(slots);
         }
+        if let Some(verifier) = &self.verifier {
+            builder = builder.code_verifier(verifier.clone());
+        }
         match &self.observer {
             Some(observer) => builder.observer(Arc::clone(observer)),
             None => builder,
@@ -262,6 +279,7 @@ impl World {
             slots: None,
             ledger: LedgerPolicy::default(),
             observer: None,
+            compares: false,
             accounts: vec![Self::id("user-1")],
             folder: None,
         }

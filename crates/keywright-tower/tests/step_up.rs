@@ -12,10 +12,12 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use keywright_core::{ActionName, Client, Purpose, SessionId};
 use keywright_store::Draft;
-use keywright_testing::{Epoch, World};
+use keywright_testing::{Epoch, PlainHashes, World};
 use keywright_tower::{
     Caller, OrRefuse, Refused, SECOND_FACTOR, StepUpAction, StepUpFor, StepUpLayer, StepUpMissing, step_up,
 };
+use keywright_twofactor::import::{ImportOutcome, ImportedUser};
+use keywright_twofactor::recovery::ImportedCodes;
 use keywright_twofactor::{
     DeviceImport, ImportedDevice, Method, Rule, SLOT_KINDS, StepUpPolicy, TotpSecret, TwoFactor, TwoFactorPolicy,
 };
@@ -52,7 +54,7 @@ fn policy() -> TwoFactorPolicy {
 
 impl Server {
     async fn new() -> Self {
-        let world = Arc::new(World::builder().start(START).slots(SLOT_KINDS).build().await);
+        let world = Arc::new(World::builder().start(START).slots(SLOT_KINDS).comparing().build().await);
         let two_factor = TwoFactor::new(world.driver.clone(), policy()).unwrap();
         let acted = Arc::new(AtomicUsize::new(0));
         let account = world.account.clone();
@@ -141,6 +143,31 @@ async fn a_missing_code_is_asked_for_and_a_right_one_passes_once() {
     is(&server.post("/key", &[S, ("x-second-factor", &right)]).await, 403, denied);
     is(&server.post("/key", &[S]).await, 403, required);
     assert_eq!(server.acted(), 1);
+}
+
+/// The codes were imported as slow hashes, and the driver's verifier compares them.
+#[tokio::test]
+async fn a_hashed_recovery_code_passes_once() {
+    const CODE: &str = "1a2b3c4d5e6f7a8b";
+    let server = Server::new().await;
+    let device = ImportedDevice::new("phone", TotpSecret::from_slice(SEED).unwrap());
+    let codes = ImportedCodes::hashes([CODE, "ffeeddccbbaa9988"].map(PlainHashes::hash_of));
+    let user = ImportedUser::new().device(device).recovery(codes);
+    let two_factor = TwoFactor::new(server.world.driver.clone(), policy()).unwrap();
+    let imported = two_factor.import_user(&server.world.account, &user).await.unwrap();
+    assert!(matches!(imported, ImportOutcome::Imported(_)));
+    assert_eq!(
+        server.post("/key", &[S, ("x-second-factor", "ffeeddccbbaa9989")]).await.status(),
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(server.post("/key", &[S, ("x-second-factor", CODE)]).await.status(), StatusCode::CREATED);
+    assert_eq!(server.post("/key", &[S, ("x-second-factor", CODE)]).await.status(), StatusCode::FORBIDDEN);
+    server.world.hashes.set_busy(true);
+    let busy = server.post("/key", &[S, ("x-second-factor", "ffeeddccbbaa9988")]).await;
+    assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+    server.world.hashes.set_busy(false);
+    assert_eq!(server.post("/key", &[S, ("x-second-factor", "ffeeddccbbaa9988")]).await.status(), StatusCode::CREATED);
+    assert_eq!(server.acted(), 2);
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@
 use keywright_store::{StepError, TransactError};
 
 use crate::recovery::error::ImportError;
-use crate::recovery::hashed::VerifierUnavailable;
 
 /// An error of the two-factor service: it could not decide, and granted nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TwoFactorError {
-    /// The store, the clock or the generator failed, or the account is busy. After
+    /// The store, the clock or the generator failed, or the account or the server's
+    /// [`CodeVerifier`](crate::recovery::CodeVerifier) is busy. After
     /// [`TransactError::Unknown`], a code may have been spent, or a change may have happened: let
     /// the user try the next code, and read what is enrolled.
     #[error(transparent)]
@@ -25,10 +25,6 @@ pub enum TwoFactorError {
     /// [`CodeVerifier`](crate::recovery::CodeVerifier) that compares them. Nothing was checked.
     #[error("hashed recovery codes cannot be checked: the service has no verifier for them")]
     NoCodeVerifier,
-    /// The [`CodeVerifier`](crate::recovery::CodeVerifier) is busy. Nothing was checked or charged;
-    /// let the client try again.
-    #[error(transparent)]
-    VerifierUnavailable(#[from] VerifierUnavailable),
     /// The recovery codes cannot be imported. Nothing changed.
     #[error(transparent)]
     Import(ImportError),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
-use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError, Tentative};
+use keywright_store::hashed::CodeVerifier;
+use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
 use crate::enrolled::Enrolled;
 use crate::error::TwoFactorError;
@@ -11,16 +12,14 @@ use crate::outcome::{DeviceImport, EnrolOutcome, Method, Proven, RenameOutcome, 
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
-use crate::recovery::hashed::CodeVerifier;
 use crate::recovery::set::RecoveryCodes;
-use crate::service::check::CodeCheck;
+use crate::recovery::step::has_hashes;
 use crate::step::{CodeKind, CodeKinds, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 use crate::step_up::grant::FactorChange;
 use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
 use crate::totp::device::{DeviceId, ImportedDevice};
 
-pub(crate) mod check;
 mod enrolment;
 
 /// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of
@@ -37,7 +36,6 @@ mod enrolment;
 pub struct TwoFactor {
     pub(crate) driver: Driver,
     pub(crate) steps: TwoFactorSteps,
-    pub(crate) verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 /// Construction and queries.
@@ -49,13 +47,16 @@ impl TwoFactor {
     /// codes with the policy's `window`, `devices` and `digits`.
     pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
         let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
-        Ok(Self { driver, steps, verifier: None })
+        Ok(Self { driver, steps })
     }
 
-    /// Sets what compares recovery codes that were imported as slow hashes.
+    /// Sets what compares recovery codes that were imported as slow hashes, for this service alone.
+    /// The driver's own verifier ([`DriverBuilder::code_verifier`]) is that of all services.
+    ///
+    /// [`DriverBuilder::code_verifier`]: keywright_store::DriverBuilder::code_verifier
     #[must_use]
     pub fn with_code_verifier(mut self, verifier: Arc<dyn CodeVerifier>) -> Self {
-        self.verifier = Some(verifier);
+        self.driver = self.driver.with_code_verifier(verifier);
         self
     }
 
@@ -314,14 +315,28 @@ impl TwoFactor {
         purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
-        let check = CodeCheck { operation, account, slots: SLOTS, code, purpose, client };
-        let conclude = |draft: &mut Draft<'_>, verdict: VerifyOutcome<Tentative<Proven>>| {
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.verify_kinds_in(draft, kinds, code, purpose, client)?;
             if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
-            Ok(verdict)
+            self.or_no_verifier(draft, kinds, verdict)
         };
-        self.check_code(check, |_| Ok(Some(kinds)), conclude).await
+        self.run(operation, account, SLOTS, step).await?
+    }
+
+    /// Tells codes that only a verifier can check, which this service lacks, from none at all.
+    fn or_no_verifier<P>(
+        &self,
+        draft: &mut Draft<'_>,
+        kinds: CodeKinds,
+        verdict: VerifyOutcome<P>,
+    ) -> Result<Verified<P>, StepError> {
+        let is_unchecked = matches!(verdict, VerifyOutcome::NotEnrolled)
+            && kinds.has_recovery()
+            && !self.driver.has_code_verifier()
+            && has_hashes(draft)?;
+        Ok(if is_unchecked { Err(TwoFactorError::NoCodeVerifier) } else { Ok(verdict) })
     }
 }
 
@@ -413,10 +428,14 @@ impl TwoFactor {
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let (slots, purpose) = (step_up_slots(session), Purpose::from(action.clone()));
-        let check = CodeCheck { operation, account, slots: &slots, code, purpose: &purpose, client };
-        let conclude = |draft: &mut Draft<'_>, verdict| self.steps.step_up_by(draft, action, session, verdict);
-        self.check_code(check, kinds, conclude).await
+        let purpose = Purpose::from(action.clone());
+        let step = |draft: &mut Draft<'_>| {
+            let Some(kinds) = kinds(draft)? else { return Ok(Ok(VerifyOutcome::NotEnrolled)) };
+            let verdict = self.steps.verify_kinds_in(draft, kinds, code, &purpose, client)?;
+            let verdict = self.steps.step_up_by(draft, action, session, verdict)?;
+            self.or_no_verifier(draft, kinds, verdict)
+        };
+        self.run(operation, account, &step_up_slots(session), step).await?
     }
 
     /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
@@ -523,6 +542,9 @@ impl TwoFactor {
 }
 
 keywright_core::redacted_debug!(TwoFactor { steps, .. });
+
+/// A verdict, or the error for codes that nothing can check.
+type Verified<P> = Result<VerifyOutcome<P>, TwoFactorError>;
 
 /// Returns the slots of a step-up.
 fn step_up_slots(session: SessionId) -> Vec<SlotName> {

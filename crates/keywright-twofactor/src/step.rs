@@ -173,7 +173,8 @@ impl TwoFactorSteps {
     /// is charged and answered as one.
     ///
     /// The outcome is [`VerifyOutcome::NotEnrolled`] only for an account that has no codes of either
-    /// kind, or whose recovery codes are left to [`begin_hashed_in`](Self::begin_hashed_in).
+    /// kind, or whose recovery codes are slow hashes that this draft [cannot
+    /// compare](Draft::can_compare).
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
@@ -189,7 +190,7 @@ impl TwoFactorSteps {
         if !enrolled.is_form_of_totp(code) {
             let verdict = self.verify_recovery_in(draft, code, purpose, client)?;
             // With a device, text that is no code must not look like an account without a factor. Sets
-            // of slow hashes stay "not enrolled" here: the service goes on with its verifier.
+            // of slow hashes stay "not enrolled" where no verifier compares them: they are a factor.
             let malformed = enrolled.has_totp()
                 && matches!(verdict, VerifyOutcome::NotEnrolled)
                 && draft.read(IMPORTED)?.and_then(|imported| imported.codes).is_none();

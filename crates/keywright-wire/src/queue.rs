@@ -140,9 +140,14 @@ impl Requester {
 /// does not count as wrong. After any other error the guess stays unjudged, and is charged later. A
 /// protocol calls this after [`guess::begin`] when the host has returned an error.
 pub async fn withdraw_if_busy(driver: &Driver, requester: &Requester, guess: &PendingGuess, error: &HostError) {
-    if error.retry_after().is_none() {
-        return;
+    if error.retry_after().is_some() {
+        withdraw(driver, requester, guess).await;
     }
+}
+
+/// Withdraws a guess that was not checked, or whose sender learns nothing from the check because the
+/// request fails as busy. It does not count as wrong. If this fails, it is charged later.
+pub async fn withdraw(driver: &Driver, requester: &Requester, guess: &PendingGuess) {
     let slots = [guess::LEDGER.name()];
     let withdrawn = driver.transact(&requester.partition, &slots, |draft| guess::withdraw(draft, guess)).await;
     if let Err(error) = withdrawn {

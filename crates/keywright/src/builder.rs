@@ -47,6 +47,8 @@ pub struct Builder {
     event_kinds: Vec<&'static EventKind>,
     #[cfg(feature = "twofactor")]
     two_factor_policy: keywright_twofactor::TwoFactorPolicy,
+    #[cfg(feature = "twofactor")]
+    code_verifier: Option<Arc<dyn keywright_twofactor::recovery::CodeVerifier>>,
 }
 
 impl Keywright {
@@ -76,6 +78,8 @@ impl Builder {
             event_kinds: event_kinds(),
             #[cfg(feature = "twofactor")]
             two_factor_policy: keywright_twofactor::TwoFactorPolicy::default(),
+            #[cfg(feature = "twofactor")]
+            code_verifier: None,
         }
     }
 
@@ -244,6 +248,45 @@ impl Builder {
         self
     }
 
+    /// Sets what compares recovery codes that were imported as slow hashes, for every service and
+    /// protocol of this server. There is none by default, and such codes are refused then.
+    ///
+    /// The guess ledger admits a guess before the verifier gets it, and nothing of the account is
+    /// held up meanwhile.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::sync::Arc;
+    /// # use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # mod bcrypt { pub fn verify(_: &[u8], _: &str) -> Result<bool, ()> { Ok(false) } }
+    /// use keywright::store::BoxFuture;
+    /// use keywright::twofactor::recovery::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
+    ///
+    /// #[derive(Debug)]
+    /// struct Bcrypt;
+    ///
+    /// impl CodeVerifier for Bcrypt {
+    ///     fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
+    ///         Box::pin(async move {
+    ///             let compare = move || job.run(|hash, code| bcrypt::verify(code, hash).unwrap_or(false));
+    ///             tokio::task::spawn_blocking(compare).await.map_err(|_| VerifierUnavailable)
+    ///         })
+    ///     }
+    /// }
+    ///
+    /// # let (store, keyring) = (MemoryStore::new(), Keyring::generate(&SystemEntropy)?);
+    /// let keywright = Keywright::builder(store).keyring(keyring).code_verifier(Arc::new(Bcrypt)).open().await?;
+    /// # let _ = keywright;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "twofactor")]
+    pub fn code_verifier(mut self, verifier: Arc<dyn keywright_twofactor::recovery::CodeVerifier>) -> Self {
+        self.code_verifier = Some(verifier);
+        self
+    }
+
     /// Opens the keyring, checks that it is the one with which this store was written, and records
     /// its newest key. This reads one small file without yielding to other tasks, so it is meant
     /// for a server's start.
@@ -293,6 +336,10 @@ impl Builder {
         }
         if let Some((timer, limit)) = self.load_limit {
             builder = builder.load_limit(timer, limit);
+        }
+        #[cfg(feature = "twofactor")]
+        if let Some(verifier) = self.code_verifier {
+            builder = builder.code_verifier(verifier);
         }
         let driver = builder.build()?;
         #[cfg(feature = "twofactor")]

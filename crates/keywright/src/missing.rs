@@ -47,7 +47,7 @@ missing!("twofactor", TwoFactor, "this method needs the feature `twofactor` of `
     "in Cargo.toml: keywright = {{ version = \"0.1\", features = [\"twofactor\"] }}":
     crate::keywright::Keywright { two_factor() two_factor_with(Policy) }
     crate::operator::Operator { reset_two_factor(Account) }
-    crate::builder::Builder { two_factor_policy(Policy) });
+    crate::builder::Builder { two_factor_policy(Policy) code_verifier(Verifier) });
 missing!("rekey", Rekey, "this method needs the feature `rekey` of `keywright`",
     "in Cargo.toml: keywright = {{ version = \"0.1\", features = [\"rekey\"] }}":
     crate::keywright::Keywright { vaults() vaults_with(Policy) });

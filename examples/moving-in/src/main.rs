@@ -90,9 +90,9 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             .ok()
     });
     let store = SqliteStore::open(&options.store)?;
-    let keywright = Keywright::builder(store).keyring_file(&options.keyring).open().await?;
-    let two_factor = keywright.two_factor().with_code_verifier(Arc::new(Hashes));
-    let import = Import::new(two_factor).dry_run(options.dry_run);
+    let builder = Keywright::builder(store).keyring_file(&options.keyring).code_verifier(Arc::new(Hashes));
+    let keywright = builder.open().await?;
+    let import = Import::new(keywright.two_factor()).dry_run(options.dry_run);
     let report = import
         .run(users, |account, outcome| {
             if let ImportOutcome::NotTaken(fault) = outcome {

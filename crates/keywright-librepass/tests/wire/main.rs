@@ -32,6 +32,7 @@ mod damage;
 mod delete;
 mod enumeration;
 mod guesses;
+mod hashed;
 mod links;
 #[cfg(feature = "client")]
 mod loads;

@@ -2,6 +2,7 @@
 //! a wrong passphrase.
 
 mod credit;
+mod hashed;
 mod origins;
 mod passkeys;
 mod races;

@@ -1,8 +1,8 @@
 //! Servers of every kind: which are refused, and that no encoding or collation matters.
 
-use keywright_core::UnixSeconds;
+use keywright_core::{EventChain, UnixSeconds};
 use keywright_postgres::{FaultKind, OpenError, PostgresStore};
-use keywright_store::{Batch, RecordStore, Upkeep};
+use keywright_store::{Batch, RecordStore, StageId, Upkeep, VaultStore};
 use keywright_testing::postgres::Cluster;
 
 use crate::world::{Outcome, account, batch, commit, load_fault, open_fault, outcome, root};
@@ -35,6 +35,19 @@ async fn a_standby_is_refused_whenever_it_is_met() {
     assert_eq!(outcome(store.commit(batch(&alice, before)).await), Outcome::Rejected(FaultKind::Standby));
     let check = store.commit(Batch::check(alice.clone(), before)).await;
     assert_eq!(outcome(check), Outcome::Rejected(FaultKind::Standby));
+    // Not even "there is nothing" is an answer: nothing is staged, and nothing is due.
+    let stage = StageId([1; 16]);
+    assert_eq!(load_fault(store.staged(&alice, stage).await).0, FaultKind::Standby);
+    assert_eq!(load_fault(store.staged_texts(&alice, stage, None, 10).await).0, FaultKind::Standby);
+    assert_eq!(load_fault(store.due(UnixSeconds::MAX, 10).await).0, FaultKind::Standby);
+    let last = Some(account("zoe"));
+    assert_eq!(load_fault(store.partitions(last, 10).await).0, FaultKind::Standby);
+    assert_eq!(load_fault(store.events(&alice, EventChain::Changes, None, 10).await).0, FaultKind::Standby);
+    assert_eq!(load_fault(store.manifest(&alice).await).0, FaultKind::Standby);
+    assert_eq!(load_fault(store.horizon().await).0, FaultKind::Standby);
+    assert_eq!(outcome(store.sweep(10).await.map(drop)), Outcome::Rejected(FaultKind::Standby));
+    assert_eq!(outcome(store.forget_events(0, 10).await.map(drop)), Outcome::Rejected(FaultKind::Standby));
+    assert_eq!(outcome(store.unstage(&alice, stage).await), Outcome::Rejected(FaultKind::Standby));
 
     // And once it is the primary again, the same store goes on.
     cluster.sql("postgres", "SELECT pg_promote()");

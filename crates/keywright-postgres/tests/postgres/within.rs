@@ -145,6 +145,39 @@ async fn a_voucher_is_spent_with_the_hosts_own_row_or_not_at_all() {
     assert_eq!(world.orders(), "1");
 }
 
+/// The server only warns of a second `BEGIN`, and the host's own statements would end with the step.
+#[tokio::test]
+async fn no_transaction_is_begun_inside_another_one() {
+    let world = World::new().await;
+    let refused = async |host: &mut PgConnection| {
+        let fault = PostgresTransaction::begin(&world.store, host).await.unwrap_err();
+        assert_eq!(fault.kind(), FaultKind::HostTransaction, "{fault:?}");
+        PostgresTransaction::begin_with(&world.store, host, "BEGIN ISOLATION LEVEL SERIALIZABLE").await.unwrap_err();
+    };
+    let mut host = world.host().await;
+    for (begin, orders) in [("BEGIN", "1"), ("BEGIN ISOLATION LEVEL SERIALIZABLE", "2"), ("BEGIN; SELECT 1", "3")] {
+        sqlx::raw_sql(begin).execute(&mut host).await.unwrap();
+        refused(&mut host).await;
+        order(&mut host).await.unwrap();
+        refused(&mut host).await;
+        // The host's own goes on as if nothing had been asked.
+        sqlx::raw_sql("COMMIT").execute(&mut host).await.unwrap();
+        assert_eq!(world.orders(), orders, "{begin}");
+    }
+    // One that has failed, and one of sqlx.
+    sqlx::raw_sql("BEGIN; SELECT 1 / 0").execute(&mut host).await.unwrap_err();
+    refused(&mut host).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut host).await.unwrap();
+    let mut own = host.begin().await.unwrap();
+    refused(&mut own).await;
+    own.rollback().await.unwrap();
+    // What is not in a transaction is not refused, however often it has been.
+    for _ in 0..20 {
+        world.begin(&mut host).await.roll_back().await;
+    }
+    assert_eq!(world.state().await, (false, "3".to_owned()));
+}
+
 #[tokio::test]
 async fn a_host_orders_only_what_is_granted() {
     let world = World::new().await;

@@ -14,6 +14,7 @@ mod email;
 mod enrolment;
 mod faults;
 mod guesses;
+mod hashed;
 mod loads;
 mod locks;
 mod login;

@@ -209,7 +209,7 @@ pub(crate) async fn site_below(base: &'static str) -> Site {
 }
 
 pub(crate) async fn site_with(base: &'static str, two_factor: TwoFactorPolicy) -> Site {
-    let world = World::builder().slots(&slots()).build().await;
+    let world = World::builder().slots(&slots()).comparing().build().await;
     let host = Arc::new(TestHost {
         driver: world.driver.clone(),
         account: world.account.clone(),

@@ -15,6 +15,7 @@ mod confirm;
 mod enrol;
 mod factors;
 mod forms;
+mod hashed;
 mod headers;
 mod host;
 mod pages;

@@ -11,6 +11,7 @@ use crate::locks::PartitionLocks;
 use crate::port::RecordStore;
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError};
 use crate::slots::SLOT_KINDS;
+use crate::verifier::CodeVerifier;
 
 /// Builds a [`Driver`].
 #[derive(Clone)]
@@ -27,6 +28,7 @@ pub struct DriverBuilder {
     deadline: Option<(Arc<dyn Timer>, Duration)>,
     load_deadline: Option<(Arc<dyn Timer>, Duration)>,
     max_waiting: (usize, usize),
+    code_verifier: Option<Arc<dyn CodeVerifier>>,
 }
 
 impl DriverBuilder {
@@ -92,6 +94,13 @@ impl DriverBuilder {
         self
     }
 
+    /// Sets what compares codes of which only slow hashes are kept. There is none by default. See
+    /// [`hashed`](crate::hashed).
+    pub fn code_verifier(mut self, verifier: Arc<dyn CodeVerifier>) -> Self {
+        self.code_verifier = Some(verifier);
+        self
+    }
+
     /// Sets how many commits may wait for one partition: those of known clients, and those of
     /// unknown ones. The defaults are [`MAX_WAITING`] and [`MAX_WAITING_UNKNOWN`].
     pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
@@ -114,6 +123,7 @@ impl DriverBuilder {
         let (known, unknown) = self.max_waiting;
         Ok(Driver {
             operation: OTHER,
+            code_verifier: self.code_verifier,
             parts: Arc::new(Parts {
                 store: self.store,
                 keyring: self.keyring,
@@ -150,6 +160,7 @@ impl Driver {
             deadline: None,
             load_deadline: None,
             max_waiting: (MAX_WAITING, MAX_WAITING_UNKNOWN),
+            code_verifier: None,
         }
     }
 }

@@ -27,7 +27,7 @@ impl Driver {
     {
         inside::refuse()?;
         let (span, mut tally) = (self.span(partition), Tally::default());
-        let result = self.run_rounds(partition, slots, step, &mut tally).instrument(span.clone()).await;
+        let result = self.run_with_verifier(partition, slots, step, &mut tally).instrument(span.clone()).await;
         self.end(&span, result.as_ref().err(), &tally);
         result
     }

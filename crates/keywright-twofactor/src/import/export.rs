@@ -87,7 +87,8 @@ impl TwoFactor {
 
     fn unverifiable(&self, user: &ImportedUser) -> Option<ImportOutcome> {
         let hashed = user.recovery.as_ref().is_some_and(ImportedCodes::needs_verifier);
-        (hashed && self.verifier.is_none()).then_some(ImportOutcome::NotTaken(super::user::ImportFault::NoCodeVerifier))
+        (hashed && !self.driver.has_code_verifier())
+            .then_some(ImportOutcome::NotTaken(super::user::ImportFault::NoCodeVerifier))
     }
 }
 

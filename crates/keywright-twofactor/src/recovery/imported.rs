@@ -307,7 +307,7 @@ impl ImportedSet {
     }
 
     /// Spends the code whose slow hash this is: its keyed hash takes the place of the hash. Returns
-    /// false if the hash is in the set no more.
+    /// false if the hash is not in the set.
     pub(crate) fn spend_hash(&mut self, hash: &str, text: &[u8]) -> Result<bool, StepError> {
         let Some(at) = self.hashes.iter().position(|one| one.expose() == hash) else { return Ok(false) };
         self.hashes.remove(at);

@@ -47,9 +47,7 @@
 //! however many are left.
 
 pub(crate) mod code;
-mod compare;
 pub(crate) mod error;
-pub(crate) mod hashed;
 pub(crate) mod imported;
 pub(crate) mod set;
 pub(crate) mod spelling;
@@ -58,13 +56,13 @@ pub(crate) mod step;
 
 pub use self::code::{Liveness, Preset};
 pub use self::error::ImportError;
-pub use self::hashed::{CodeVerifier, HashJob, HashMatch, HashedGuess, HashedStart, VerifierUnavailable};
 pub use self::imported::{CodesFault, ImportedCodes, MAX_HASHES};
 pub use self::set::{CodeSet, Matched, RecoveryCodes, Spend};
 pub use self::spelling::{Digest, LetterCase, Spelling};
 pub use self::state::RECOVERY;
 pub(crate) use self::state::RECOVERY_CODES;
 pub use self::step::LOW;
+pub use keywright_store::hashed::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
 
 /// The maximum number of codes in one set, which an import may supply. The presets make 1, 10 and
 /// 12.

@@ -1,8 +1,8 @@
 //! The transitions of recovery codes.
 
-use keywright_core::{AccountId, Attempt, Client, Event, Purpose, Refusal, SessionId, UnixSeconds};
+use keywright_core::{AccountId, Attempt, Client, Event, Purpose, Refusal, SecretString, SessionId, UnixSeconds};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, Spent};
-use keywright_store::{Draft, StepError, Tentative};
+use keywright_store::{Draft, StepError, Tentative, hashed};
 
 use super::code::{Canonical, Liveness};
 use super::error::ImportError;
@@ -126,12 +126,13 @@ impl TwoFactorSteps {
     /// A wait is reported before the code is compared. Two answers are given at any time, without
     /// writing anything: [`VerifyOutcome::Malformed`] for a text that does not have the form of the
     /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set. So is
-    /// one whose codes were imported as slow hashes, which a step must not compute: see
-    /// [`begin_hashed_in`](Self::begin_hashed_in). The service's methods do both.
+    /// one whose codes were imported as slow hashes, if the draft [cannot
+    /// compare](Draft::can_compare) them.
     ///
     /// # Errors
-    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
-    /// nothing spent.
+    /// Returns a [`StepError`] if a record cannot be read or written, and
+    /// [`StepError::NeedsComparison`] for a code that must be compared with slow hashes; pass it on.
+    /// Then nothing is charged and nothing spent.
     pub fn verify_recovery_in(
         &self,
         draft: &mut Draft<'_>,
@@ -188,14 +189,15 @@ impl TwoFactorSteps {
     }
 
     /// Returns the refusal that every recovery code gets now, to be answered before a code is
-    /// checked. Unlike [`recovery_refusal_in`](Self::recovery_refusal_in), it corrects a stored
+    /// checked. Where only guesses that are being compared are in the way, that is none: the check
+    /// then fails as busy. Unlike [`recovery_refusal_in`](Self::recovery_refusal_in), it corrects a stored
     /// time that lies in the future, once, after the clock went back.
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn recovery_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
-            Some(attempt) => guess::refuse(draft, &attempt),
+            Some(attempt) => Ok(guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged())),
             None => Ok(None),
         }
     }
@@ -230,7 +232,23 @@ pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<LiveCodes>, StepError
     }))
 }
 
-/// Checks a code of an imported set that needs no slow hash.
+/// The code of an imported set that was found.
+enum Found {
+    /// By its keyed hash: the bits of the codes that match.
+    Mac(u32),
+    /// By its slow hash.
+    Hash(SecretString),
+}
+
+/// Whether the account's recovery codes are slow hashes.
+pub(crate) fn has_hashes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    if Recovery::read(draft)?.live.is_some() {
+        return Ok(false);
+    }
+    Ok(draft.read(IMPORTED)?.and_then(|imported| imported.codes).is_some_and(|set| set.is_hashed()))
+}
+
+/// Checks a code of an imported set.
 fn verify_imported(
     draft: &mut Draft<'_>,
     account: AccountId,
@@ -242,20 +260,29 @@ fn verify_imported(
     let Some((at, mut set)) = imported.and_then(|Imported { at, codes }| Some((at, codes?))) else {
         return Ok(VerifyOutcome::NotEnrolled);
     };
-    if set.is_hashed() {
-        // A step must not do slow work: `begin_hashed_in` and `settle_hashed_in` check these.
+    if set.is_hashed() && !draft.can_compare() {
         return Ok(VerifyOutcome::NotEnrolled);
     }
     let Some(typed) = set.form.parse(code) else { return Ok(VerifyOutcome::Malformed) };
-    let outcome = guess::check_single_use(draft, &attempt, |_| {
-        Ok(match set.look(&typed)? {
-            Looked::Unused(found) => Comparison::Right(found),
-            Looked::Used => Comparison::Replayed(Spent),
-            Looked::Wrong => Comparison::Wrong,
-        })
-    })?;
+    let looked = set.look(&typed)?;
+    let outcome = if set.is_hashed() && matches!(looked, Looked::Wrong) {
+        hashed::check(draft, &attempt, &typed, &set.hashes)?.map(Found::Hash)
+    } else {
+        guess::check_single_use(draft, &attempt, |_| {
+            Ok(match looked {
+                Looked::Unused(found) => Comparison::Right(Found::Mac(found)),
+                Looked::Used => Comparison::Replayed(Spent),
+                Looked::Wrong => Comparison::Wrong,
+            })
+        })?
+    };
     match outcome {
-        AttemptOutcome::Right(found) => set.spend(found),
+        AttemptOutcome::Right(Found::Mac(found)) => set.spend(found),
+        AttemptOutcome::Right(Found::Hash(hash)) => {
+            if !set.spend_hash(hash.expose(), &typed)? {
+                return Err(StepError::Misuse("a hash that was compared is not in the set"));
+            }
+        }
         AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
         AttemptOutcome::Replayed(Spent) => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
         AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use argon2::password_hash::CustomizedPasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use keywright_core::{AccountId, ActionName, SessionId};
+use keywright_store::TransactError;
 use keywright_twofactor::import::{ImportFault, ImportOutcome, ImportedUser};
 use keywright_twofactor::recovery::{CodesFault, ImportedCodes, LetterCase, Spelling};
 use keywright_twofactor::{
@@ -138,7 +139,7 @@ async fn a_busy_verifier_charges_nothing() {
     world.verifier.busy.store(true, Ordering::Relaxed);
     for _ in 0..20 {
         let error = world.service.verify_recovery(&account, CODES[0], &LOG_IN, UNKNOWN).await.unwrap_err();
-        assert!(matches!(error, TwoFactorError::VerifierUnavailable(_)), "{error:?}");
+        assert!(matches!(error, TwoFactorError::Transact(TransactError::Busy)), "{error:?}");
     }
     world.verifier.busy.store(false, Ordering::Relaxed);
     assert_eq!(world.recover(&account, CODES[0]).await, Verdict::Granted);

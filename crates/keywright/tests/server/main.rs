@@ -6,6 +6,7 @@ mod activity;
 mod horizon;
 mod keys;
 mod pairs;
+mod verifier;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -82,7 +82,7 @@ impl Deref for World {
 /// A server with LibrePass alone.
 fn builder() -> WorldBuilder {
     let builder = keywright_testing::World::builder().start(START).slots(keywright_librepass::SLOT_KINDS);
-    builder.slots(keywright_rekey::SLOT_KINDS).slots(keywright_twofactor::SLOT_KINDS)
+    builder.slots(keywright_rekey::SLOT_KINDS).slots(keywright_twofactor::SLOT_KINDS).comparing()
 }
 
 impl World {

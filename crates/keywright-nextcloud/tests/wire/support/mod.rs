@@ -93,7 +93,8 @@ impl World {
             .slots(keywright_challenge::SLOT_KINDS)
             .slots(keywright_confirm::SLOT_KINDS)
             .slots(keywright_twofactor::SLOT_KINDS)
-            .slots(keywright_nextcloud::SLOT_KINDS);
+            .slots(keywright_nextcloud::SLOT_KINDS)
+            .comparing();
         Self::assemble(base.build().await, hooked, host, policy)
     }
 

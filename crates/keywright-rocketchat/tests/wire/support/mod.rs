@@ -118,7 +118,8 @@ impl World {
             .accounts(["account-admin", "account-user", "account-target", "account-far"])
             .slots(keywright_confirm::SLOT_KINDS)
             .slots(keywright_twofactor::SLOT_KINDS)
-            .slots(keywright_rocketchat::SLOT_KINDS);
+            .slots(keywright_rocketchat::SLOT_KINDS)
+            .comparing();
         let base = base.build().await;
         let host = Arc::new(TestHost::new(Arc::clone(&base.clock)));
         for person in PEOPLE {

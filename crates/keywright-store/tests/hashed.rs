@@ -1,0 +1,173 @@
+//! Codes of which only slow hashes are kept: what the driver does around the verifier.
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use keywright_core::{Attempt, Client, Generation, ManualClock, Refusal, SecretKind, SecretString};
+use keywright_store::guess::{self, AttemptOutcome, LEDGER, Spent};
+use keywright_store::hashed::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
+use keywright_store::{BoxFuture, Draft, Driver, Partition, Record, Slot, Standing, StepError, TransactError, hashed};
+use keywright_testing::{PlainHashes, World};
+use serde::{Deserialize, Serialize};
+
+const CODE: SecretKind = SecretKind::new("test-code");
+
+#[derive(Serialize, Deserialize)]
+struct Runs(u8);
+
+impl Record for Runs {
+    const SCHEMA: u16 = 1;
+}
+
+const RUNS: Slot<Runs> = Slot::lasting("runs");
+
+fn attempt() -> Attempt {
+    Attempt::new(CODE, Generation::HOST, Client::unknown())
+}
+
+fn check(draft: &mut Draft<'_>, code: &str) -> Result<AttemptOutcome<SecretString, Spent>, StepError> {
+    hashed::check(draft, &attempt(), code.as_bytes(), &[SecretString::new(PlainHashes::hash_of("right"))])
+}
+
+/// Whether a code is accepted; `None` if it was not looked at.
+fn verdict(draft: &mut Draft<'_>, code: &str) -> Result<Option<bool>, StepError> {
+    Ok(match check(draft, code)? {
+        AttemptOutcome::Right(_) => Some(true),
+        AttemptOutcome::Wrong(_) | AttemptOutcome::Replayed(Spent) => Some(false),
+        AttemptOutcome::Refused(_) => None,
+    })
+}
+
+async fn guess_at(world: &World, driver: &Driver, code: &str) -> Result<Option<bool>, TransactError> {
+    driver.transact(&world.partition(), &[LEDGER.name()], |draft| verdict(draft, code)).await
+}
+
+async fn refusal(world: &World) -> Option<Refusal> {
+    world.look(|draft| guess::peek_refusal(draft, &attempt())).await
+}
+
+async fn charged(world: &World) -> usize {
+    world.denials().await.iter().filter(|event| event.kind() == "guess_denied").count()
+}
+
+#[tokio::test]
+async fn a_code_is_compared_once_and_what_was_staged_before_it_is_staged_once() {
+    let world = World::builder().comparing().build().await;
+    for (code, accepted) in [("wrong", false), ("right", true)] {
+        let runs = AtomicUsize::new(0);
+        let step = |draft: &mut Draft<'_>| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            let Runs(before) = draft.read(RUNS)?.unwrap_or(Runs(0));
+            draft.put(RUNS, &Runs(before + 1))?;
+            verdict(draft, code)
+        };
+        let slots = [RUNS.name(), LEDGER.name()];
+        assert_eq!(world.driver.transact(&world.partition(), &slots, step).await.unwrap(), Some(accepted));
+        assert!(runs.into_inner() >= 2, "before the comparison and after it");
+        assert_eq!(world.hashes.compared(), 1);
+    }
+    assert_eq!((world.look(|draft| draft.read(RUNS)).await.unwrap().0, charged(&world).await), (2, 1));
+}
+
+#[tokio::test]
+async fn a_guess_whose_step_ends_before_it_is_not_charged() {
+    let world = World::builder().comparing().build().await;
+    for _ in 0..20 {
+        // Another proof of the request is no longer right when the step runs again.
+        let mut was_asked = false;
+        let step = |draft: &mut Draft<'_>| {
+            if was_asked {
+                return Ok(None);
+            }
+            let decided = verdict(draft, "wrong");
+            was_asked = matches!(decided, Err(StepError::NeedsComparison));
+            decided
+        };
+        assert_eq!(world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap(), None);
+    }
+    // Nor later, as one without a verdict would be.
+    world.advance(3_600);
+    assert!(refusal(&world).await.is_none());
+    assert_eq!((guess_at(&world, &world.driver, "right").await.unwrap(), charged(&world).await), (Some(true), 0));
+}
+
+#[tokio::test]
+async fn a_busy_verifier_is_a_busy_driver() {
+    let world = World::builder().comparing().build().await;
+    world.hashes.set_busy(true);
+    for _ in 0..20 {
+        let error = guess_at(&world, &world.driver, "right").await.unwrap_err();
+        assert!(matches!(error, TransactError::Busy) && error.is_busy(), "{error:?}");
+    }
+    world.hashes.set_busy(false);
+    assert_eq!(guess_at(&world, &world.driver, "right").await.unwrap(), Some(true));
+}
+
+/// Notes for whom it compares.
+#[derive(Debug)]
+struct Watching(Arc<Mutex<Vec<(Partition, Standing)>>>, Arc<PlainHashes>);
+
+impl CodeVerifier for Watching {
+    fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
+        self.0.lock().unwrap().push((job.partition().clone(), job.standing()));
+        self.1.verify(job)
+    }
+}
+
+#[tokio::test]
+async fn the_verifier_learns_whose_guess_it_is() {
+    let world = World::builder().build().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let driver = world.driver.with_code_verifier(Arc::new(Watching(Arc::clone(&seen), world.hashes.clone())));
+    let client = Client::credential(driver.client_tag(&world.account, b"a device"));
+    let codes = [SecretString::new(PlainHashes::hash_of("right"))];
+    for _ in 0..2 {
+        let step = |draft: &mut Draft<'_>| {
+            hashed::check(draft, &Attempt::new(CODE, Generation::HOST, client), b"right", &codes).map(drop)
+        };
+        driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+    }
+    // Known since its first right guess.
+    let whose = |standing| (world.partition(), standing);
+    assert_eq!(*seen.lock().unwrap(), [whose(Standing::Unknown), whose(Standing::Known)]);
+}
+
+/// Takes longer than a verdict may.
+#[derive(Debug)]
+struct Slow(Arc<ManualClock>, Arc<PlainHashes>);
+
+impl CodeVerifier for Slow {
+    fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
+        self.0.advance(121);
+        self.1.verify(job)
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_comes_too_late_grants_nothing_and_its_guess_is_charged() {
+    let world = World::builder().build().await;
+    let slow = Slow(Arc::clone(&world.clock), Arc::clone(&world.hashes));
+    let driver = world.driver.with_code_verifier(Arc::new(slow));
+    assert_eq!(guess_at(&world, &driver, "right").await.unwrap(), Some(false));
+    for _ in 0..4 {
+        let _ = guess_at(&world, &driver, "right").await.unwrap();
+    }
+    assert!(refusal(&world).await.is_some(), "five guesses without a verdict were charged");
+}
+
+#[tokio::test]
+async fn where_no_verifier_can_be_asked_no_code_is_checked() {
+    let world = World::builder().build().await;
+    let error = guess_at(&world, &world.driver, "right").await.unwrap_err();
+    assert!(matches!(error, TransactError::Step(StepError::Misuse(_))), "{error:?}");
+    let comparing = world.driver.with_code_verifier(world.hashes.clone());
+    let look = |draft: &mut Draft<'_>| Ok((draft.can_compare(), check(draft, "right").is_err()));
+    let looked = comparing.observe(&world.partition(), &[LEDGER.name()], look).await.unwrap();
+    assert_eq!((looked, world.hashes.compared()), ((false, true), 0));
+    // One code is compared for one request, and after a second one it gives up.
+    let step = |draft: &mut Draft<'_>| Ok((verdict(draft, "wrong")?, verdict(draft, "right")?));
+    let error = comparing.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap_err();
+    assert!(matches!(error, TransactError::Busy), "{error:?}");
+    assert_eq!(world.hashes.compared(), 2);
+}
