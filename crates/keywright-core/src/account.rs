@@ -11,12 +11,14 @@ const MAX_ACCOUNT_ID_BYTES: usize = 190;
 /// name.
 ///
 /// Never pass what somebody typed: `Alice` and `alice` would be two ledgers with two budgets of
-/// guesses. An id is 1 to 190 bytes of UTF-8 without control characters.
+/// guesses. An id is 1 to 190 bytes of UTF-8 without control characters. A number is its decimal
+/// digits.
 ///
 /// ```
 /// # use keywright_core::AccountId;
 /// let account = AccountId::new("user-1")?;
 /// assert_eq!(account.as_str(), "user-1");
+/// assert_eq!(AccountId::from(42), AccountId::new("42")?);
 /// assert!(AccountId::new("").is_err());
 /// # Ok::<(), keywright_core::AccountIdError>(())
 /// ```
@@ -70,6 +72,21 @@ impl TryFrom<String> for AccountId {
     }
 }
 
+macro_rules! from_number {
+    ($($number:ty),*) => {
+        $(
+            /// The number's decimal digits, of which every one is an id.
+            impl From<$number> for AccountId {
+                fn from(id: $number) -> Self {
+                    Self(std::string::ToString::to_string(&id).into_boxed_str())
+                }
+            }
+        )*
+    };
+}
+
+from_number!(i32, i64, u32, u64);
+
 impl From<AccountId> for String {
     fn from(id: AccountId) -> Self {
         id.0.into()
@@ -102,5 +119,14 @@ mod tests {
         assert_eq!(AccountId::new("x".repeat(191)), Err(AccountIdError::TooLong));
         assert!(AccountId::new("x".repeat(190)).is_ok());
         assert!(AccountId::new("Ünïcode / with spaces").is_ok());
+    }
+
+    #[test]
+    fn a_number_is_the_id_that_its_digits_are() -> Result<(), AccountIdError> {
+        assert_eq!(AccountId::from(i64::MIN), AccountId::new("-9223372036854775808")?);
+        assert_eq!(AccountId::from(u64::MAX), AccountId::new("18446744073709551615")?);
+        assert_eq!(AccountId::from(0_u32), AccountId::new("0")?);
+        assert_eq!(AccountId::from(-1_i32), AccountId::new("-1")?);
+        Ok(())
     }
 }

@@ -44,7 +44,7 @@ macro_rules! name {
             /// constant, that is a compile-time error.
             #[must_use]
             pub const fn new(name: &'static str) -> Self {
-                assert!(is_name(name), "a name has 1 to 64 printable ASCII characters");
+                assert!(is_name(name), "a name has 1 to 64 printable ASCII characters and no spaces");
                 Self(Cow::Borrowed(name))
             }
 

@@ -11,7 +11,8 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 pub enum FaultKind {
     /// The server cannot be reached, refuses connections, or has ended this one.
     Unreachable,
-    /// The server refuses the role or its password, or the encryption that was asked for.
+    /// The server refuses the role or its password, or the encryption that was asked for, or has no such
+    /// database.
     Refused,
     /// No connection of the pool was free within the limit. Allow more connections, or find out what
     /// is slow.
@@ -59,13 +60,15 @@ impl FaultKind {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Unreachable => "the database server cannot be reached",
-            Self::Refused => "the database server refuses the role or the connection's encryption",
+            Self::Refused => "the database server refuses the role, the database or the connection's encryption",
             Self::PoolFull => "all connections to the database are in use",
             Self::TimedOut => "the database server did not answer in time",
             Self::Locked => "another transaction holds the account's lock",
             Self::ReadOnly => "the database cannot be written",
             Self::Standby => "the database server is a standby",
-            Self::NotPermitted => "the database role lacks a right",
+            Self::NotPermitted => {
+                "the database role lacks a right: the one that migrates needs CREATE on the database, and the others `Builder::serve`"
+            }
             Self::Full => "a disk or another resource of the database server is full",
             Self::AlteredSchema => "the database's tables or functions are not as this program makes them",
             Self::UnknownForm => "the database holds a row of an unknown form",

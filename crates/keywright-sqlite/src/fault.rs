@@ -189,7 +189,9 @@ pub enum OpenError {
     },
     /// The file is a database of another program: its `application_id` or `user_version` is not
     /// ours, or it has tables and [`Builder::adopt`](crate::Builder::adopt) was not called.
-    #[error("the file is a database of another program (application id {application_id:#x})")]
+    #[error(
+        "the file is a database of another program (application id {application_id:#x}): give the store a file of its own"
+    )]
     Foreign {
         /// The file's `application_id`, or 0 if none is set.
         application_id: i32,

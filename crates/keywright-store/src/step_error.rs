@@ -48,7 +48,7 @@ pub enum StepError {
     #[error("the record `{0}` exceeds the number of slots of its kind")]
     TooManySlots(SlotName),
     /// The account's records were never created.
-    #[error("the account has no records")]
+    #[error("the account has no records: call `ensure_account` at its sign-up, or at each log-in")]
     NoAccount,
     /// The account's records exist already.
     #[error("the account has records already")]

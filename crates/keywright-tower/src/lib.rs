@@ -77,10 +77,12 @@
 //! # Features
 //! - `axum`: [`StepUpFor`] is an extractor of axum, and [`Refused`] a response.
 //! - `confirm`: outcomes of confirmations as answers.
+//! - `qr`: errors of QR codes as answers.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod device_cookie;
 #[cfg(feature = "axum")]
 mod extract;
 mod layer;
@@ -90,6 +92,7 @@ mod proof;
 mod refused;
 mod step_up;
 
+pub use device_cookie::DeviceCookie;
 pub use layer::{StepUpLayer, StepUpService};
 pub use or_refuse::OrRefuse;
 pub use prefix::{PrefixLayer, PrefixService};

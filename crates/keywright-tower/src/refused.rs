@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use keywright_core::{AccountIdError, Refusal};
+use keywright_core::{AccountIdError, EntropyError, Refusal};
 use keywright_store::{BoxError, TransactError};
 use keywright_twofactor::{TwoFactorError, UriError};
 use keywright_wire::Reply;
@@ -43,6 +43,9 @@ use crate::proof::StepUpMissing;
 ///     }
 /// }
 /// ```
+///
+/// It is an error too, so an error type that takes every error takes it, and has to hand it on as it is:
+/// `error.downcast::<Refused>()`. Otherwise a wrong code becomes the 500 of that type.
 ///
 /// Its text and its JSON have no secret and nothing that the client sent. An error of the store is
 /// its [source](Error::source), for the log, and is not in the answer.
@@ -176,6 +179,13 @@ impl From<TransactError> for Refused {
     }
 }
 
+/// 503 `unavailable`: the random number generator failed.
+impl From<EntropyError> for Refused {
+    fn from(error: EntropyError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
 /// 403 `not_proven` if the change lacks a fresh proof of an enrolled factor, and 503 `unavailable`
 /// otherwise.
 impl From<TwoFactorError> for Refused {
@@ -204,6 +214,14 @@ impl From<AccountIdError> for Refused {
 /// 400 `bad_name`: a name that the user chose has no place in an otpauth URI.
 impl From<UriError> for Refused {
     fn from(error: UriError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_name").with_source(error)
+    }
+}
+
+/// 400 `bad_name`: as with [`UriError`], or the URI with that name is too long for a QR code.
+#[cfg(feature = "qr")]
+impl From<keywright_twofactor::EnrolmentQrError> for Refused {
+    fn from(error: keywright_twofactor::EnrolmentQrError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_name").with_source(error)
     }
 }
@@ -237,6 +255,19 @@ mod tests {
         assert_eq!(refused.to_string(), "the request was refused: denied");
     }
 
+    #[cfg(feature = "qr")]
+    #[test]
+    fn a_name_that_has_no_place_in_a_qr_code_is_a_bad_one() {
+        let refused = Refused::from(keywright_twofactor::EnrolmentQrError::from(UriError::Label));
+        assert_eq!((refused.status().as_u16(), refused.error()), (400, "bad_name"));
+    }
+
+    #[test]
+    fn an_error_type_that_takes_every_error_can_hand_it_on() {
+        let taken: BoxError = Refused::from(AccountIdError::Empty).into();
+        assert_eq!(taken.downcast::<Refused>().map(|refused| refused.error()).ok(), Some("bad_account_id"));
+    }
+
     #[test]
     fn an_error_of_the_store_is_for_the_log_and_not_for_the_client() {
         let refused = Refused::from(TransactError::Busy);
@@ -253,6 +284,7 @@ mod tests {
         assert_eq!(Refused::unauthorized("a").status(), 401);
         assert_eq!(Refused::forbidden("a").status(), 403);
         assert_eq!(Refused::conflict("a").status(), 409);
+        assert_eq!(Refused::from(EntropyError).status(), 503);
         assert_eq!(Refused::from(TwoFactorError::NotProven).status(), 403);
         assert_eq!(Refused::from(TwoFactorError::NoCodeVerifier).status(), 503);
     }

@@ -72,7 +72,7 @@ impl Denial {
 /// The proof that somebody has just entered a correct second factor of an account. It has no public
 /// constructor and is not `Clone`, so one grant yields one proof.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "start the session of the account in the proof, and of no other"]
 pub struct Proven {
     pub(crate) account: AccountId,
     pub(crate) method: Method,

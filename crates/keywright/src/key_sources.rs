@@ -20,7 +20,8 @@ pub(crate) struct KeyVariable(pub(crate) String);
 
 impl KeySource for KeyVariable {
     fn read(&self) -> Result<Keyring, KeySourceError> {
-        let text = std::env::var(&self.0).map_err(|_| KeySourceError::new("the variable is not set, or not UTF-8"))?;
+        let absent = |_| KeySourceError::new(format!("the variable {} is not set, or not UTF-8", self.0));
+        let text = std::env::var(&self.0).map_err(absent)?;
         Keyring::from_text(SecretString::new(text).expose()).map_err(KeySourceError::new)
     }
 }

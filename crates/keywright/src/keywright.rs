@@ -88,7 +88,7 @@ impl Keywright {
     /// [mark](Client::mark). An empty credential is none: the client is unknown, so that those
     /// without a cookie do not become one known client together.
     ///
-    /// For a request without such a value see [`network_client`](Self::network_client).
+    /// With the feature `web`, `device_cookie` makes such a cookie. For a request without such a value see [`network_client`](Self::network_client).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -130,6 +130,34 @@ impl Keywright {
     #[must_use]
     pub fn network_client(&self, account: &AccountId, address: IpAddr) -> Client {
         Client::network(self.driver.client_tag(account, &Network::of(address).credential()))
+    }
+
+    /// Returns the cookie that stays on the device from the values of a request's `Cookie` headers, or
+    /// a new one if there is none. Send it with the answer to a log-in.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+    /// # let account = AccountId::new("user-1")?;
+    /// let device = keywright.device_cookie(["session=5f0c"])?; // in axum `headers.get_all("cookie")`
+    /// let client = keywright.client(&account, device.as_bytes());
+    /// assert!(client.tag().is_some());
+    /// assert!(device.to_set_cookie().starts_with("__Host-device=")); // the answer's `Set-Cookie`
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`EntropyError`](keywright_core::EntropyError) if there is no cookie and the generator
+    /// fails.
+    #[cfg(feature = "web")]
+    pub fn device_cookie(
+        &self,
+        cookies: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<keywright_tower::DeviceCookie, keywright_core::EntropyError> {
+        keywright_tower::DeviceCookie::read_or_draw(cookies, &**self.driver.entropy())
     }
 
     /// Returns the service for password challenges.

@@ -32,4 +32,4 @@
 //! `examples/frameworks` in the repository has one application in axum, actix-web, Rocket, poem and
 //! hyper. For tower and axum, `keywright::tower` has a layer too.
 
-pub use keywright_tower::{Caller, OrRefuse, Refused, SECOND_FACTOR, StepUpAction, StepUpFor, step_up};
+pub use keywright_tower::{Caller, DeviceCookie, OrRefuse, Refused, SECOND_FACTOR, StepUpAction, StepUpFor, step_up};

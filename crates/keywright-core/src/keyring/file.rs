@@ -31,7 +31,7 @@ impl Keyring {
     /// Returns [`KeyringFileError`] if the file is missing, is readable by others, or is not a
     /// valid keyring. No error quotes the file.
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
-        let mut file = File::open(path)?;
+        let mut file = File::open(path).map_err(at(path))?;
         check_mode(&file)?;
         let mut text = Zeroizing::new(String::with_capacity(4096));
         let read = Read::by_ref(&mut file).take(MAX_FILE_BYTES).read_to_string(&mut text)?;
@@ -65,7 +65,7 @@ impl Keyring {
                 Ok(keyring)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(KeyringFileError::Exists),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(at(path)(error).into()),
         }
     }
 
@@ -82,7 +82,7 @@ impl Keyring {
         change: impl FnOnce(Self) -> Result<Self, KeyringFileError>,
     ) -> Result<Self, KeyringFileError> {
         // Where the path leads, because a link must not be replaced by a file.
-        let path = std::fs::canonicalize(path)?;
+        let path = std::fs::canonicalize(path).map_err(at(path))?;
         let _locked = lock(&path)?;
         let keyring = change(Self::load(&path)?)?;
         let draft = draft_of(&path, entropy)?;
@@ -123,6 +123,11 @@ impl Keyring {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Puts the path into an error of the system, whose own text does not say which file is meant.
+fn at(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display()))
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -266,6 +271,23 @@ mod tests {
         let refused = Keyring::open_or_create(&path, &SystemEntropy, false);
         assert!(matches!(refused, Err(KeyringFileError::Missing)));
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_error_of_the_system_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("absent").join("keyring.toml");
+        let refused = [
+            Keyring::load(&path),
+            Keyring::create(&path, &SystemEntropy),
+            Keyring::update(&path, &SystemEntropy, Ok),
+            Keyring::open_or_create(&path, &SystemEntropy, true).map(|(keyring, _)| keyring),
+        ];
+        for refused in refused {
+            let Err(KeyringFileError::Io(error)) = refused else { panic!("{refused:?}") };
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert!(error.to_string().starts_with(&*path.to_string_lossy()), "{error}");
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ async fn a_keyring_as_text_is_changed_where_it_comes_from() {
 async fn variables_and_descriptors_that_hold_no_keyring_are_named_and_not_quoted() {
     let unset = Keywright::builder_shared(memory()).keyring_env("KEYWRIGHT_TEST_NOT_SET").open().await.unwrap_err();
     assert!(matches!(unset, StartError::Source(_)), "{unset:?}");
+    assert!(format!("{unset:?}").contains("KEYWRIGHT_TEST_NOT_SET"), "{unset:?}");
     // Cargo sets this one.
     let other = Keywright::builder_shared(memory()).keyring_env("CARGO_MANIFEST_DIR").open().await.unwrap_err();
     let shown = format!("{other} {other:?}");
