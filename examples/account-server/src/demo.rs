@@ -21,6 +21,8 @@ pub(crate) struct Scene<'a> {
     /// Whether the protocol's paths are served.
     pub(crate) usable: bool,
     pub(crate) reset: Style,
+    /// Whether mails go anywhere. An address that registers waits for one.
+    pub(crate) mails: bool,
 }
 
 /// Creates the demo account if there is no account at all. Returns the lines to print.
@@ -94,5 +96,10 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
     // Its users create their accounts themselves.
     let client = "cargo run -p librepass-client --";
     let _written = write!(text, "LibrePass: {client} register --server {} --email you@example.org", scene.url);
+    if !scene.mails {
+        text.push_str(
+            "\n(its mail with a link is sent nowhere: start with --outbox FILE, or with --librepass-verify-email off)",
+        );
+    }
     text
 }

@@ -107,6 +107,9 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
                 tls: options.has_tls(),
                 usable: !refuse_plain_http || address.ip().to_canonical().is_loopback(),
                 reset: options.reset_style,
+                mails: options.outbox.is_some()
+                    || options.smtp.is_some()
+                    || options.librepass_verify_email == Switch::Off,
             };
             output::say(&demo::seed(&accounts, nobody, &scene).await?).map_err(Failure::Output)?;
         }
