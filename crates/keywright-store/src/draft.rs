@@ -21,7 +21,7 @@ use crate::slot::{SlotKinds, SlotName};
 use crate::step_error::StepError;
 use crate::vault::VaultWrite;
 
-mod comparing;
+pub(crate) mod comparing;
 mod comparison;
 pub(crate) mod finish;
 pub(crate) mod notes;
@@ -37,7 +37,7 @@ pub use tentative::Judged;
 /// What steps have staged so far. [`Draft::judge`] clones it to hold a step's writes back; bodies
 /// are shared.
 #[derive(Clone)]
-struct Staged {
+pub(crate) struct Staged {
     state: Option<Root>,
     expires: Option<UnixSeconds>,
     due_at: Option<UnixSeconds>,

@@ -387,8 +387,9 @@ keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 #[non_exhaustive]
 pub enum TransactError {
     /// Too many commits wait for this partition, other servers were faster too often, or the
-    /// [verifier](crate::hashed::CodeVerifier) of slow hashes is busy. Nothing was counted or
-    /// written; try again.
+    /// [verifier](crate::hashed::CodeVerifier) of slow hashes is busy. Nothing was granted or
+    /// written, and nothing counted but, in the last case, other wrong guesses of the same request;
+    /// try again.
     #[error("the account is busy")]
     Busy,
     /// The change **may** have happened. Nothing is granted. The client must learn that the result

@@ -125,6 +125,11 @@ fn judge<'a, T, S>(
     attempt: &Attempt,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, S>, StepError>,
 ) -> Result<AttemptOutcome<T, S>, StepError> {
+    if let Some(charge) = draft.charged_before(attempt) {
+        // By the commit before another code of this request was compared with slow hashes.
+        draft.acts_for(attempt.client);
+        return Ok(AttemptOutcome::Wrong(charge));
+    }
     let (mut ledger, admission) = admit(draft, attempt)?;
     let admitted = match admission {
         Admission::Open(admitted) => admitted,
@@ -145,6 +150,7 @@ fn judge<'a, T, S>(
         }
         Comparison::Wrong => {
             let charge = ledger.charge(policy, &admitted, now);
+            draft.note_wrong(attempt);
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
         }

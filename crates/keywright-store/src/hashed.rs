@@ -3,7 +3,12 @@
 //! [guess ledger](crate::guess) admit the guess, the second takes the verdict.
 //!
 //! The driver does this for whatever step calls [`check`], so a step needs to know nothing of it,
-//! and may be combined with others as usual.
+//! and may be combined with others as usual. Other guesses that the step has found wrong before are
+//! charged in the first commit, even if the step held them back: whatever the verifier says, its time
+//! would tell that they were wrong.
+//!
+//! A request that is given up while the verifier runs leaves its guess without a verdict, so that it
+//! is charged later, even if it was right. A server should let such requests run to their end.
 
 use keywright_core::{Attempt, SecretString, SecretVec};
 

@@ -15,29 +15,38 @@ use crate::port::BoxFuture;
 /// of the account.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use keywright_store::BoxFuture;
 /// use keywright_store::hashed::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
+/// use tokio::sync::Semaphore;
 /// # mod bcrypt { pub fn verify(_: &[u8], _: &str) -> Result<bool, ()> { Ok(false) } }
 ///
+/// /// How many codes are compared at the same time.
 /// #[derive(Debug)]
-/// struct Bcrypt;
+/// struct Bcrypt(Arc<Semaphore>);
 ///
 /// impl CodeVerifier for Bcrypt {
 ///     fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
 ///         Box::pin(async move {
-///             let compare = move || job.run(|hash, code| bcrypt::verify(code, hash).unwrap_or(false));
-///             tokio::task::spawn_blocking(compare).await.map_err(|_| VerifierUnavailable)
+///             let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| VerifierUnavailable)?; // 503
+///             let compare = move || {
+///                 let _held = permit;
+///                 job.run(|hash, code| bcrypt::verify(code, hash).unwrap_or(false))
+///             };
+///             // A job that panicked was begun: its code counts as wrong.
+///             Ok(tokio::task::spawn_blocking(compare).await.unwrap_or_else(|_| HashMatch::none()))
 ///         })
 ///     }
 /// }
-/// # let _ = Bcrypt;
+/// # let _ = Bcrypt(Arc::new(Semaphore::new(2)));
 /// ```
 pub trait CodeVerifier: std::fmt::Debug + Send + Sync {
     /// Runs a job. The guess ledger has admitted the guess, and charges it if no verdict follows.
     ///
     /// # Errors
     /// Returns [`VerifierUnavailable`] if the job was **not** run, because the server is busy. The
-    /// guess is not charged then, and the request is answered as busy.
+    /// guess is not charged then, and the request is answered as busy. A job that was begun and has
+    /// failed is [`HashMatch::none`] instead: who could guess without a charge would guess on.
     fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>>;
 }
 
@@ -55,13 +64,13 @@ pub struct HashJob {
 }
 
 impl HashJob {
-    /// Compares the code with one hash after the other. `matches` takes a hash and the code, and
-    /// returns whether they belong together; of a hash that it does not understand it returns
-    /// false.
+    /// Compares the code with one hash after the other, all of them: if it ended at the right one, the
+    /// time would tell which codes are right. `matches` takes a hash and the code, and returns whether
+    /// they belong together; of a hash that it does not understand it returns false.
     #[must_use]
     pub fn run(&self, matches: impl Fn(&str, &[u8]) -> bool) -> HashMatch {
-        let found = self.hashes.iter().find(|hash| matches(hash.expose(), self.code.expose()));
-        HashMatch(found.map(copy))
+        let matching = self.hashes.iter().filter(|hash| matches(hash.expose(), self.code.expose()));
+        HashMatch(matching.fold(None, |first, hash| first.or_else(|| Some(copy(hash)))))
     }
 
     /// Returns the partition of the account whose codes these are, for a queue that is fair between
@@ -87,8 +96,18 @@ impl HashJob {
 
 keywright_core::redacted_debug!(HashJob { partition, standing, hashes, .. });
 
-/// What a [`HashJob`] has found. Only [`HashJob::run`] makes one.
+/// What a [`HashJob`] has found.
 pub struct HashMatch(pub(crate) Option<SecretString>);
+
+impl HashMatch {
+    /// Returns the verdict for a job that was begun and has failed, for example by a panic of the
+    /// library that compares: the code counts as wrong, because it may have been compared with some of
+    /// the hashes.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+}
 
 keywright_core::redacted_debug!(HashMatch);
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keywright_core::{Attempt, Client, Generation, ManualClock, Refusal, SecretKind, SecretString};
-use keywright_store::guess::{self, AttemptOutcome, LEDGER, Spent};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, LEDGER, Spent};
 use keywright_store::hashed::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
 use keywright_store::{BoxFuture, Draft, Driver, Partition, Record, Slot, Standing, StepError, TransactError, hashed};
 use keywright_testing::{PlainHashes, World};
@@ -165,9 +165,110 @@ async fn where_no_verifier_can_be_asked_no_code_is_checked() {
     let look = |draft: &mut Draft<'_>| Ok((draft.can_compare(), check(draft, "right").is_err()));
     let looked = comparing.observe(&world.partition(), &[LEDGER.name()], look).await.unwrap();
     assert_eq!((looked, world.hashes.compared()), ((false, true), 0));
-    // One code is compared for one request, and after a second one it gives up.
-    let step = |draft: &mut Draft<'_>| Ok((verdict(draft, "wrong")?, verdict(draft, "right")?));
-    let error = comparing.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn two_codes_of_one_request_are_compared_once_each_and_a_third_is_too_many() {
+    let world = World::builder().comparing().build().await;
+    let step = |draft: &mut Draft<'_>| Ok((verdict(draft, "right")?, verdict(draft, "wrong")?));
+    let decided = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+    assert_eq!((decided, world.hashes.compared()), ((Some(true), Some(false)), 2));
+    let step = |draft: &mut Draft<'_>| Ok([verdict(draft, "a")?, verdict(draft, "b")?, verdict(draft, "c")?]);
+    let error = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap_err();
     assert!(matches!(error, TransactError::Busy), "{error:?}");
     assert_eq!(world.hashes.compared(), 2);
+}
+
+const PIN: SecretKind = SecretKind::new("test-pin");
+
+/// Checks a PIN that the step compares itself, and then, if it is wrong, the same text as a code. The
+/// PIN's verdict is held back, as by a form with one field for both.
+fn either(draft: &mut Draft<'_>, text: &str) -> Result<Option<bool>, StepError> {
+    let attempt = Attempt::new(PIN, Generation::HOST, Client::unknown());
+    let pin = draft.judge(|draft| {
+        guess::check(draft, &attempt, |_| Ok(if text == "1234" { Comparison::Right(()) } else { Comparison::Wrong }))
+    })?;
+    match pin.outcome() {
+        AttemptOutcome::Right(()) => return draft.stage(pin).map(|_| Some(true)),
+        AttemptOutcome::Refused(_) => return Ok(None),
+        _ => {}
+    }
+    let code = draft.judge(|draft| verdict(draft, text))?;
+    if *code.outcome() == Some(true) { draft.stage(code) } else { draft.stage(pin).map(|_| Some(false)) }
+}
+
+#[tokio::test]
+async fn what_was_found_wrong_before_the_question_is_charged_whatever_the_verifier_does() {
+    let world = World::builder().comparing().build().await;
+    let guess_either =
+        async |text| world.driver.transact(&world.partition(), &[LEDGER.name()], |draft| either(draft, text)).await;
+    assert_eq!(guess_either("wrong").await.unwrap(), Some(false));
+    assert_eq!(charged(&world).await, 1, "one text is charged once");
+    world.hashes.set_busy(true);
+    for _ in 1..5 {
+        assert!(guess_either("wrong").await.unwrap_err().is_busy());
+    }
+    assert_eq!(guess_either("1234").await.unwrap(), None, "five wrong PINs were looked at");
+    // The code itself is not charged: nobody has compared it but once.
+    world.hashes.set_busy(false);
+    assert_eq!(guess_at(&world, &world.driver, "right").await.unwrap(), Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_guesses_with_a_question_no_more_are_looked_at_than_one_after_the_other() {
+    let world = Arc::new(World::builder().comparing().build().await);
+    world.hashes.set_busy(true);
+    let guesses = (0..64).map(|_| {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            let mut is_looked_at = false;
+            let step = |draft: &mut Draft<'_>| {
+                // A run that does not have the partition ends before the PIN is compared.
+                let decided = either(draft, "wrong");
+                is_looked_at = matches!(decided, Err(StepError::NeedsComparison));
+                decided
+            };
+            let _ = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await;
+            is_looked_at
+        })
+    });
+    let mut looked_at = 0;
+    for guess in guesses.collect::<Vec<_>>() {
+        looked_at += usize::from(guess.await.unwrap());
+    }
+    assert_eq!(looked_at, 5);
+}
+
+/// A library that panics, in a task of its own.
+#[derive(Debug)]
+struct Failing;
+
+impl CodeVerifier for Failing {
+    fn verify(&self, _: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
+        Box::pin(async { Ok(HashMatch::none()) })
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_that_fails_is_a_wrong_guess() {
+    let world = World::builder().build().await;
+    let driver = world.driver.with_code_verifier(Arc::new(Failing));
+    for _ in 0..5 {
+        assert_eq!(guess_at(&world, &driver, "right").await.unwrap(), Some(false));
+    }
+    assert!(refusal(&world).await.is_some());
+}
+
+#[tokio::test]
+async fn every_hash_is_compared_wherever_the_right_one_stands() {
+    let world = World::builder().comparing().build().await;
+    for right in 0..3 {
+        let codes =
+            (0..3).map(|at| SecretString::new(PlainHashes::hash_of(if at == right { "right" } else { "other" })));
+        let codes = codes.collect::<Vec<_>>();
+        let step = |draft: &mut Draft<'_>| hashed::check(draft, &attempt(), b"right", &codes);
+        let step = |draft: &mut Draft<'_>| Ok(matches!(step(draft)?, AttemptOutcome::Right(_)));
+        assert!(world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap());
+        assert_eq!(world.hashes.compared(), 3);
+    }
 }

@@ -257,26 +257,34 @@ impl Builder {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use std::sync::Arc;
     /// # use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
     /// # mod bcrypt { pub fn verify(_: &[u8], _: &str) -> Result<bool, ()> { Ok(false) } }
+    /// use std::sync::Arc;
     /// use keywright::store::BoxFuture;
     /// use keywright::twofactor::recovery::{CodeVerifier, HashJob, HashMatch, VerifierUnavailable};
+    /// use tokio::sync::Semaphore;
     ///
+    /// /// How many codes are compared at the same time.
     /// #[derive(Debug)]
-    /// struct Bcrypt;
+    /// struct Bcrypt(Arc<Semaphore>);
     ///
     /// impl CodeVerifier for Bcrypt {
     ///     fn verify(&self, job: HashJob) -> BoxFuture<'_, Result<HashMatch, VerifierUnavailable>> {
     ///         Box::pin(async move {
-    ///             let compare = move || job.run(|hash, code| bcrypt::verify(code, hash).unwrap_or(false));
-    ///             tokio::task::spawn_blocking(compare).await.map_err(|_| VerifierUnavailable)
+    ///             let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| VerifierUnavailable)?; // 503
+    ///             let compare = move || {
+    ///                 let _held = permit;
+    ///                 job.run(|hash, code| bcrypt::verify(code, hash).unwrap_or(false))
+    ///             };
+    ///             // A job that panicked was begun: its code counts as wrong.
+    ///             Ok(tokio::task::spawn_blocking(compare).await.unwrap_or_else(|_| HashMatch::none()))
     ///         })
     ///     }
     /// }
     ///
     /// # let (store, keyring) = (MemoryStore::new(), Keyring::generate(&SystemEntropy)?);
-    /// let keywright = Keywright::builder(store).keyring(keyring).code_verifier(Arc::new(Bcrypt)).open().await?;
+    /// let verifier = Arc::new(Bcrypt(Arc::new(Semaphore::new(2))));
+    /// let keywright = Keywright::builder(store).keyring(keyring).code_verifier(verifier).open().await?;
     /// # let _ = keywright;
     /// # Ok(())
     /// # }

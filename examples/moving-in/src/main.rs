@@ -90,7 +90,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             .ok()
     });
     let store = SqliteStore::open(&options.store)?;
-    let builder = Keywright::builder(store).keyring_file(&options.keyring).code_verifier(Arc::new(Hashes));
+    let builder = Keywright::builder(store).keyring_file(&options.keyring).code_verifier(Arc::new(Hashes::at_once(2)));
     let keywright = builder.open().await?;
     let import = Import::new(keywright.two_factor()).dry_run(options.dry_run);
     let report = import

@@ -20,7 +20,8 @@ struct World {
 impl World {
     async fn of(entries: Vec<Entry>) -> Self {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
-        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).code_verifier(Arc::new(Hashes));
+        let builder =
+            Keywright::builder(MemoryStore::new()).keyring(keyring).code_verifier(Arc::new(Hashes::at_once(2)));
         let two_factor = builder.open().await.unwrap().two_factor();
         let unread = entries.iter().filter_map(|entry| entry.as_ref().err().map(ToString::to_string)).collect();
         let users = entries.into_iter().filter_map(Result::ok);

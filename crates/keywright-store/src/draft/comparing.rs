@@ -1,14 +1,25 @@
-//! What an attempt asks the host's verifier, and the answer that it has got.
+//! What an attempt asks the host's verifier, the answers that it has got, and what it has found wrong.
 
 use std::sync::Arc;
 
+use keywright_core::{Attempt, Charge, EventValue};
+
 use crate::verifier::{Answer, Question};
 
-/// The state of an attempt's comparison.
+/// The state of an attempt's comparisons.
 #[derive(Default)]
 pub(super) struct Comparing {
     pub(super) question: Option<Question>,
-    pub(super) answer: Option<Arc<Answer>>,
-    /// Whether the guess was still pending, so that the answer counts.
-    pub(super) counts: bool,
+    /// With each, whether its guess was still pending, so that it counts.
+    pub(super) answers: Vec<(Arc<Answer>, bool)>,
+    /// What this run has found wrong, even if the step held it back.
+    pub(super) wrong: Vec<WrongGuess>,
+    /// What an earlier run has found wrong, and its charge.
+    pub(super) charged: Vec<(Attempt, Charge)>,
+}
+
+/// A guess that a step has compared, and for what it was made.
+pub(crate) struct WrongGuess {
+    pub(crate) attempt: Attempt,
+    pub(crate) purpose: Option<EventValue>,
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use keywright_core::SecretVec;
+use keywright_core::ledger::PendingGuess;
+use keywright_core::{Attempt, Charge, Refusal, SecretVec};
 
 use super::measure::Tally;
 use super::{Driver, TransactError};
 use crate::draft::Draft;
-use crate::guess;
-use crate::guess::ledger::LEDGER;
+use crate::draft::comparing::WrongGuess;
+use crate::guess::{self, AttemptOutcome, Comparison, LEDGER};
 use crate::partition::Partition;
 use crate::port::BoxFuture;
 use crate::release::Receipt;
@@ -16,9 +17,45 @@ use crate::slot::SlotName;
 use crate::step_error::StepError;
 use crate::verifier::{Answer, HashJob, Question, VerifierUnavailable};
 
-/// How often a verifier is asked for one operation. Once is enough, unless another client's guess
-/// gets in between.
-const MAX_QUESTIONS: u32 = 2;
+/// How often a verifier is asked for one operation. Once is enough, unless a step checks two such
+/// codes.
+const MAX_QUESTIONS: usize = 2;
+
+/// How a run of a step ended.
+enum Ended<T> {
+    Decided(T),
+    Asked(Asked),
+}
+
+/// A run that ended with a question. What it had staged is dropped, and this is committed instead.
+struct Asked {
+    question: Question,
+    /// The guess in question, or `None` after too many questions.
+    begun: Option<Result<PendingGuess, Refusal>>,
+    /// The other guesses that the run had found wrong. Nothing may be learned from a comparison that
+    /// is not charged in the same commit, whatever becomes of the question.
+    charged: Vec<(Attempt, Charge)>,
+}
+
+/// What earlier runs of the step have brought.
+#[derive(Default)]
+struct Known {
+    answers: Vec<Arc<Answer>>,
+    charged: Vec<(Attempt, Charge)>,
+}
+
+impl Known {
+    /// Brings it into the next run. From here on, a guess that was compared is one like any other. If
+    /// the step does not come to it, nobody learns the verdict, and nothing is charged.
+    fn bring(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        draft.bring_charged(&self.charged);
+        for answer in &self.answers {
+            let counts = draft.exists() && guess::withdraw(draft, &answer.pending)?;
+            draft.bring(Arc::clone(answer), counts);
+        }
+        Ok(())
+    }
+}
 
 impl Driver {
     /// Runs a step until it is committed or denied, and has the verifier compare what the step asks
@@ -34,51 +71,46 @@ impl Driver {
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let mut answer: Option<Arc<Answer>> = None;
-        let mut asked = 0_u32;
+        if !self.has_code_verifier() {
+            return self.run_rounds(partition, slots, step, tally).await;
+        }
+        let (mut known, mut asked) = (Known::default(), 0_usize);
         loop {
-            let mut question = None;
             let run = |draft: &mut Draft<'_>| {
-                if let Some(answer) = &answer {
-                    // From here on the guess is one like any other. If the step does not come to
-                    // it, nobody learns the verdict, and nothing is charged.
-                    let counts = draft.exists() && guess::withdraw(draft, &answer.pending)?;
-                    draft.bring(Arc::clone(answer), counts);
+                let untouched = draft.checkpoint();
+                known.bring(draft)?;
+                match (step(draft), draft.take_question()) {
+                    (Err(StepError::NeedsComparison), Some(question)) => {
+                        draft.turn_back(untouched);
+                        begin(draft, question, asked < MAX_QUESTIONS).map(Ended::Asked)
+                    }
+                    (decided, _) => decided.map(Ended::Decided),
                 }
-                let decided = step(draft);
-                question = draft.take_question();
-                decided
             };
-            let ended = self.run_rounds(partition, slots, run, tally).await;
-            let Some(question) = question else { return ended };
-            match ended {
-                Err(TransactError::Step(StepError::NeedsComparison)) if asked < MAX_QUESTIONS => {}
-                Err(TransactError::Step(StepError::NeedsComparison)) => return Err(TransactError::Busy),
-                ended => return ended,
-            }
+            let Asked { question, begun, charged } = match self.run_rounds(partition, slots, run, tally).await? {
+                (Ended::Decided(outcome), receipt) => return Ok((outcome, receipt)),
+                (Ended::Asked(asked), _) => asked,
+            };
             asked = asked.saturating_add(1);
-            answer = self.compare(partition, question).await?;
+            known.charged.extend(charged);
+            match begun {
+                Some(Ok(pending)) => known.answers.push(self.compare(partition, question, pending).await?),
+                Some(Err(refusal)) if !refusal.is_unjudged() => {} // The step answers it.
+                None | Some(Err(_)) => return Err(TransactError::Busy),
+            }
         }
     }
 
-    /// Begins a guess, and has it compared. Returns `None` if the ledger refuses it by now. The
-    /// future is boxed because hardly any operation needs it.
+    /// Has a guess compared that was begun. The future is boxed because hardly any operation needs it.
     fn compare<'c>(
         &'c self,
         partition: &'c Partition,
         question: Question,
-    ) -> BoxFuture<'c, Result<Option<Arc<Answer>>, TransactError>> {
+        pending: PendingGuess,
+    ) -> BoxFuture<'c, Result<Arc<Answer>, TransactError>> {
         Box::pin(async move {
             let verifier = self.code_verifier.as_deref().ok_or(StepError::NeedsComparison)?;
             let Question { attempt, code, hashes } = question;
-            let slots = [LEDGER.name()];
-            let begin = |draft: &mut Draft<'_>| guess::begin(draft, &attempt);
-            let (begun, _) = self.run_rounds(partition, &slots, begin, &mut Tally::default()).await?;
-            let pending = match begun {
-                Ok(pending) => pending,
-                Err(refusal) if refusal.is_unjudged() => return Err(TransactError::Busy),
-                Err(_) => return Ok(None),
-            };
             let job = HashJob {
                 partition: partition.clone(),
                 standing: guess::standing(pending.admitted()),
@@ -86,13 +118,27 @@ impl Driver {
                 hashes,
             };
             match verifier.verify(job).await {
-                Ok(found) => Ok(Some(Arc::new(Answer { pending, attempt, code, found }))),
+                Ok(found) => Ok(Arc::new(Answer { pending, attempt, code, found })),
                 Err(VerifierUnavailable) => {
                     let withdraw = |draft: &mut Draft<'_>| guess::withdraw(draft, &pending);
-                    self.run_rounds(partition, &slots, withdraw, &mut Tally::default()).await?;
+                    self.run_rounds(partition, &[LEDGER.name()], withdraw, &mut Tally::default()).await?;
                     Err(TransactError::Busy)
                 }
             }
         })
     }
+}
+
+/// Stages what has to be committed before a code is compared. The draft still has the ledger by
+/// which the run has judged, so its guesses are charged by the commit that looked at them.
+fn begin(draft: &mut Draft<'_>, question: Question, may_ask: bool) -> Result<Asked, StepError> {
+    let mut charged = Vec::new();
+    for WrongGuess { attempt, purpose } in draft.take_wrong() {
+        draft.origin().purpose = purpose;
+        if let AttemptOutcome::Wrong(charge) = guess::check(draft, &attempt, |_| Ok(Comparison::<()>::Wrong))? {
+            charged.push((attempt, charge));
+        }
+    }
+    let begun = if may_ask { Some(guess::begin(draft, &question.attempt)?) } else { None };
+    Ok(Asked { question, begun, charged })
 }

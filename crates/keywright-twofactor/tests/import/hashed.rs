@@ -145,6 +145,36 @@ async fn a_busy_verifier_charges_nothing() {
     assert_eq!(world.recover(&account, CODES[0]).await, Verdict::Granted);
 }
 
+/// With an imported set, six digits have the form of a recovery code too.
+#[tokio::test]
+async fn a_busy_verifier_makes_no_guess_at_a_time_based_code_free() {
+    let world = World::new().await;
+    let account = imported(&world).await;
+    world.verifier.busy.store(true, Ordering::Relaxed);
+    for _ in 0..20 {
+        let error = world.service.verify(&account, "161803", &LOG_IN, UNKNOWN).await.unwrap_err();
+        assert!(matches!(error, TwoFactorError::Transact(TransactError::Busy)), "{error:?}");
+    }
+    world.verifier.busy.store(false, Ordering::Relaxed);
+    let denied = world.of(account.clone()).denials().await;
+    assert!(denied.iter().any(|event| event.kind() == "guesses_paused" && event.text("secret") == Some("totp")));
+    // The right one is not looked at any more.
+    let verdict = world.service.verify(&account, &code(SEED, START), &LOG_IN, UNKNOWN).await.unwrap();
+    assert_ne!(Verdict::of(&verdict), Verdict::Granted);
+}
+
+#[tokio::test]
+async fn a_time_based_code_that_was_used_costs_no_hashes() {
+    let world = World::new().await;
+    let account = imported(&world).await;
+    let compared = || world.verifier.compared.swap(0, Ordering::Relaxed);
+    compared();
+    for expected in [Verdict::Granted, Verdict::Replayed, Verdict::Replayed] {
+        let verdict = world.service.verify(&account, &code(SEED, START), &LOG_IN, client(1)).await.unwrap();
+        assert_eq!((Verdict::of(&verdict), compared()), (expected, 0));
+    }
+}
+
 #[tokio::test]
 async fn without_a_verifier_they_are_neither_imported_nor_checked() {
     let world = World::new().await;
