@@ -9,7 +9,8 @@ use super::measure::Tally;
 use super::{Driver, TransactError};
 use crate::draft::Draft;
 use crate::draft::comparing::WrongGuess;
-use crate::guess::{self, AttemptOutcome, Comparison, LEDGER};
+use crate::guess::ledger::LEDGER;
+use crate::guess::{self, AttemptOutcome, Comparison};
 use crate::partition::Partition;
 use crate::port::BoxFuture;
 use crate::release::Receipt;
@@ -24,7 +25,7 @@ const MAX_QUESTIONS: usize = 2;
 /// How a run of a step ended.
 enum Ended<T> {
     Decided(T),
-    Asked(Asked),
+    Asked(Box<Asked>),
 }
 
 /// A run that ended with a question. What it had staged is dropped, and this is committed instead.
@@ -82,12 +83,12 @@ impl Driver {
                 match (step(draft), draft.take_question()) {
                     (Err(StepError::NeedsComparison), Some(question)) => {
                         draft.turn_back(untouched);
-                        begin(draft, question, asked < MAX_QUESTIONS).map(Ended::Asked)
+                        begin(draft, question, asked < MAX_QUESTIONS).map(|asked| Ended::Asked(Box::new(asked)))
                     }
                     (decided, _) => decided.map(Ended::Decided),
                 }
             };
-            let Asked { question, begun, charged } = match self.run_rounds(partition, slots, run, tally).await? {
+            let Asked { question, begun, charged } = *match self.run_rounds(partition, slots, run, tally).await? {
                 (Ended::Decided(outcome), receipt) => return Ok((outcome, receipt)),
                 (Ended::Asked(asked), _) => asked,
             };
