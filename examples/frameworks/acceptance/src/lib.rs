@@ -48,6 +48,7 @@ macro_rules! sign_in_suite {
             what_a_form_can_send_is_refused,
             a_taken_name_leaves_nothing,
             the_cookie_of_the_device_stays,
+            a_device_cookie_that_no_server_drew_is_replaced,
         ]);
     };
 }

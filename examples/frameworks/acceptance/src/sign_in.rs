@@ -241,11 +241,24 @@ pub fn the_cookie_of_the_device_stays(scene: &Scene) {
     let mut lines = browser.post("/sign-in", &credentials("ann")).set_cookies;
     lines.extend(browser.post_code("/sign-in/code", &phone.code()).set_cookies);
     lines.retain(|line| !line.split(';').next().unwrap().ends_with('=')); // what ends a cookie
-    let (device, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("device="));
+    let (device, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("__Host-device="));
     assert_eq!((device.len(), others.is_empty()), (1, false), "{lines:?}");
     assert!(device[0].contains("Max-Age=31536000"), "{device:?}");
     assert!(others.iter().all(|line| !line.contains("Max-Age") && !line.contains("Expires")), "{others:?}");
     assert!(lines.iter().all(|line| line.contains("Path=/")), "{lines:?}");
+}
+
+/// By a cookie of its own choice, a page of a sibling host could count its guesses as the owner's.
+pub fn a_device_cookie_that_no_server_drew_is_replaced(scene: &Scene) {
+    const DEVICE: &str = "__Host-device";
+    drop(scene.user("ann"));
+    let mut browser = scene.browser();
+    browser.plant(DEVICE, "planted");
+    assert_eq!(browser.post("/sign-in", &credentials("ann")).status, 204);
+    let drawn = browser.cookie(DEVICE).unwrap().to_owned();
+    assert_eq!(drawn.len(), 32, "{drawn}");
+    assert_eq!(browser.post("/sign-in", &credentials("ann")).status, 204);
+    assert_eq!(browser.cookie(DEVICE), Some(drawn.as_str()), "what was drawn stays");
 }
 
 /// While the store takes no commits, nobody gets in; and what was not granted is not spent.

@@ -4,6 +4,7 @@ mod host;
 
 use std::error::Error;
 
+use actix_web::http::header::{COOKIE, SET_COOKIE};
 use actix_web::web::{Data, Json};
 use actix_web::{App as Server, HttpRequest, HttpResponse, HttpServer, get, post};
 use keywright::confirm::AccountAction;
@@ -61,7 +62,8 @@ async fn sign_in(app: Data<App>, request: HttpRequest, typed: Json<Credentials>)
     } else {
         (HttpResponse::NoContent(), cookie(SESSION, app.shop.start_session(&user.id)))
     };
-    Ok(response.cookie(host::device(&request)).cookie(cookie).finish())
+    let device = app.keywright.device_cookie(request.headers().get_all(COOKIE))?;
+    Ok(response.append_header((SET_COOKIE, device.to_set_cookie())).cookie(cookie).finish())
 }
 
 #[post("/sign-in/code")]
