@@ -36,6 +36,7 @@ macro_rules! sign_in_suite {
             the_password_alone_is_enough_before_an_enrolment,
             an_enrolment_takes_the_password_and_a_code,
             an_enrolment_ends_the_other_sessions,
+            a_sign_in_under_way_does_not_outlive_an_enrolment,
             then_a_sign_in_needs_a_code,
             a_right_code_ends_the_half_session,
             a_planted_session_does_not_become_the_victims,

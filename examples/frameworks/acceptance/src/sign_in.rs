@@ -1,5 +1,8 @@
 //! Signing in, and stepping up: what every program does, whoever holds its sessions.
 
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -74,6 +77,40 @@ pub fn an_enrolment_ends_the_other_sessions(scene: &Scene) {
     owner.make_api_key(None).is_refused(403, "step_up_required");
     assert_eq!(owner.signed_in_as().as_deref(), Some("ann"));
     assert_eq!(bystander.signed_in_as().as_deref(), Some("bob"));
+}
+
+/// Nor does somebody stay in who was signing in with the password alone while it was set up.
+pub fn a_sign_in_under_way_does_not_outlive_an_enrolment(scene: &Scene) {
+    let mut owner = scene.user("ann");
+    let code = Phone::scan(&begin(&mut owner)).code();
+    let (first, got_in) = mpsc::channel();
+    let sign_in_until_a_code_is_due = |first: Sender<()>| {
+        let mut thieves = Vec::new();
+        loop {
+            let mut thief = scene.browser();
+            match thief.post("/sign-in", &credentials("ann")).status {
+                204 => thieves.push(thief),
+                status => break (thieves, status),
+            }
+            first.send(()).unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        let thieves: Vec<_> = (0..4)
+            .map(|_| {
+                let first = first.clone();
+                scope.spawn(|| sign_in_until_a_code_is_due(first))
+            })
+            .collect();
+        got_in.recv().unwrap();
+        assert_eq!(owner.post_code("/two-factor/code", &code).status, 200);
+        for thief in thieves {
+            let (thieves, status) = thief.join().unwrap();
+            assert_eq!(status, 202);
+            assert!(thieves.into_iter().all(|mut thief| !thief.is_signed_in()));
+        }
+    });
+    assert!(owner.is_signed_in());
 }
 
 /// Afterwards the password alone opens nothing, and a code opens one session.

@@ -76,6 +76,7 @@ async fn sign_in(mut auth: Auth, headers: HeaderMap, Json(typed): Json<Credentia
         auth.session.insert(HALF, half).await.map_err(Refused::unavailable)?;
         return Ok((StatusCode::ACCEPTED, device));
     }
+    // With the stamp that the user had when the password was checked: an enrolment in between has changed it.
     auth.login(&Member(user)).await.map_err(Refused::unavailable)?;
     Ok((StatusCode::NO_CONTENT, device))
 }

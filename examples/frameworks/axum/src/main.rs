@@ -67,10 +67,12 @@ async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Resu
 async fn sign_in(State(app): State<App>, headers: HeaderMap, Json(typed): Json<Credentials>) -> SignedIn {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
     let jar = host::with_device(&app, &headers)?;
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         return Ok((StatusCode::ACCEPTED, jar.add(cookie(HALF_SESSION, &app.shop.start_half_session(&user.id)))));
     }
-    Ok((StatusCode::NO_CONTENT, jar.add(cookie(SESSION, &app.shop.start_session(&user.id)))))
+    Ok((StatusCode::NO_CONTENT, jar.add(cookie(SESSION, &session))))
 }
 
 async fn sign_in_code(HalfSession(half): HalfSession, jar: CookieJar, Json(typed): Json<Code>) -> SignedIn {

@@ -62,11 +62,13 @@ async fn sign_up(app: App, typed: Credentials) -> Answer {
 async fn sign_in(app: App, headers: &HeaderMap, typed: Credentials) -> Answer {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
     let device = app.keywright.device_cookie(headers.get_all(COOKIE))?.to_set_cookie();
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         let half = cookie(HALF_SESSION, &app.shop.start_half_session(&user.id));
         return cookies(StatusCode::ACCEPTED, &[device, half.to_string()]);
     }
-    cookies(StatusCode::NO_CONTENT, &[device, cookie(SESSION, &app.shop.start_session(&user.id)).to_string()])
+    cookies(StatusCode::NO_CONTENT, &[device, cookie(SESSION, &session).to_string()])
 }
 
 async fn sign_in_code(HalfSession(half): HalfSession, typed: Code) -> Answer {

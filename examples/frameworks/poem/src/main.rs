@@ -60,11 +60,13 @@ async fn sign_up(Data(app): Data<&App>, Json(typed): Json<Credentials>) -> Statu
 async fn sign_in(Data(app): Data<&App>, request: &Request, Json(typed): Json<Credentials>) -> Status {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
     host::keep_device(app, request)?;
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         set_cookie(request.cookie(), HALF_SESSION, &app.shop.start_half_session(&user.id));
         return Ok(StatusCode::ACCEPTED);
     }
-    set_cookie(request.cookie(), SESSION, &app.shop.start_session(&user.id));
+    set_cookie(request.cookie(), SESSION, &session);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -51,11 +51,13 @@ async fn sign_up(app: &State<App>, typed: Json<Credentials>) -> Answer<Status> {
 async fn sign_in(app: &State<App>, jar: &CookieJar<'_>, typed: Json<Credentials>) -> Answer<Status> {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
     jar.add(Cookie::parse(host::device(app, jar)?.to_set_cookie()).map_err(Refused::unavailable)?);
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         jar.add(cookie(HALF_SESSION, &app.shop.start_half_session(&user.id)));
         return Ok(Status::Accepted);
     }
-    jar.add(cookie(SESSION, &app.shop.start_session(&user.id)));
+    jar.add(cookie(SESSION, &session));
     Ok(Status::NoContent)
 }
 

@@ -197,6 +197,11 @@ impl Shop {
         tables.users.get(&session.user).map(|row| row.user.clone())
     }
 
+    /// Ends a session.
+    pub fn end_session(&self, token: &str) {
+        self.tables().sessions.remove(token);
+    }
+
     /// Ends a half-session.
     pub fn end_half_session(&self, token: &str) {
         let mut tables = self.tables();
