@@ -51,6 +51,11 @@ macro_rules! sign_in_suite {
             the_cookie_of_the_device_stays,
             a_device_cookie_that_no_server_drew_is_replaced,
         ]);
+
+        #[test]
+        fn a_server_without_a_free_file_goes_on() {
+            $crate::sign_in::a_server_without_a_free_file_goes_on(&$crate::Scene::with_few_files($program));
+        }
     };
 }
 

@@ -1,7 +1,9 @@
 //! Signing in, and stepping up: what every program does, whoever holds its sessions.
 
+use std::io::{Read, Write};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -296,6 +298,17 @@ pub fn a_device_cookie_that_no_server_drew_is_replaced(scene: &Scene) {
     assert_eq!(drawn.len(), 32, "{drawn}");
     assert_eq!(browser.post("/sign-in", &credentials("ann")).status, 204);
     assert_eq!(browser.cookie(DEVICE), Some(drawn.as_str()), "what was drawn stays");
+}
+
+/// A server that cannot accept a connection, because no file is free, accepts one when there is.
+pub fn a_server_without_a_free_file_goes_on(scene: &Scene) {
+    let mut connections = scene.use_all_files();
+    let mut last = connections.pop().unwrap();
+    last.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    last.write_all(b"GET /me HTTP/1.1\r\nhost: shop\r\n\r\n").unwrap();
+    assert!(last.read(&mut [0]).is_err(), "there was a file left");
+    drop((connections, last));
+    assert!(!scene.browser().is_signed_in());
 }
 
 /// While the store takes no commits, nobody gets in; and what was not granted is not spent.

@@ -1,7 +1,7 @@
 //! What the server had before: its users, its sessions and its cookies. A session also has the names by
 //! which Keywright knows it.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use cookie::Cookie;
 use http_body_util::{BodyExt, Full, Limited};
@@ -91,14 +91,19 @@ pub(crate) fn cookies(status: StatusCode, cookies: &[String]) -> Answer {
     response.body(Full::default()).map_err(Refused::unavailable)
 }
 
-/// Answers whatever it is asked, until it cannot listen any more.
+/// Answers whatever it is asked.
 pub(crate) async fn serve<F>(app: App, route: fn(App, Request<Bytes>) -> F) -> Result<(), Box<dyn Error>>
 where
     F: Future<Output = Answer> + Send + 'static,
 {
     let listener = tokio::net::TcpListener::from_std(shop::listener()?)?;
     loop {
-        let (connection, app) = (TokioIo::new(listener.accept().await?.0), app.clone());
+        let Ok((connection, _)) = listener.accept().await else {
+            // The client is gone, or no file is free. Others end meanwhile.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (connection, app) = (TokioIo::new(connection), app.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let (app, (head, body)) = (app.clone(), request.into_parts());
             let answer = async move {
