@@ -11,14 +11,19 @@ const MAX_ACCOUNT_ID_BYTES: usize = 190;
 /// name.
 ///
 /// Never pass what somebody typed: `Alice` and `alice` would be two ledgers with two budgets of
-/// guesses. An id is 1 to 190 bytes of UTF-8 without control characters. A number is its decimal
-/// digits.
+/// guesses. An id is 1 to 190 bytes of UTF-8 without control characters.
+///
+/// A number is its decimal digits, whatever its type: `42_i32` and `42_u64` are one account. Pass a key
+/// always as the integer that its column has, for an `i64` of -1 read as a `u64` is another account. All
+/// ids of a store share one space. Number 42 of a second table, such as `staff` beside `users`, would be
+/// the same account with the same factors: give the ids of one table a prefix, `staff:42`.
 ///
 /// ```
 /// # use keywright_core::AccountId;
 /// let account = AccountId::new("user-1")?;
 /// assert_eq!(account.as_str(), "user-1");
 /// assert_eq!(AccountId::from(42), AccountId::new("42")?);
+/// assert_ne!(AccountId::new("staff:42")?, AccountId::from(42));
 /// assert!(AccountId::new("").is_err());
 /// # Ok::<(), keywright_core::AccountIdError>(())
 /// ```
@@ -75,7 +80,8 @@ impl TryFrom<String> for AccountId {
 macro_rules! from_number {
     ($($number:ty),*) => {
         $(
-            /// The number's decimal digits, of which every one is an id.
+            /// The number's decimal digits, of which every one is an id. See [`AccountId`] for the keys of a
+            /// second table.
             impl From<$number> for AccountId {
                 fn from(id: $number) -> Self {
                     Self(std::string::ToString::to_string(&id).into_boxed_str())

@@ -55,6 +55,17 @@ impl Browser {
         Self { agent, url: url.to_owned(), cookies: BTreeMap::new() }
     }
 
+    /// Gives the browser a cookie that no answer has set.
+    pub fn plant(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Returns the value of a cookie.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get(name).map(String::as_str)
+    }
+
     /// Sends a request and keeps the cookies of its answer.
     pub fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
@@ -75,6 +86,7 @@ impl Browser {
         let set_cookies: Vec<String> = lines.map(|line| line.to_str().unwrap().to_owned()).collect();
         for line in &set_cookies {
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+            assert!(is_kept(name, line), "a browser drops {line}");
             match value {
                 "" => self.cookies.remove(name),
                 value => self.cookies.insert(name.to_owned(), value.to_owned()),
@@ -144,4 +156,12 @@ impl Browser {
             racers.into_iter().map(|racer| racer.join().unwrap()).collect()
         })
     }
+}
+
+/// Whether a browser keeps a cookie of this name. From loopback it also keeps a `Secure` one that came without TLS.
+fn is_kept(name: &str, line: &str) -> bool {
+    let attributes: Vec<String> = line.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase()).collect();
+    let has = |attribute: &str| attributes.iter().any(|part| part == attribute);
+    let domain = attributes.iter().any(|part| part.starts_with("domain"));
+    !name.starts_with("__Host-") || (has("secure") && has("path=/") && !domain)
 }

@@ -36,6 +36,7 @@ macro_rules! sign_in_suite {
             the_password_alone_is_enough_before_an_enrolment,
             an_enrolment_takes_the_password_and_a_code,
             an_enrolment_ends_the_other_sessions,
+            a_sign_in_under_way_does_not_outlive_an_enrolment,
             then_a_sign_in_needs_a_code,
             a_right_code_ends_the_half_session,
             a_planted_session_does_not_become_the_victims,
@@ -48,7 +49,13 @@ macro_rules! sign_in_suite {
             what_a_form_can_send_is_refused,
             a_taken_name_leaves_nothing,
             the_cookie_of_the_device_stays,
+            a_device_cookie_that_no_server_drew_is_replaced,
         ]);
+
+        #[test]
+        fn a_server_without_a_free_file_goes_on() {
+            $crate::sign_in::a_server_without_a_free_file_goes_on(&$crate::Scene::with_few_files($program));
+        }
     };
 }
 

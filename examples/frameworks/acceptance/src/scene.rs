@@ -1,6 +1,7 @@
 //! A server with a user, and the user's phone.
 
 use std::cell::Cell;
+use std::net::TcpStream;
 
 use keywright::sqlite::rusqlite::Connection;
 use keywright::testing::VirtualAuthenticator;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::browser::{Answer, Browser};
 
 const STEP: u64 = 30;
+const FEW_FILES: usize = 60;
 const PASSWORD: &str = "correct horse";
 
 /// A running server.
@@ -25,6 +27,19 @@ impl Scene {
     pub fn start(program: &str) -> Self {
         let folder = Folder::new(program);
         Self { server: folder.start(&[]), folder }
+    }
+
+    /// Starts a program that may have few files and connections open, in an empty folder.
+    #[must_use]
+    pub fn with_few_files(program: &str) -> Self {
+        let folder = Folder::new("sh");
+        let limited = format!("ulimit -n {FEW_FILES}; exec \"$0\" \"$@\"");
+        Self { server: folder.start(&["-c", &limited, program]), folder }
+    }
+
+    /// Opens more connections than a program with few files can, and sends nothing.
+    pub(crate) fn use_all_files(&self) -> Vec<TcpStream> {
+        (0..2 * FEW_FILES).map(|_| TcpStream::connect(self.server.address()).unwrap()).collect()
     }
 
     /// Returns a browser that nobody has used.

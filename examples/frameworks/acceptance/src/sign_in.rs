@@ -1,5 +1,10 @@
 //! Signing in, and stepping up: what every program does, whoever holds its sessions.
 
+use std::io::{Read, Write};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -74,6 +79,40 @@ pub fn an_enrolment_ends_the_other_sessions(scene: &Scene) {
     owner.make_api_key(None).is_refused(403, "step_up_required");
     assert_eq!(owner.signed_in_as().as_deref(), Some("ann"));
     assert_eq!(bystander.signed_in_as().as_deref(), Some("bob"));
+}
+
+/// Nor does somebody stay in who was signing in with the password alone while it was set up.
+pub fn a_sign_in_under_way_does_not_outlive_an_enrolment(scene: &Scene) {
+    let mut owner = scene.user("ann");
+    let code = Phone::scan(&begin(&mut owner)).code();
+    let (first, got_in) = mpsc::channel();
+    let sign_in_until_a_code_is_due = |first: Sender<()>| {
+        let mut thieves = Vec::new();
+        loop {
+            let mut thief = scene.browser();
+            match thief.post("/sign-in", &credentials("ann")).status {
+                204 => thieves.push(thief),
+                status => break (thieves, status),
+            }
+            first.send(()).unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        let thieves: Vec<_> = (0..4)
+            .map(|_| {
+                let first = first.clone();
+                scope.spawn(|| sign_in_until_a_code_is_due(first))
+            })
+            .collect();
+        got_in.recv().unwrap();
+        assert_eq!(owner.post_code("/two-factor/code", &code).status, 200);
+        for thief in thieves {
+            let (thieves, status) = thief.join().unwrap();
+            assert_eq!(status, 202);
+            assert!(thieves.into_iter().all(|mut thief| !thief.is_signed_in()));
+        }
+    });
+    assert!(owner.is_signed_in());
 }
 
 /// Afterwards the password alone opens nothing, and a code opens one session.
@@ -241,11 +280,35 @@ pub fn the_cookie_of_the_device_stays(scene: &Scene) {
     let mut lines = browser.post("/sign-in", &credentials("ann")).set_cookies;
     lines.extend(browser.post_code("/sign-in/code", &phone.code()).set_cookies);
     lines.retain(|line| !line.split(';').next().unwrap().ends_with('=')); // what ends a cookie
-    let (device, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("device="));
+    let (device, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with("__Host-device="));
     assert_eq!((device.len(), others.is_empty()), (1, false), "{lines:?}");
     assert!(device[0].contains("Max-Age=31536000"), "{device:?}");
     assert!(others.iter().all(|line| !line.contains("Max-Age") && !line.contains("Expires")), "{others:?}");
     assert!(lines.iter().all(|line| line.contains("Path=/")), "{lines:?}");
+}
+
+/// By a cookie of its own choice, a page of a sibling host could count its guesses as the owner's.
+pub fn a_device_cookie_that_no_server_drew_is_replaced(scene: &Scene) {
+    const DEVICE: &str = "__Host-device";
+    drop(scene.user("ann"));
+    let mut browser = scene.browser();
+    browser.plant(DEVICE, "planted");
+    assert_eq!(browser.post("/sign-in", &credentials("ann")).status, 204);
+    let drawn = browser.cookie(DEVICE).unwrap().to_owned();
+    assert_eq!(drawn.len(), 32, "{drawn}");
+    assert_eq!(browser.post("/sign-in", &credentials("ann")).status, 204);
+    assert_eq!(browser.cookie(DEVICE), Some(drawn.as_str()), "what was drawn stays");
+}
+
+/// A server that cannot accept a connection, because no file is free, accepts one when there is.
+pub fn a_server_without_a_free_file_goes_on(scene: &Scene) {
+    let mut connections = scene.use_all_files();
+    let mut last = connections.pop().unwrap();
+    last.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    last.write_all(b"GET /me HTTP/1.1\r\nhost: shop\r\n\r\n").unwrap();
+    assert!(last.read(&mut [0]).is_err(), "there was a file left");
+    drop((connections, last));
+    assert!(!scene.browser().is_signed_in());
 }
 
 /// While the store takes no commits, nobody gets in; and what was not granted is not spent.

@@ -6,12 +6,12 @@ use std::future::{Ready, ready};
 
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::COOKIE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use keywright::web::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
+use shop::{HALF_SESSION, SESSION, Shop, User};
 
 pub(crate) struct App {
     pub(crate) shop: Shop,
@@ -36,8 +36,8 @@ impl Session {
         let user = user(&app.shop, &token).ok_or_else(not_signed_in)?;
         let account = AccountId::new(&user.id)?;
         // Once a device had a right code, the wrong ones of strangers do not delay it.
-        let device = request.cookie(DEVICE);
-        let client = app.keywright.client(&account, device.as_ref().map_or("", Cookie::value).as_bytes());
+        let device = app.keywright.device_cookie(request.headers().get_all(COOKIE))?;
+        let client = app.keywright.client(&account, device.as_bytes());
         Ok(Self { app, id: SessionId::new(&token), user, token, account, client })
     }
 
@@ -67,16 +67,13 @@ impl FromRequest for HalfSession {
     }
 }
 
-/// Returns the cookie by which the device is known, or a new one.
-pub(crate) fn device(request: &HttpRequest) -> Cookie<'static> {
-    let known = request.cookie(DEVICE).map(|device| device.value().to_owned());
-    cookie(DEVICE, known.unwrap_or_else(shop::token))
-}
-
+/// A cookie that ends with the browser. An empty value ends it at once.
 pub(crate) fn cookie(name: &'static str, value: String) -> Cookie<'static> {
-    let (max_age, cookie) = (shop::max_age(name, &value), Cookie::build(name, value).path("/"));
-    let mut cookie = cookie.http_only(true).secure(true).same_site(SameSite::Lax).finish();
-    cookie.set_max_age(max_age);
+    let cookie = Cookie::build(name, value).path("/").http_only(true).secure(true).same_site(SameSite::Lax);
+    let mut cookie = cookie.finish();
+    if cookie.value().is_empty() {
+        cookie.make_removal();
+    }
     cookie
 }
 

@@ -55,13 +55,16 @@ async fn sign_up(app: Data<App>, typed: Json<Credentials>) -> Response {
 #[post("/sign-in")]
 async fn sign_in(app: Data<App>, request: HttpRequest, typed: Json<Credentials>) -> Response {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     let enrolled = app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?;
     let (mut response, cookie) = if enrolled.requires_second_factor() {
+        app.shop.end_session(&session);
         (HttpResponse::Accepted(), cookie(HALF_SESSION, app.shop.start_half_session(&user.id)))
     } else {
-        (HttpResponse::NoContent(), cookie(SESSION, app.shop.start_session(&user.id)))
+        (HttpResponse::NoContent(), cookie(SESSION, session))
     };
-    Ok(response.cookie(host::device(&request)).cookie(cookie).finish())
+    let device = app.keywright.device_cookie(request.headers().get_all("cookie"))?;
+    Ok(response.append_header(("set-cookie", device.to_set_cookie())).cookie(cookie).finish())
 }
 
 #[post("/sign-in/code")]

@@ -3,13 +3,12 @@
 use std::{convert::Infallible, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum_extra::extract::cookie::{Cookie, CookieJar};
+use axum::http::{HeaderMap, header::COOKIE, request::Parts};
 use axum_login::{AuthSession, AuthUser, AuthnBackend};
 use keywright::tower::{Caller, Refused};
 use keywright::twofactor::Proven;
 use keywright::{AccountId, Client, Clock, Keywright, SessionId, SystemClock};
-use shop::{DEVICE, Shop, User};
+use shop::{Shop, User};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -61,7 +60,7 @@ impl Session {
         let auth = parts.extensions.get::<AuthSession<App>>()?;
         let (app, user, session) = (auth.backend.clone(), auth.user.clone()?.0, auth.session.id()?);
         let account = AccountId::new(&user.id).ok()?;
-        let client = client(&app, &account, &CookieJar::from_headers(&parts.headers));
+        let client = client(&app, &account, &parts.headers).ok()?;
         Some(Self { app, user, account, id: SessionId::new(session.0.to_be_bytes()), client })
     }
 
@@ -79,13 +78,9 @@ impl<S: Sync> FromRequestParts<S> for Session {
 }
 
 /// The sender of a request. Once it had a right code, the wrong ones of strangers do not delay it.
-pub(crate) fn client(app: &App, account: &AccountId, jar: &CookieJar) -> Client {
-    app.keywright.client(account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes())
-}
-
-/// Gives a device a cookie to be known by, if it has none.
-pub(crate) fn with_device(jar: CookieJar) -> CookieJar {
-    if jar.get(DEVICE).is_some() { jar } else { jar.add(shop::cookie(DEVICE, &shop::token())) }
+pub(crate) fn client(app: &App, account: &AccountId, headers: &HeaderMap) -> Result<Client, Refused> {
+    let device = app.keywright.device_cookie(headers.get_all(COOKIE))?;
+    Ok(app.keywright.client(account, device.as_bytes()))
 }
 
 /// The present time, in seconds since 1970.

@@ -5,10 +5,10 @@ mod host;
 use std::{error::Error, sync::Arc};
 
 use axum::extract::State;
-use axum::http::{StatusCode, request::Parts};
+use axum::http::header::{COOKIE, HeaderName, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use axum_extra::extract::CookieJar;
 use axum_login::{AuthManagerLayerBuilder, AuthSession};
 use keywright::sqlite::SqliteStore;
 use keywright::tower::{OrRefuse, Refused, StepUpAction, StepUpFor, StepUpLayer};
@@ -31,7 +31,7 @@ impl StepUpAction for MakeApiKey {
 
 type Auth = AuthSession<App>;
 type Answer = Result<Json<Value>, Refused>;
-type SignedIn = Result<(StatusCode, CookieJar), Refused>;
+type SignedIn = Result<(StatusCode, [(HeaderName, String); 1]), Refused>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -62,10 +62,11 @@ async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Resu
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken")) }
 }
 
-async fn sign_in(mut auth: Auth, jar: CookieJar, Json(typed): Json<Credentials>) -> SignedIn {
+async fn sign_in(mut auth: Auth, headers: HeaderMap, Json(typed): Json<Credentials>) -> SignedIn {
     let found = auth.backend.shop.check_password(&typed.name, &typed.password);
     let user = found.ok_or_else(|| Refused::unauthorized("wrong_password"))?;
-    let jar = host::with_device(jar);
+    let device = auth.backend.keywright.device_cookie(headers.get_all(COOKIE))?;
+    let device = [(SET_COOKIE, device.to_set_cookie())];
     // `logout` ends the old session, but what is stored next would get its id again: somebody may have planted that.
     auth.logout().await.map_err(Refused::unavailable)?;
     auth.session.cycle_id().await.map_err(Refused::unavailable)?;
@@ -73,18 +74,19 @@ async fn sign_in(mut auth: Auth, jar: CookieJar, Json(typed): Json<Credentials>)
     if two_factor.enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
         let half = (&user.id, host::now()?.saturating_add(shop::HALF.as_secs()));
         auth.session.insert(HALF, half).await.map_err(Refused::unavailable)?;
-        return Ok((StatusCode::ACCEPTED, jar));
+        return Ok((StatusCode::ACCEPTED, device));
     }
+    // With the stamp that the user had when the password was checked: an enrolment in between has changed it.
     auth.login(&Member(user)).await.map_err(Refused::unavailable)?;
-    Ok((StatusCode::NO_CONTENT, jar))
+    Ok((StatusCode::NO_CONTENT, device))
 }
 
-async fn sign_in_code(mut auth: Auth, jar: CookieJar, Json(typed): Json<Code>) -> Result<StatusCode, Refused> {
+async fn sign_in_code(mut auth: Auth, headers: HeaderMap, Json(typed): Json<Code>) -> Result<StatusCode, Refused> {
     let half: Option<(String, u64)> = auth.session.get(HALF).await.map_err(Refused::unavailable)?;
     let now = host::now()?;
     let half = half.filter(|(_, until)| now < *until).ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
     let account = AccountId::new(half.0)?;
-    let (two_factor, client) = (auth.backend.keywright.two_factor(), host::client(&auth.backend, &account, &jar));
+    let (two_factor, client) = (auth.backend.keywright.two_factor(), host::client(&auth.backend, &account, &headers)?);
     let proof = two_factor.verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
     let member = auth.authenticate(proof).await.map_err(Refused::unavailable)?;
     auth.session.remove_value(HALF).await.map_err(Refused::unavailable)?;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::{HeaderMap, request::Parts};
+use axum::http::{HeaderMap, header::COOKIE, request::Parts};
 use axum_extra::extract::cookie::{Cookie, CookieJar};
 use keywright::tower::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
+use shop::{HALF_SESSION, SESSION, Shop, User};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -30,14 +30,15 @@ impl Session {
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
         let jar = CookieJar::from_headers(headers);
         let token = jar.get(SESSION).map_or("", Cookie::value);
-        Self::new(app, &jar, app.shop.user_of_session(token), token)
+        Self::new(app, headers, app.shop.user_of_session(token), token)
     }
 
-    fn new(app: &App, jar: &CookieJar, user: Option<User>, token: &str) -> Result<Self, Refused> {
+    fn new(app: &App, headers: &HeaderMap, user: Option<User>, token: &str) -> Result<Self, Refused> {
         let user = user.ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
         let account = AccountId::new(&user.id)?;
         // Once a device had a right code, the wrong ones of strangers do not delay it.
-        let client = app.keywright.client(&account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes());
+        let device = app.keywright.device_cookie(headers.get_all(COOKIE))?;
+        let client = app.keywright.client(&account, device.as_bytes());
         Ok(Self { app: app.clone(), user, token: token.to_owned(), account, id: SessionId::new(token), client })
     }
 
@@ -63,11 +64,13 @@ impl FromRequestParts<App> for HalfSession {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
         let jar = CookieJar::from_headers(&parts.headers);
         let token = jar.get(HALF_SESSION).map_or("", Cookie::value);
-        Session::new(app, &jar, app.shop.user_of_half_session(token), token).map(Self)
+        Session::new(app, &parts.headers, app.shop.user_of_half_session(token), token).map(Self)
     }
 }
 
-/// Gives a device a cookie to be known by, if it has none.
-pub(crate) fn with_device(jar: CookieJar) -> CookieJar {
-    if jar.get(DEVICE).is_some() { jar } else { jar.add(shop::cookie(DEVICE, &shop::token())) }
+/// Sends a device the cookie by which it is known, or a new one.
+pub(crate) fn with_device(app: &App, headers: &HeaderMap) -> Result<CookieJar, Refused> {
+    let device = app.keywright.device_cookie(headers.get_all(COOKIE))?;
+    let device = Cookie::parse(device.to_set_cookie()).map_err(Refused::unavailable)?;
+    Ok(CookieJar::from_headers(headers).add(device))
 }

@@ -5,7 +5,7 @@ mod host;
 use std::{error::Error, sync::Arc};
 
 use axum::extract::State;
-use axum::http::{StatusCode, request::Parts};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use axum_extra::extract::CookieJar;
@@ -64,13 +64,15 @@ async fn sign_up(State(app): State<App>, Json(typed): Json<Credentials>) -> Resu
     if app.shop.add(user) { Ok(StatusCode::CREATED) } else { Err(Refused::conflict("name_taken")) }
 }
 
-async fn sign_in(State(app): State<App>, jar: CookieJar, Json(typed): Json<Credentials>) -> SignedIn {
+async fn sign_in(State(app): State<App>, headers: HeaderMap, Json(typed): Json<Credentials>) -> SignedIn {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
-    let jar = host::with_device(jar);
+    let jar = host::with_device(&app, &headers)?;
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         return Ok((StatusCode::ACCEPTED, jar.add(cookie(HALF_SESSION, &app.shop.start_half_session(&user.id)))));
     }
-    Ok((StatusCode::NO_CONTENT, jar.add(cookie(SESSION, &app.shop.start_session(&user.id)))))
+    Ok((StatusCode::NO_CONTENT, jar.add(cookie(SESSION, &session))))
 }
 
 async fn sign_in_code(HalfSession(half): HalfSession, jar: CookieJar, Json(typed): Json<Code>) -> SignedIn {

@@ -1,19 +1,19 @@
 //! What the server had before: its users, its sessions and its cookies. A session also has the names by
 //! which Keywright knows it.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use cookie::Cookie;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, COOKIE, HeaderValue, SET_COOKIE};
+use hyper::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use hyper::{HeaderMap, Request, Response, StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use keywright::tower::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
+use shop::{HALF_SESSION, SESSION, Shop, User};
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 8 * 1024;
@@ -38,15 +38,16 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
-        let token = cookie(headers, SESSION).unwrap_or_default();
-        Self::new(app, headers, app.shop.user_of_session(&token), token)
+        Self::new(app, headers, SESSION, Shop::user_of_session)
     }
 
-    fn new(app: &App, headers: &HeaderMap, user: Option<User>, token: String) -> Result<Self, Refused> {
-        let user = user.ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
+    fn new(app: &App, headers: &HeaderMap, name: &str, user: fn(&Shop, &str) -> Option<User>) -> Result<Self, Refused> {
+        let token = cookie(headers, name).unwrap_or_default();
+        let user = user(&app.shop, &token).ok_or_else(|| Refused::unauthorized("not_signed_in"))?;
         let account = AccountId::new(&user.id)?;
         // Once a device had a right code, the wrong ones of strangers do not delay it.
-        let client = app.keywright.client(&account, cookie(headers, DEVICE).unwrap_or_default().as_bytes());
+        let device = app.keywright.device_cookie(headers.get_all(COOKIE))?;
+        let client = app.keywright.client(&account, device.as_bytes());
         Ok(Self { app: app.clone(), id: SessionId::new(&token), user, token, account, client })
     }
 
@@ -60,12 +61,11 @@ pub(crate) struct HalfSession(pub(crate) Session);
 
 impl HalfSession {
     pub(crate) fn of(app: &App, headers: &HeaderMap) -> Result<Self, Refused> {
-        let token = cookie(headers, HALF_SESSION).unwrap_or_default();
-        Session::new(app, headers, app.shop.user_of_half_session(&token), token).map(Self)
+        Session::new(app, headers, HALF_SESSION, Shop::user_of_half_session).map(Self)
     }
 }
 
-pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
     cookies.into_iter().find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
@@ -80,30 +80,30 @@ pub(crate) fn parse<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, 
 }
 
 pub(crate) fn json(body: &Value) -> Answer {
-    let mut response = Response::new(Full::from(body.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    let response = Response::builder().header(CONTENT_TYPE, "application/json");
+    response.body(Full::from(body.to_string())).map_err(Refused::unavailable)
 }
 
 /// An empty answer that sets cookies.
-pub(crate) fn cookies(status: StatusCode, cookies: &[(&'static str, String)]) -> Answer {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    for (name, value) in cookies {
-        let line = shop::cookie(name, value).to_string().try_into().map_err(|_| Refused::bad_request("bad_cookie"))?;
-        response.headers_mut().append(SET_COOKIE, line);
-    }
-    Ok(response)
+pub(crate) fn cookies(status: StatusCode, cookies: &[String]) -> Answer {
+    let response = Response::builder().status(status);
+    let response = cookies.iter().fold(response, |response, cookie| response.header(SET_COOKIE, cookie));
+    response.body(Full::default()).map_err(Refused::unavailable)
 }
 
-/// Answers whatever it is asked, until it cannot listen any more.
+/// Answers whatever it is asked.
 pub(crate) async fn serve<F>(app: App, route: fn(App, Request<Bytes>) -> F) -> Result<(), Box<dyn Error>>
 where
     F: Future<Output = Answer> + Send + 'static,
 {
     let listener = tokio::net::TcpListener::from_std(shop::listener()?)?;
     loop {
-        let (connection, app) = (TokioIo::new(listener.accept().await?.0), app.clone());
+        let Ok((connection, _)) = listener.accept().await else {
+            // The client is gone, or no file is free. Others end meanwhile.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (connection, app) = (TokioIo::new(connection), app.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let (app, (head, body)) = (app.clone(), request.into_parts());
             let answer = async move {

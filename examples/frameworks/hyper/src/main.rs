@@ -4,17 +4,17 @@ mod host;
 
 use std::{error::Error, future, sync::Arc};
 
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode, header::COOKIE};
 use hyper::{body::Bytes, http::request::Parts};
 use keywright::confirm::AccountAction;
 use keywright::sqlite::SqliteStore;
 use keywright::tower::{OrRefuse, Refused, StepUpAction, StepUpFor, StepUpLayer};
 use keywright::{AccountId, ActionName, Keywright, Purpose};
 use serde_json::json;
-use shop::{Code, Credentials, DEVICE, HALF_SESSION, Password, SESSION, Shop};
+use shop::{Code, Credentials, HALF_SESSION, Password, SESSION, Shop, cookie};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::host::{Answer, App, HalfSession, Session, cookie, cookies, json, parse};
+use crate::host::{Answer, App, HalfSession, Session, cookies, json, parse};
 
 const SIGN_IN: Purpose = Purpose::new("sign-in");
 
@@ -61,19 +61,22 @@ async fn sign_up(app: App, typed: Credentials) -> Answer {
 
 async fn sign_in(app: App, headers: &HeaderMap, typed: Credentials) -> Answer {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
-    let device = (DEVICE, cookie(headers, DEVICE).unwrap_or_else(shop::token));
+    let device = app.keywright.device_cookie(headers.get_all(COOKIE))?.to_set_cookie();
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
-        return cookies(StatusCode::ACCEPTED, &[device, (HALF_SESSION, app.shop.start_half_session(&user.id))]);
+        app.shop.end_session(&session);
+        let half = cookie(HALF_SESSION, &app.shop.start_half_session(&user.id));
+        return cookies(StatusCode::ACCEPTED, &[device, half.to_string()]);
     }
-    cookies(StatusCode::NO_CONTENT, &[device, (SESSION, app.shop.start_session(&user.id))])
+    cookies(StatusCode::NO_CONTENT, &[device, cookie(SESSION, &session).to_string()])
 }
 
 async fn sign_in_code(HalfSession(half): HalfSession, typed: Code) -> Answer {
     let Session { app, token, account, client, .. } = half;
     let proof = app.keywright.two_factor().verify(&account, &typed.code, &SIGN_IN, client).await.or_refuse()?;
     app.shop.end_half_session(&token);
-    let session = app.shop.start_session(proof.account().as_str());
-    cookies(StatusCode::NO_CONTENT, &[(SESSION, session), (HALF_SESSION, String::new())])
+    let session = cookie(SESSION, &app.shop.start_session(proof.account().as_str()));
+    cookies(StatusCode::NO_CONTENT, &[session.to_string(), cookie(HALF_SESSION, "").to_string()])
 }
 
 async fn begin_enrolment(Session { app, user, account, id, .. }: Session, typed: Password) -> Answer {

@@ -1,15 +1,16 @@
 //! What the server had before: its users, its sessions and its cookies. A session also has the names by
 //! which Keywright knows it.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use keywright::web::{Caller, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
 use poem::web::Json;
 use poem::web::cookie::{Cookie, CookieJar, SameSite};
-use poem::{Error, FromRequest, Request, RequestBody, Response, handler};
+use poem::{Endpoint, EndpointExt, Error, FromRequest, Request, RequestBody, Response, Server, handler};
+use poem::{http::header::COOKIE, listener::TcpAcceptor, middleware::CookieJarManager};
 use serde_json::{Value, json};
-use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
+use shop::{HALF_SESSION, SESSION, Shop, User};
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -35,8 +36,8 @@ impl Session {
         let user = user(&app.shop, &token).ok_or_else(not_signed_in)?;
         let account = AccountId::new(&user.id)?;
         // Once a device had a right code, the wrong ones of strangers do not delay it.
-        let device = request.cookie().get(DEVICE);
-        let client = app.keywright.client(&account, device.as_ref().map_or("", Cookie::value_str).as_bytes());
+        let device = app.keywright.device_cookie(request.headers().get_all(COOKIE))?;
+        let client = app.keywright.client(&account, device.as_bytes());
         Ok(Self { app, id: SessionId::new(&token), user, token, account, client })
     }
 
@@ -65,21 +66,27 @@ pub(crate) fn me(session: Session) -> Json<Value> {
     Json(json!({"name": session.user.name}))
 }
 
-/// Gives a device a cookie to be known by, if it has none.
-pub(crate) fn keep_device(jar: &CookieJar) {
-    if jar.get(DEVICE).is_none() {
-        set_cookie(jar, DEVICE, &shop::token());
-    }
+pub(crate) async fn serve(routes: impl Endpoint + 'static) -> io::Result<()> {
+    let server = Server::new_with_acceptor(TcpAcceptor::from_std(shop::listener()?)?);
+    server.run(routes.with(CookieJarManager::new())).await
 }
 
+/// Sends a device the cookie by which it is known, or a new one.
+pub(crate) fn keep_device(app: &App, request: &Request) -> Result<(), Failure> {
+    let device = app.keywright.device_cookie(request.headers().get_all(COOKIE))?;
+    request.cookie().add(Cookie::parse(device.to_set_cookie()).map_err(Refused::unavailable)?);
+    Ok(())
+}
+
+/// Sets a cookie that ends with the browser. An empty value ends it at once.
 pub(crate) fn set_cookie(jar: &CookieJar, name: &str, value: &str) {
     let mut cookie = Cookie::new_with_str(name, value);
     cookie.set_path("/");
     cookie.set_http_only(true);
     cookie.set_secure(true);
     cookie.set_same_site(SameSite::Lax);
-    if let Some(max_age) = shop::max_age(name, value) {
-        cookie.set_max_age(max_age.unsigned_abs());
+    if value.is_empty() {
+        cookie.make_removal();
     }
     jar.add(cookie);
 }

@@ -9,8 +9,7 @@ use keywright::sqlite::SqliteStore;
 use keywright::web::{OrRefuse, Refused, StepUpAction, StepUpFor, step_up};
 use keywright::{AccountId, ActionName, Keywright, Purpose};
 use poem::web::{Data, Json, cookie::CookieJar};
-use poem::{EndpointExt, Request, Route, Server, get, handler, post};
-use poem::{http::StatusCode, listener::TcpAcceptor, middleware::CookieJarManager};
+use poem::{EndpointExt, Request, Route, get, handler, http::StatusCode, post};
 use serde_json::{Value, json};
 use shop::{Code, Credentials, HALF_SESSION, Password, SESSION, Shop};
 
@@ -45,9 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .at("/api-keys", post(make_api_key))
         .at("/deletion", post(begin_deletion))
         .at("/deletion/code", post(confirm_deletion))
-        .with(CookieJarManager::new())
         .data(App { shop: Arc::new(Shop::new()), keywright });
-    Ok(Server::new_with_acceptor(TcpAcceptor::from_std(shop::listener()?)?).run(routes).await?)
+    Ok(host::serve(routes).await?)
 }
 
 #[handler]
@@ -59,14 +57,16 @@ async fn sign_up(Data(app): Data<&App>, Json(typed): Json<Credentials>) -> Statu
 }
 
 #[handler]
-async fn sign_in(Data(app): Data<&App>, jar: &CookieJar, Json(typed): Json<Credentials>) -> Status {
+async fn sign_in(Data(app): Data<&App>, request: &Request, Json(typed): Json<Credentials>) -> Status {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
-    host::keep_device(jar);
+    host::keep_device(app, request)?;
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
-        set_cookie(jar, HALF_SESSION, &app.shop.start_half_session(&user.id));
+        app.shop.end_session(&session);
+        set_cookie(request.cookie(), HALF_SESSION, &app.shop.start_half_session(&user.id));
         return Ok(StatusCode::ACCEPTED);
     }
-    set_cookie(jar, SESSION, &app.shop.start_session(&user.id));
+    set_cookie(request.cookie(), SESSION, &session);
     Ok(StatusCode::NO_CONTENT)
 }
 

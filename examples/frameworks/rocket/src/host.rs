@@ -3,13 +3,15 @@
 
 use std::{io::Cursor, sync::Arc};
 
-use keywright::web::{Caller, Refused};
+use keywright::web::{Caller, DeviceCookie, Refused};
 use keywright::{AccountId, Client, Keywright, SessionId};
-use rocket::http::{Cookie, CookieJar, Status};
+use rocket::http::{CookieJar, Status};
 use rocket::request::{FromRequest, Outcome, Request};
 use rocket::response::{self, Responder, Response};
 use rocket::{Build, Config, Rocket, catchers, config::LogLevel, fairing::AdHoc, outcome::IntoOutcome};
-use shop::{DEVICE, HALF_SESSION, SESSION, Shop, User};
+use shop::{HALF_SESSION, SESSION, Shop, User};
+
+pub(crate) type Answer<T = rocket::serde::json::Value> = Result<T, Failure>;
 
 #[derive(Clone)]
 pub(crate) struct App {
@@ -34,7 +36,7 @@ impl Session {
         let user = user(&app.shop, &token)?;
         let account = AccountId::new(&user.id).ok()?;
         // Once a device had a right code, the wrong ones of strangers do not delay it.
-        let client = app.keywright.client(&account, jar.get(DEVICE).map_or("", Cookie::value).as_bytes());
+        let client = app.keywright.client(&account, device(&app, jar).ok()?.as_bytes());
         Some(Self { app, id: SessionId::new(&token), user, token, account, client })
     }
 
@@ -82,11 +84,9 @@ impl<'r> FromRequest<'r> for SecondFactor<'r> {
     }
 }
 
-/// Gives a device a cookie to be known by, if it has none.
-pub(crate) fn keep_device(jar: &CookieJar<'_>) {
-    if jar.get(DEVICE).is_none() {
-        jar.add(shop::cookie(DEVICE, &shop::token()));
-    }
+/// The cookie by which a device is known, or a new one.
+pub(crate) fn device(app: &App, jar: &CookieJar<'_>) -> Answer<DeviceCookie> {
+    Ok(app.keywright.device_cookie(jar.get(DeviceCookie::NAME).map(ToString::to_string))?)
 }
 
 pub(crate) fn server() -> Rocket<Build> {

@@ -8,12 +8,12 @@ use keywright::confirm::AccountAction;
 use keywright::sqlite::SqliteStore;
 use keywright::web::{OrRefuse, Refused, StepUpAction, StepUpFor, step_up};
 use keywright::{AccountId, ActionName, Keywright, Purpose};
-use rocket::http::{CookieJar, Status};
+use rocket::http::{Cookie, CookieJar, Status};
 use rocket::serde::json::{Json, Value, json};
 use rocket::{State, get, post, routes};
 use shop::{Code, Credentials, HALF_SESSION, Password, SESSION, Shop, cookie};
 
-use crate::host::{App, Failure, HalfSession, SecondFactor, Session};
+use crate::host::{Answer, App, HalfSession, SecondFactor, Session};
 
 const SIGN_IN: Purpose = Purpose::new("sign-in");
 
@@ -26,8 +26,6 @@ struct DeleteUser;
 impl AccountAction for DeleteUser {
     const NAME: &'static str = "user.delete";
 }
-
-type Answer<T = Value> = Result<T, Failure>;
 
 #[rocket::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -52,12 +50,14 @@ async fn sign_up(app: &State<App>, typed: Json<Credentials>) -> Answer<Status> {
 #[post("/sign-in", format = "json", data = "<typed>")]
 async fn sign_in(app: &State<App>, jar: &CookieJar<'_>, typed: Json<Credentials>) -> Answer<Status> {
     let user = app.shop.check_password(&typed.name, &typed.password).ok_or(Refused::unauthorized("wrong_password"))?;
-    host::keep_device(jar);
+    jar.add(Cookie::parse(host::device(app, jar)?.to_set_cookie()).map_err(Refused::unavailable)?);
+    let session = app.shop.start_session(&user.id); // before `enrolled`: an enrolment in between ends it
     if app.keywright.two_factor().enrolled(&AccountId::new(&user.id)?).await?.requires_second_factor() {
+        app.shop.end_session(&session);
         jar.add(cookie(HALF_SESSION, &app.shop.start_half_session(&user.id)));
         return Ok(Status::Accepted);
     }
-    jar.add(cookie(SESSION, &app.shop.start_session(&user.id)));
+    jar.add(cookie(SESSION, &session));
     Ok(Status::NoContent)
 }
 

@@ -20,33 +20,17 @@ use serde::Deserialize;
 pub const SESSION: &str = "session";
 /// The cookie of a half-session: the password was right, and nothing else is known yet.
 pub const HALF_SESSION: &str = "half-session";
-/// The cookie that stays on a device after the log-out.
-pub const DEVICE: &str = "device";
 
 /// How long a half-session lasts.
 pub const HALF: Duration = Duration::from_secs(300);
 
-/// Returns a cookie that no script can read, and that a browser does not send with a form on a page of another site.
+/// Returns a cookie that no script can read, and that a browser does not send with a form on a page of another site. It
+/// ends with the browser. An empty value ends it at once.
 #[must_use]
 pub fn cookie(name: &'static str, value: &str) -> Cookie<'static> {
     let cookie =
         Cookie::build((name, value.to_owned())).path("/").http_only(true).secure(true).same_site(SameSite::Lax);
-    let mut cookie = cookie.build();
-    cookie.set_max_age(max_age(name, value));
-    cookie
-}
-
-/// Returns how long a browser keeps a cookie with this name and value, or `None` if it is until the browser is closed.
-///
-/// Only the device's cookie stays, for a year: an owner who came back without it would wait like a stranger while
-/// others guess. An empty value ends a cookie.
-#[must_use]
-pub fn max_age(name: &str, value: &str) -> Option<time::Duration> {
-    match (name, value) {
-        (_, "") => Some(time::Duration::ZERO),
-        (DEVICE, _) => Some(time::Duration::days(365)),
-        _ => None,
-    }
+    if value.is_empty() { cookie.removal().build() } else { cookie.build() }
 }
 
 /// What a user types to sign up and to sign in.
@@ -213,6 +197,11 @@ impl Shop {
         tables.users.get(&session.user).map(|row| row.user.clone())
     }
 
+    /// Ends a session.
+    pub fn end_session(&self, token: &str) {
+        self.tables().sessions.remove(token);
+    }
+
     /// Ends a half-session.
     pub fn end_half_session(&self, token: &str) {
         let mut tables = self.tables();
@@ -251,8 +240,7 @@ impl Shop {
 }
 
 /// Returns a random token for a cookie: 256 bits, as hex digits.
-#[must_use]
-pub fn token() -> String {
+fn token() -> String {
     let mut bytes = [0_u8; 32];
     #[expect(clippy::disallowed_methods, reason = "the host's own randomness")]
     #[expect(clippy::expect_used, reason = "a server without randomness must not go on")]
