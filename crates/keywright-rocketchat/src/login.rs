@@ -101,8 +101,7 @@ impl<H: Host> LogIn<'_, H> {
         let settled = match cx.driver.run(requester.partition(), &slots, settle).await {
             Ok(settled) => settled,
             Err(error) => {
-                // The code was not checked, so the answer tells nothing, and a right password is no
-                // wrong guess.
+                // The answer tells nothing about the password, and a right one is no wrong guess.
                 if known.is_some() && error.is_busy() {
                     withdraw(&cx.driver, &requester, &pending).await;
                 }

@@ -417,8 +417,9 @@ pub enum TransactError {
 }
 
 impl TransactError {
-    /// Whether nothing was counted or written because something took too long, so that the same
-    /// request may well succeed in a moment: [`Busy`](Self::Busy), a load that was given up, or a
+    /// Whether nothing was written because something took too long, so that the same request may well
+    /// succeed in a moment. Nothing was counted either, except for wrong guesses beside one that
+    /// [a verifier](crate::hashed) should have compared: [`Busy`](Self::Busy), a load that was given up, or a
     /// store that is [in use by others](Shortage::Busy). Answer it with 503 and `Retry-After`.
     #[must_use]
     pub fn is_busy(&self) -> bool {

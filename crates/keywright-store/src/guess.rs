@@ -105,7 +105,7 @@ pub fn check<'a, T>(
     attempt: &Attempt,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T>, StepError>,
 ) -> Result<AttemptOutcome<T>, StepError> {
-    judge(draft, attempt, compare)
+    judge(draft, attempt, true, compare)
 }
 
 /// Like [`check`], for a secret that is spent when it is used, so that a guess can be a replay.
@@ -117,19 +117,36 @@ pub fn check_single_use<'a, T>(
     attempt: &Attempt,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, Spent>, StepError>,
 ) -> Result<AttemptOutcome<T, Spent>, StepError> {
-    judge(draft, attempt, compare)
+    judge(draft, attempt, true, compare)
 }
 
+/// Like [`check_single_use`], for a guess that was begun before it was compared.
+pub(crate) fn check_begun<'a, T>(
+    draft: &mut Draft<'a>,
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, Spent>, StepError>,
+) -> Result<AttemptOutcome<T, Spent>, StepError> {
+    judge(draft, attempt, false, compare)
+}
+
+/// Charges a guess that was begun and then withdrawn in this draft, because it was wrong after all.
+/// Does nothing if its secret was changed meanwhile.
+pub(crate) fn charge_withdrawn(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<(), StepError> {
+    draft.acts_for(pending.admitted().client());
+    let mut ledger = read(draft)?;
+    match ledger.charge_withdrawn(draft.ledger_policy(), pending, draft.now()) {
+        Some(charge) => book_charge(draft, &mut ledger, &charge),
+        None => Ok(()),
+    }
+}
+
+/// `is_new` is whether nothing counts the guess yet.
 fn judge<'a, T, S>(
     draft: &mut Draft<'a>,
     attempt: &Attempt,
+    is_new: bool,
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T, S>, StepError>,
 ) -> Result<AttemptOutcome<T, S>, StepError> {
-    if let Some(charge) = draft.charged_before(attempt) {
-        // By the commit before another code of this request was compared with slow hashes.
-        draft.acts_for(attempt.client);
-        return Ok(AttemptOutcome::Wrong(charge));
-    }
     let (mut ledger, admission) = admit(draft, attempt)?;
     let admitted = match admission {
         Admission::Open(admitted) => admitted,
@@ -137,6 +154,7 @@ fn judge<'a, T, S>(
     };
     hold(draft, &admitted)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
+    let is_pending = draft.compares_again(attempt);
     match compare(draft)? {
         Comparison::Right(value) => {
             // Even if the ledger does not change: a right guess counts only if the ledger is still
@@ -150,7 +168,9 @@ fn judge<'a, T, S>(
         }
         Comparison::Wrong => {
             let charge = ledger.charge(policy, &admitted, now);
-            draft.note_wrong(attempt);
+            if is_new && !is_pending {
+                draft.note_wrong(attempt);
+            }
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
         }

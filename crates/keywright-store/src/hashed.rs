@@ -4,8 +4,9 @@
 //!
 //! The driver does this for whatever step calls [`check`], so a step needs to know nothing of it,
 //! and may be combined with others as usual. Other guesses that the step has found wrong before are
-//! charged in the first commit, even if the step held them back: whatever the verifier says, its time
-//! would tell that they were wrong.
+//! pending too from the first commit on, even if the step held them back, because the verifier's time
+//! would tell that they were wrong. The second run compares them again, and the driver charges those
+//! that it does not come to. A step may make one guess at each secret before it comes to [`check`].
 //!
 //! A request that is given up while the verifier runs leaves its guess without a verdict, so that it
 //! is charged later, even if it was right. A server should let such requests run to their end.
@@ -33,7 +34,7 @@ pub fn check(
     hashes: &[SecretString],
 ) -> Result<AttemptOutcome<SecretString, Spent>, StepError> {
     if let Some(answer) = draft.answer(attempt, code) {
-        return guess::check_single_use(draft, attempt, |_| Ok(compared(answer.as_deref(), hashes)));
+        return guess::check_begun(draft, attempt, |_| Ok(compared(answer.as_deref(), hashes)));
     }
     match guess::refuse(draft, attempt)? {
         // Guesses that are being compared at this moment are in the way, so that the driver is busy.

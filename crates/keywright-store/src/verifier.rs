@@ -107,6 +107,11 @@ impl HashMatch {
     pub const fn none() -> Self {
         Self(None)
     }
+
+    /// Whether the code belongs to one of the hashes.
+    pub(crate) const fn is_match(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 keywright_core::redacted_debug!(HashMatch);

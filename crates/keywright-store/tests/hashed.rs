@@ -170,13 +170,23 @@ async fn where_no_verifier_can_be_asked_no_code_is_checked() {
 #[tokio::test]
 async fn two_codes_of_one_request_are_compared_once_each_and_a_third_is_too_many() {
     let world = World::builder().comparing().build().await;
-    let step = |draft: &mut Draft<'_>| Ok((verdict(draft, "right")?, verdict(draft, "wrong")?));
-    let decided = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
-    assert_eq!((decided, world.hashes.compared()), ((Some(true), Some(false)), 2));
-    let step = |draft: &mut Draft<'_>| Ok([verdict(draft, "a")?, verdict(draft, "b")?, verdict(draft, "c")?]);
+    for codes in [["right", "wrong"], ["wrong", "right"]] {
+        let step = |draft: &mut Draft<'_>| Ok([verdict(draft, codes[0])?, verdict(draft, codes[1])?]);
+        let decided = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+        assert_eq!(decided.map(Option::unwrap), codes.map(|code| code == "right"));
+        assert_eq!(world.hashes.compared(), 2);
+    }
+    let step = |draft: &mut Draft<'_>| Ok([verdict(draft, "a")?, verdict(draft, "right")?, verdict(draft, "c")?]);
     let error = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap_err();
     assert!(matches!(error, TransactError::Busy), "{error:?}");
     assert_eq!(world.hashes.compared(), 2);
+    // "a" is charged, "right" is not, and "c" was not compared.
+    world.advance(3_600);
+    for _ in 0..4 {
+        assert!(refusal(&world).await.is_none());
+        assert_eq!(guess_at(&world, &world.driver, "wrong").await.unwrap(), Some(false));
+    }
+    assert!(refusal(&world).await.is_some());
 }
 
 const PIN: SecretKind = SecretKind::new("test-pin");
@@ -236,7 +246,43 @@ async fn of_parallel_guesses_with_a_question_no_more_are_looked_at_than_one_afte
     for guess in guesses.collect::<Vec<_>>() {
         looked_at += usize::from(guess.await.unwrap());
     }
-    assert_eq!(looked_at, 5);
+    // Those that are being settled are in the way of others, so that it may be fewer.
+    assert!((1..=5).contains(&looked_at), "{looked_at}");
+}
+
+#[tokio::test]
+async fn what_was_found_wrong_is_charged_though_the_second_run_ends_before_it() {
+    let world = World::builder().comparing().build().await;
+    for _ in 0..5 {
+        let mut was_asked = false;
+        let step = |draft: &mut Draft<'_>| {
+            if was_asked {
+                return Ok(None);
+            }
+            let decided = either(draft, "wrong");
+            was_asked = matches!(decided, Err(StepError::NeedsComparison));
+            decided
+        };
+        assert_eq!(world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap(), None);
+    }
+    let attempt = Attempt::new(PIN, Generation::HOST, Client::unknown());
+    assert!(world.look(|draft| guess::peek_refusal(draft, &attempt)).await.is_some());
+    assert!(refusal(&world).await.is_none(), "nobody has learned anything about the code");
+}
+
+/// A right code in the form of a PIN. What was a wrong PIN first is no wrong guess then.
+#[tokio::test]
+async fn a_right_code_pays_for_no_pin() {
+    let world = World::builder().comparing().build().await;
+    for _ in 0..20 {
+        let step = |draft: &mut Draft<'_>| either(draft, "right");
+        let decided = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+        assert_eq!(decided, Some(true));
+    }
+    world.advance(3_600);
+    let step = |draft: &mut Draft<'_>| either(draft, "1234");
+    assert_eq!(world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap(), Some(true));
+    assert_eq!(charged(&world).await, 0);
 }
 
 /// A library that panics, in a task of its own.

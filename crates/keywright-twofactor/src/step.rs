@@ -169,8 +169,7 @@ impl TwoFactorSteps {
     /// time-based code is taken as one; any other is a recovery code or malformed. Where the
     /// account has codes of both kinds with the same form (eight digits, and Rocket.Chat's eight
     /// symbols), a correct code of either kind passes, and a wrong one is charged as a time-based
-    /// code; so is one that then turns out to be a recovery code of which there is only a slow hash. A
-    /// time-based code that was used before is not tried as a recovery code. While time-based codes are refused, the text is checked as a recovery code only, and
+    /// code. A time-based code that was used before is not tried as a recovery code. While time-based codes are refused, the text is checked as a recovery code only, and
     /// is charged and answered as one.
     ///
     /// The outcome is [`VerifyOutcome::NotEnrolled`] only for an account that has no codes of either

@@ -149,6 +149,19 @@ impl GuessLedger {
         Some(charged(policy, entry, admitted, streak, now))
     }
 
+    /// Counts a wrong guess that was begun, and then [withdrawn](Self::withdraw) before it turned out
+    /// that it must be paid for. Returns `None` if the secret was changed in the meantime.
+    pub fn charge_withdrawn(
+        &mut self,
+        policy: &LedgerPolicy,
+        guess: &PendingGuess,
+        now: UnixSeconds,
+    ) -> Option<Charge> {
+        let admitted = guess.admitted();
+        self.entry(admitted.secret(), admitted.generation())?;
+        Some(self.charge(policy, admitted, now))
+    }
+
     /// Records a guess that the host found right, as [`forgive`](Self::forgive) does. Returns
     /// whether the verdict counts. If it does, the ledger has to be stored.
     ///

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Attempt, Charge, EventValue};
+use keywright_core::ledger::PendingGuess;
+use keywright_core::{Attempt, EventValue};
 
 use crate::verifier::{Answer, Question};
 
@@ -12,14 +13,22 @@ pub(super) struct Comparing {
     pub(super) question: Option<Question>,
     /// With each, whether its guess was still pending, so that it counts.
     pub(super) answers: Vec<(Arc<Answer>, bool)>,
-    /// What this run has found wrong, even if the step held it back.
+    /// What this run has found wrong first, even if the step held it back.
     pub(super) wrong: Vec<WrongGuess>,
-    /// What an earlier run has found wrong, and its charge.
-    pub(super) charged: Vec<(Attempt, Charge)>,
+    /// What an earlier run has found wrong, and this run has not compared yet.
+    pub(super) unpaid: Vec<UnpaidGuess>,
 }
 
 /// A guess that a step has compared, and for what it was made.
+#[derive(Clone)]
 pub(crate) struct WrongGuess {
     pub(crate) attempt: Attempt,
     pub(crate) purpose: Option<EventValue>,
+}
+
+/// A wrong guess that the ledger counts as pending until the step has run again.
+#[derive(Clone)]
+pub(crate) struct UnpaidGuess {
+    pub(crate) wrong: WrongGuess,
+    pub(crate) pending: PendingGuess,
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use keywright_core::{Attempt, Charge};
+use keywright_core::Attempt;
 
 use super::{Draft, Staged};
-use crate::draft::comparing::WrongGuess;
+use crate::draft::comparing::{UnpaidGuess, WrongGuess};
 use crate::step_error::StepError;
 use crate::verifier::{Answer, Question};
 
@@ -47,8 +47,7 @@ impl Draft<'_> {
     /// Notes that a guess was wrong, for the case that the run ends with a question: what it has
     /// staged is not written then, but what it has learned must be paid for.
     pub(crate) fn note_wrong(&mut self, attempt: &Attempt) {
-        let is_noted = self.comparing.wrong.iter().any(|wrong| is_same_guess(&wrong.attempt, attempt));
-        if self.can_compare() && !is_noted {
+        if self.can_compare() {
             let purpose = self.origin.purpose.clone();
             self.comparing.wrong.push(WrongGuess { attempt: *attempt, purpose });
         }
@@ -59,15 +58,21 @@ impl Draft<'_> {
         std::mem::take(&mut self.comparing.wrong)
     }
 
-    /// Brings what earlier runs of the step have found wrong. It is charged already.
-    pub(crate) fn bring_charged(&mut self, charged: &[(Attempt, Charge)]) {
-        self.comparing.charged.extend_from_slice(charged);
+    /// Brings what an earlier run has found wrong.
+    pub(crate) fn bring_unpaid(&mut self, unpaid: UnpaidGuess) {
+        self.comparing.unpaid.push(unpaid);
     }
 
-    /// Returns what a guess was charged in an earlier run of the step.
-    pub(crate) fn charged_before(&self, attempt: &Attempt) -> Option<Charge> {
-        let mut charged = self.comparing.charged.iter();
-        charged.find(|(before, _)| is_same_guess(before, attempt)).map(|(_, charge)| charge.clone())
+    /// Notes that this run compares a guess. Returns whether an earlier run has found it wrong.
+    pub(crate) fn compares_again(&mut self, attempt: &Attempt) -> bool {
+        let unpaid = &mut self.comparing.unpaid;
+        let at = unpaid.iter().position(|unpaid| is_same_guess(&unpaid.wrong.attempt, attempt));
+        at.map(|at| unpaid.swap_remove(at)).is_some()
+    }
+
+    /// Returns what an earlier run has found wrong and this one has not compared.
+    pub(crate) fn take_unpaid(&mut self) -> Vec<UnpaidGuess> {
+        std::mem::take(&mut self.comparing.unpaid)
     }
 
     /// Returns what is staged, to [turn back](Self::turn_back) to.

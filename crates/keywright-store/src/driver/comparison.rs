@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use keywright_core::ledger::PendingGuess;
-use keywright_core::{Attempt, Charge, Refusal, SecretVec};
+use keywright_core::{Refusal, SecretVec};
 
 use super::measure::Tally;
 use super::{Driver, TransactError};
 use crate::draft::Draft;
-use crate::draft::comparing::WrongGuess;
+use crate::draft::comparing::UnpaidGuess;
+use crate::guess;
 use crate::guess::ledger::LEDGER;
-use crate::guess::{self, AttemptOutcome, Comparison};
 use crate::partition::Partition;
 use crate::port::BoxFuture;
 use crate::release::Receipt;
@@ -34,25 +34,50 @@ struct Asked {
     /// The guess in question, or `None` after too many questions.
     begun: Option<Result<PendingGuess, Refusal>>,
     /// The other guesses that the run had found wrong. Nothing may be learned from a comparison that
-    /// is not charged in the same commit, whatever becomes of the question.
-    charged: Vec<(Attempt, Charge)>,
+    /// the same commit does not count, whatever becomes of the question.
+    unpaid: Vec<UnpaidGuess>,
 }
 
-/// What earlier runs of the step have brought.
+/// What earlier runs of the step have brought. The ledger counts all of it as pending, and charges it
+/// later if no other commit follows.
 #[derive(Default)]
 struct Known {
     answers: Vec<Arc<Answer>>,
-    charged: Vec<(Attempt, Charge)>,
+    unpaid: Vec<UnpaidGuess>,
 }
 
 impl Known {
-    /// Brings it into the next run. From here on, a guess that was compared is one like any other. If
-    /// the step does not come to it, nobody learns the verdict, and nothing is charged.
+    /// Brings it into the next run, in which each guess is one like any other. If the step does not
+    /// come to one that the verifier has compared, nobody learns the verdict, and nothing is charged.
     fn bring(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        draft.bring_charged(&self.charged);
+        let exists = draft.exists();
+        for unpaid in &self.unpaid {
+            if exists && guess::withdraw(draft, &unpaid.pending)? {
+                draft.bring_unpaid(unpaid.clone());
+            }
+        }
         for answer in &self.answers {
-            let counts = draft.exists() && guess::withdraw(draft, &answer.pending)?;
+            let counts = exists && guess::withdraw(draft, &answer.pending)?;
             draft.bring(Arc::clone(answer), counts);
+        }
+        Ok(())
+    }
+
+    /// Settles it, because the operation ends as busy.
+    fn settle(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        if !draft.exists() {
+            return Ok(());
+        }
+        for UnpaidGuess { wrong, pending } in &self.unpaid {
+            draft.origin().purpose.clone_from(&wrong.purpose);
+            guess::settle_wrong(draft, pending)?;
+        }
+        for answer in &self.answers {
+            if answer.found.is_match() {
+                guess::withdraw(draft, &answer.pending)?;
+            } else {
+                guess::settle_wrong(draft, &answer.pending)?;
+            }
         }
         Ok(())
     }
@@ -85,19 +110,28 @@ impl Driver {
                         draft.turn_back(untouched);
                         begin(draft, question, asked < MAX_QUESTIONS).map(|asked| Ended::Asked(Box::new(asked)))
                     }
-                    (decided, _) => decided.map(Ended::Decided),
+                    (decided, _) => {
+                        let decided = decided?;
+                        pay(draft)?;
+                        Ok(Ended::Decided(decided))
+                    }
                 }
             };
-            let Asked { question, begun, charged } = *match self.run_rounds(partition, slots, run, tally).await? {
+            let Asked { question, begun, unpaid } = *match self.run_rounds(partition, slots, run, tally).await? {
                 (Ended::Decided(outcome), receipt) => return Ok((outcome, receipt)),
                 (Ended::Asked(asked), _) => asked,
             };
             asked = asked.saturating_add(1);
-            known.charged.extend(charged);
-            match begun {
-                Some(Ok(pending)) => known.answers.push(self.compare(partition, question, pending).await?),
-                Some(Err(refusal)) if !refusal.is_unjudged() => {} // The step answers it.
-                None | Some(Err(_)) => return Err(TransactError::Busy),
+            known.unpaid.extend(unpaid);
+            let pending = match begun {
+                Some(Ok(pending)) => pending,
+                // The step answers it.
+                Some(Err(refusal)) if !refusal.is_unjudged() => continue,
+                None | Some(Err(_)) => return Err(self.give_up(partition, &known, None).await),
+            };
+            match self.compare(partition, question, pending).await? {
+                Ok(answer) => known.answers.push(answer),
+                Err(VerifierUnavailable) => return Err(self.give_up(partition, &known, Some(pending)).await),
             }
         }
     }
@@ -108,7 +142,7 @@ impl Driver {
         partition: &'c Partition,
         question: Question,
         pending: PendingGuess,
-    ) -> BoxFuture<'c, Result<Arc<Answer>, TransactError>> {
+    ) -> BoxFuture<'c, Result<Result<Arc<Answer>, VerifierUnavailable>, TransactError>> {
         Box::pin(async move {
             let verifier = self.code_verifier.as_deref().ok_or(StepError::NeedsComparison)?;
             let Question { attempt, code, hashes } = question;
@@ -118,28 +152,52 @@ impl Driver {
                 code: SecretVec::new(code.expose().to_vec()),
                 hashes,
             };
-            match verifier.verify(job).await {
-                Ok(found) => Ok(Arc::new(Answer { pending, attempt, code, found })),
-                Err(VerifierUnavailable) => {
-                    let withdraw = |draft: &mut Draft<'_>| guess::withdraw(draft, &pending);
-                    self.run_rounds(partition, &[LEDGER.name()], withdraw, &mut Tally::default()).await?;
-                    Err(TransactError::Busy)
+            Ok(verifier.verify(job).await.map(|found| Arc::new(Answer { pending, attempt, code, found })))
+        })
+    }
+
+    /// Ends an operation as busy: what was found wrong is charged, and what was not compared is not.
+    fn give_up<'c>(
+        &'c self,
+        partition: &'c Partition,
+        known: &'c Known,
+        not_compared: Option<PendingGuess>,
+    ) -> BoxFuture<'c, TransactError> {
+        Box::pin(async move {
+            let settle = |draft: &mut Draft<'_>| {
+                known.settle(draft)?;
+                if let Some(pending) = &not_compared {
+                    guess::withdraw(draft, pending)?;
                 }
+                Ok(())
+            };
+            match self.run_rounds(partition, &[LEDGER.name()], settle, &mut Tally::default()).await {
+                Ok(_) => TransactError::Busy,
+                Err(error) => error,
             }
         })
     }
 }
 
 /// Stages what has to be committed before a code is compared. The draft still has the ledger by
-/// which the run has judged, so its guesses are charged by the commit that looked at them.
+/// which the run has judged, so its guesses are counted by the commit that looked at them.
 fn begin(draft: &mut Draft<'_>, question: Question, may_ask: bool) -> Result<Asked, StepError> {
-    let mut charged = Vec::new();
-    for WrongGuess { attempt, purpose } in draft.take_wrong() {
-        draft.origin().purpose = purpose;
-        if let AttemptOutcome::Wrong(charge) = guess::check(draft, &attempt, |_| Ok(Comparison::<()>::Wrong))? {
-            charged.push((attempt, charge));
-        }
+    let mut unpaid = Vec::new();
+    for wrong in draft.take_wrong() {
+        let begun = guess::begin(draft, &wrong.attempt)?;
+        let pending =
+            begun.map_err(|_| StepError::Misuse("a wrong guess was admitted by what the same step staged"))?;
+        unpaid.push(UnpaidGuess { wrong, pending });
     }
     let begun = if may_ask { Some(guess::begin(draft, &question.attempt)?) } else { None };
-    Ok(Asked { question, begun, charged })
+    Ok(Asked { question, begun, unpaid })
+}
+
+/// Charges what an earlier run has found wrong and this one did not come to.
+fn pay(draft: &mut Draft<'_>) -> Result<(), StepError> {
+    for UnpaidGuess { wrong, pending } in draft.take_unpaid() {
+        draft.origin().purpose = wrong.purpose;
+        guess::charge_withdrawn(draft, &pending)?;
+    }
+    Ok(())
 }

@@ -65,3 +65,18 @@ async fn the_last_guess_before_a_wait_is_still_checked() {
     world.token("laptop").open_with(&secret(1), json!({"backup_codes": CODES[0]})).await.is(200, opened());
     assert_eq!(remaining(&world).await, Some(2));
 }
+
+/// The first run of the request finds the token wrong, and its second run answers it.
+#[tokio::test]
+async fn the_fifth_wrong_token_beside_a_hashed_code_ends_the_app_token() {
+    let world = world().await;
+    let mut laptop = world.token("laptop");
+    for _ in 0..4 {
+        let both = json!({"totp": wrong(), "backup_codes": "a-wrong-code"});
+        laptop.open_with(&secret(1), both).await.fails(401, "8b4f02b4");
+    }
+    assert_eq!(world.count_events("app_token_ended").await, 0);
+    laptop.open_with(&secret(1), json!({"totp": wrong(), "backup_codes": CODES[0]})).await.waits(403, "b927b225", 30);
+    assert_eq!(world.count_events("app_token_ended").await, 1);
+    assert_eq!(remaining(&world).await, Some(3));
+}
