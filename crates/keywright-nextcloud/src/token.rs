@@ -178,22 +178,25 @@ pub(crate) fn judge<'a, 's, H: Host>(
     if held.iter().all(|judged| matches!(judged.outcome(), VerifyOutcome::Granted(_))) {
         return Ok(Ok(Held { factors: &cx.factors, client, tokens: held }));
     }
-    let mut charges: Vec<Charge> = Vec::new();
+    let (mut charges, mut refused): (Vec<Charge>, _) = (Vec::new(), None);
     for judged in held {
         if matches!(judged.outcome(), VerifyOutcome::Granted(_)) {
             continue;
         }
-        let VerifyOutcome::Denied(denial) = draft.stage(judged)? else {
-            // Refusals and malformed codes were answered above, in this draft, but the type has all
-            // outcomes.
-            return Err(StepError::Misuse("a code that is not refused was not looked at"));
-        };
-        charges.extend(denial.charge().cloned());
+        match draft.stage(judged)? {
+            VerifyOutcome::Denied(denial) => charges.extend(denial.charge().cloned()),
+            // Guesses that are being compared are in the way of a backup code. The other token was
+            // looked at, so this must not be an error, which would charge nothing.
+            VerifyOutcome::Refused(refusal) => refused = Some(refusal),
+            // Malformed codes were answered above, in this draft, but the type has all outcomes.
+            _ => return Err(StepError::Misuse("a code that is not refused was not looked at")),
+        }
     }
     // Two wrong codes of one request are one failure of its app token.
     let longest = charges.iter().max_by_key(|charge| charge.next().map(Refusal::retry_after));
-    match longest {
-        Some(charge) => denied(draft, caller, charge, ApiError::TOKEN_FAILED).map(Err),
-        None => Ok(Err(ApiError::TOKEN_FAILED)),
+    match (longest, refused) {
+        (Some(charge), _) => denied(draft, caller, charge, ApiError::TOKEN_FAILED).map(Err),
+        (None, Some(refusal)) => Ok(Err(ApiError::refused(&refusal))),
+        (None, None) => Ok(Err(ApiError::TOKEN_FAILED)),
     }
 }

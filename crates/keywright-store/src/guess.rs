@@ -154,8 +154,9 @@ fn judge<'a, T, S>(
     };
     hold(draft, &admitted)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
+    // What the run before a question has found wrong stays wrong, even if time has made it right.
     let is_pending = draft.compares_again(attempt);
-    match compare(draft)? {
+    match if is_pending { Comparison::Wrong } else { compare(draft)? } {
         Comparison::Right(value) => {
             // Even if the ledger does not change: a right guess counts only if the ledger is still
             // current.
@@ -169,7 +170,7 @@ fn judge<'a, T, S>(
         Comparison::Wrong => {
             let charge = ledger.charge(policy, &admitted, now);
             if is_new && !is_pending {
-                draft.note_wrong(attempt);
+                draft.note_wrong(attempt, &admitted);
             }
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
@@ -200,6 +201,14 @@ pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingG
             Ok(Ok(pending))
         }
     }
+}
+
+/// Like [`begin`], for a guess that the ledger has admitted already and that was found wrong.
+pub(crate) fn begin_admitted(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<PendingGuess, StepError> {
+    let mut ledger = read(draft)?;
+    let pending = ledger.begin(draft.ledger_policy(), admitted, draft.random()?, draft.now());
+    draft.put(LEDGER, &ledger)?;
+    Ok(pending)
 }
 
 /// Records the host's verdict "wrong", in the second commit. Returns `None` if the attempt was

@@ -5,7 +5,7 @@
 //! The driver does this for whatever step calls [`check`], so a step needs to know nothing of it,
 //! and may be combined with others as usual. Other guesses that the step has found wrong before are
 //! pending too from the first commit on, even if the step held them back, because the verifier's time
-//! would tell that they were wrong. The second run compares them again, and the driver charges those
+//! would tell that they were wrong. The second run judges them again, as wrong, and the driver charges those
 //! that it does not come to. A step may make one guess at each secret before it comes to [`check`].
 //!
 //! A request that is given up while the verifier runs leaves its guess without a verdict, so that it

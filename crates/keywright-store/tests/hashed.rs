@@ -270,6 +270,39 @@ async fn what_was_found_wrong_is_charged_though_the_second_run_ends_before_it() 
     assert!(refusal(&world).await.is_none(), "nobody has learned anything about the code");
 }
 
+#[tokio::test]
+async fn a_run_that_fails_after_the_comparison_charges_what_was_wrong_and_nothing_else() {
+    let world = World::builder().comparing().build().await;
+    for (code, is_charged) in [("right", false), ("wrong", true)] {
+        for _ in 0..5 {
+            let step = |draft: &mut Draft<'_>| match check(draft, code) {
+                Ok(_) => Err(StepError::Misuse("what follows the code")),
+                Err(error) => Err::<(), _>(error),
+            };
+            let error = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap_err();
+            assert!(matches!(error, TransactError::Step(StepError::Misuse(_))), "{error:?}");
+        }
+        assert_eq!(refusal(&world).await.is_some(), is_charged, "{code}");
+    }
+}
+
+/// What was wrong when it was looked at is not looked at again later.
+#[tokio::test]
+async fn a_wrong_guess_does_not_become_right_while_a_code_is_compared() {
+    let world = World::builder().comparing().build().await;
+    let looks = AtomicUsize::new(0);
+    let step = |draft: &mut Draft<'_>| {
+        let attempt = Attempt::new(PIN, Generation::HOST, Client::unknown());
+        let pin = guess::check(draft, &attempt, |_| {
+            let earlier = looks.fetch_add(1, Ordering::Relaxed);
+            Ok(if earlier > 0 { Comparison::Right(()) } else { Comparison::Wrong })
+        })?;
+        verdict(draft, "wrong").map(|code| (matches!(pin, AttemptOutcome::Right(())), code))
+    };
+    let decided = world.driver.transact(&world.partition(), &[LEDGER.name()], step).await.unwrap();
+    assert_eq!((decided, looks.into_inner()), ((false, Some(false)), 1));
+}
+
 /// A right code in the form of a PIN. What was a wrong PIN first is no wrong guess then.
 #[tokio::test]
 async fn a_right_code_pays_for_no_pin() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::ledger::PendingGuess;
-use keywright_core::{Attempt, EventValue};
+use keywright_core::{AdmittedAttempt, Attempt, EventValue};
 
 use crate::verifier::{Answer, Question};
 
@@ -23,6 +23,7 @@ pub(super) struct Comparing {
 #[derive(Clone)]
 pub(crate) struct WrongGuess {
     pub(crate) attempt: Attempt,
+    pub(crate) admitted: AdmittedAttempt,
     pub(crate) purpose: Option<EventValue>,
 }
 

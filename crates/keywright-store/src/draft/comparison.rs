@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::Attempt;
+use keywright_core::{AdmittedAttempt, Attempt};
 
 use super::{Draft, Staged};
 use crate::draft::comparing::{UnpaidGuess, WrongGuess};
@@ -46,10 +46,10 @@ impl Draft<'_> {
 
     /// Notes that a guess was wrong, for the case that the run ends with a question: what it has
     /// staged is not written then, but what it has learned must be paid for.
-    pub(crate) fn note_wrong(&mut self, attempt: &Attempt) {
+    pub(crate) fn note_wrong(&mut self, attempt: &Attempt, admitted: &AdmittedAttempt) {
         if self.can_compare() {
             let purpose = self.origin.purpose.clone();
-            self.comparing.wrong.push(WrongGuess { attempt: *attempt, purpose });
+            self.comparing.wrong.push(WrongGuess { attempt: *attempt, admitted: *admitted, purpose });
         }
     }
 

@@ -63,7 +63,11 @@ impl Known {
         Ok(())
     }
 
-    /// Settles it, because the operation ends as busy.
+    const fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.unpaid.is_empty()
+    }
+
+    /// Settles it, because no run will.
     fn settle(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         if !draft.exists() {
             return Ok(());
@@ -117,9 +121,16 @@ impl Driver {
                     }
                 }
             };
-            let Asked { question, begun, unpaid } = *match self.run_rounds(partition, slots, run, tally).await? {
-                (Ended::Decided(outcome), receipt) => return Ok((outcome, receipt)),
-                (Ended::Asked(asked), _) => asked,
+            let Asked { question, begun, unpaid } = *match self.run_rounds(partition, slots, run, tally).await {
+                Ok((Ended::Decided(outcome), receipt)) => return Ok((outcome, receipt)),
+                Ok((Ended::Asked(asked), _)) => asked,
+                Err(error) => {
+                    // After an unknown commit it may be settled already; if it is not, time charges it.
+                    if !known.is_empty() && !matches!(error, TransactError::Unknown(_)) {
+                        let _settled = self.give_up(partition, &known, None).await;
+                    }
+                    return Err(error);
+                }
             };
             asked = asked.saturating_add(1);
             known.unpaid.extend(unpaid);
@@ -156,7 +167,8 @@ impl Driver {
         })
     }
 
-    /// Ends an operation as busy: what was found wrong is charged, and what was not compared is not.
+    /// Ends an operation without a verdict: what was found wrong is charged, and what was not compared,
+    /// or was right, is not. Returns "busy", or why that failed.
     fn give_up<'c>(
         &'c self,
         partition: &'c Partition,
@@ -184,9 +196,7 @@ impl Driver {
 fn begin(draft: &mut Draft<'_>, question: Question, may_ask: bool) -> Result<Asked, StepError> {
     let mut unpaid = Vec::new();
     for wrong in draft.take_wrong() {
-        let begun = guess::begin(draft, &wrong.attempt)?;
-        let pending =
-            begun.map_err(|_| StepError::Misuse("a wrong guess was admitted by what the same step staged"))?;
+        let pending = guess::begin_admitted(draft, &wrong.admitted)?;
         unpaid.push(UnpaidGuess { wrong, pending });
     }
     let begun = if may_ask { Some(guess::begin(draft, &question.attempt)?) } else { None };
