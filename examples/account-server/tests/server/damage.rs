@@ -111,7 +111,9 @@ fn without_page(folder: &Folder, of_list: bool) -> Vec<String> {
     let has_account = |(_, cells): &&(String, usize)| {
         let (page, behind) = rest.split_at(*cells);
         rest = behind;
-        page.iter().any(|(partition, _)| partition.starts_with("a/"))
+        // Without what belongs to the server itself it does not start.
+        let is_of = |kind| page.iter().any(|(partition, _)| partition.starts_with(kind));
+        is_of("a/") && !is_of("s/")
     };
     // Accounts are at the beginning of the list, which a start must be able to read.
     let leaf = if of_list { leaves.get(1) } else { leaves.iter().find(has_account) };
