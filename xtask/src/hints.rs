@@ -35,12 +35,8 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let programs = [("modules", modules), ("methods", methods)];
     let package = write(root, &programs)?;
     let mut command = tools::cargo(&package);
-    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
-        // What `keywright` depends on is built there anyway.
-        command.env("CARGO_TARGET_DIR", root.join("target"));
-    }
     command.args(["check", "--bins", "--keep-going", "--quiet", "--message-format", "json"]);
-    let (status, output) = process::both(&mut command)?;
+    let (status, output) = process::both(tools::sharing_builds(root, &mut command))?;
     if status.success() {
         return Err(Error::Check("a program without any feature uses all of them, and is accepted".to_owned()));
     }

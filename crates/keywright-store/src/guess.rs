@@ -170,7 +170,7 @@ fn judge<'a, T, S>(
         Comparison::Wrong => {
             let charge = ledger.charge(policy, &admitted, now);
             if is_new && !is_pending {
-                draft.note_wrong(attempt, &admitted);
+                draft.note_wrong(&admitted);
             }
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))

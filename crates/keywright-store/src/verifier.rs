@@ -126,7 +126,6 @@ pub(crate) struct Question {
 /// The verifier's answer. The ledger counts its guess as pending until a commit takes the answer.
 pub(crate) struct Answer {
     pub(crate) pending: PendingGuess,
-    pub(crate) attempt: Attempt,
     pub(crate) code: SecretVec,
     pub(crate) found: HashMatch,
 }

@@ -191,7 +191,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Gives the servers the verifier of imported hashes.
+    /// Has the servers compare imported hashes.
     pub fn comparing(mut self) -> Self {
         self.compares = true;
         self

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::ledger::PendingGuess;
-use keywright_core::{AdmittedAttempt, Attempt, EventValue};
+use keywright_core::{AdmittedAttempt, EventValue};
 
 use crate::verifier::{Answer, Question};
 
@@ -20,9 +20,7 @@ pub(super) struct Comparing {
 }
 
 /// A guess that a step has compared, and for what it was made.
-#[derive(Clone)]
 pub(crate) struct WrongGuess {
-    pub(crate) attempt: Attempt,
     pub(crate) admitted: AdmittedAttempt,
     pub(crate) purpose: Option<EventValue>,
 }
@@ -30,6 +28,6 @@ pub(crate) struct WrongGuess {
 /// A wrong guess that the ledger counts as pending until the step has run again.
 #[derive(Clone)]
 pub(crate) struct UnpaidGuess {
-    pub(crate) wrong: WrongGuess,
+    pub(crate) purpose: Option<EventValue>,
     pub(crate) pending: PendingGuess,
 }

@@ -39,17 +39,18 @@ impl Draft<'_> {
 
     /// Returns the answer to a guess, if there is one; inside, `None` if it no longer counts.
     pub(crate) fn answer(&self, attempt: &Attempt, code: &[u8]) -> Option<Option<Arc<Answer>>> {
-        let is_of_guess = |answer: &Answer| is_same_guess(&answer.attempt, attempt) && answer.code.expose() == code;
+        let is_of_guess =
+            |answer: &Answer| is_same_guess(answer.pending.admitted(), attempt) && answer.code.expose() == code;
         let (answer, counts) = self.comparing.answers.iter().find(|(answer, _)| is_of_guess(answer))?;
         Some(counts.then(|| Arc::clone(answer)))
     }
 
     /// Notes that a guess was wrong, for the case that the run ends with a question: what it has
     /// staged is not written then, but what it has learned must be paid for.
-    pub(crate) fn note_wrong(&mut self, attempt: &Attempt, admitted: &AdmittedAttempt) {
+    pub(crate) fn note_wrong(&mut self, admitted: &AdmittedAttempt) {
         if self.can_compare() {
             let purpose = self.origin.purpose.clone();
-            self.comparing.wrong.push(WrongGuess { attempt: *attempt, admitted: *admitted, purpose });
+            self.comparing.wrong.push(WrongGuess { admitted: *admitted, purpose });
         }
     }
 
@@ -66,7 +67,7 @@ impl Draft<'_> {
     /// Notes that this run compares a guess. Returns whether an earlier run has found it wrong.
     pub(crate) fn compares_again(&mut self, attempt: &Attempt) -> bool {
         let unpaid = &mut self.comparing.unpaid;
-        let at = unpaid.iter().position(|unpaid| is_same_guess(&unpaid.wrong.attempt, attempt));
+        let at = unpaid.iter().position(|unpaid| is_same_guess(unpaid.pending.admitted(), attempt));
         at.map(|at| unpaid.swap_remove(at)).is_some()
     }
 
@@ -89,6 +90,7 @@ impl Draft<'_> {
 
 /// Whether two guesses of one request are at the same secret. What a request's client has replaced or
 /// introduced may look different in another run.
-fn is_same_guess(a: &Attempt, b: &Attempt) -> bool {
-    a.secret == b.secret && a.generation == b.generation && a.client.tag() == b.client.tag()
+fn is_same_guess(earlier: &AdmittedAttempt, now: &Attempt) -> bool {
+    let is_same_client = earlier.client().tag() == now.client.tag();
+    is_same_client && earlier.secret() == now.secret && earlier.generation() == now.generation
 }

@@ -8,7 +8,7 @@ use keywright_core::{Refusal, SecretVec};
 use super::measure::Tally;
 use super::{Driver, TransactError};
 use crate::draft::Draft;
-use crate::draft::comparing::UnpaidGuess;
+use crate::draft::comparing::{UnpaidGuess, WrongGuess};
 use crate::guess;
 use crate::guess::ledger::LEDGER;
 use crate::partition::Partition;
@@ -16,7 +16,7 @@ use crate::port::BoxFuture;
 use crate::release::Receipt;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
-use crate::verifier::{Answer, HashJob, Question, VerifierUnavailable};
+use crate::verifier::{Answer, CodeVerifier, HashJob, Question, VerifierUnavailable};
 
 /// How often a verifier is asked for one operation. Once is enough, unless a step checks two such
 /// codes.
@@ -72,8 +72,8 @@ impl Known {
         if !draft.exists() {
             return Ok(());
         }
-        for UnpaidGuess { wrong, pending } in &self.unpaid {
-            draft.origin().purpose.clone_from(&wrong.purpose);
+        for UnpaidGuess { purpose, pending } in &self.unpaid {
+            draft.origin().purpose.clone_from(purpose);
             guess::settle_wrong(draft, pending)?;
         }
         for answer in &self.answers {
@@ -101,9 +101,9 @@ impl Driver {
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        if !self.has_code_verifier() {
+        let Some(verifier) = self.code_verifier.as_deref() else {
             return self.run_rounds(partition, slots, step, tally).await;
-        }
+        };
         let (mut known, mut asked) = (Known::default(), 0_usize);
         loop {
             let run = |draft: &mut Draft<'_>| {
@@ -140,31 +140,11 @@ impl Driver {
                 Some(Err(refusal)) if !refusal.is_unjudged() => continue,
                 None | Some(Err(_)) => return Err(self.give_up(partition, &known, None).await),
             };
-            match self.compare(partition, question, pending).await? {
+            match compare(verifier, partition, question, pending).await {
                 Ok(answer) => known.answers.push(answer),
                 Err(VerifierUnavailable) => return Err(self.give_up(partition, &known, Some(pending)).await),
             }
         }
-    }
-
-    /// Has a guess compared that was begun. The future is boxed because hardly any operation needs it.
-    fn compare<'c>(
-        &'c self,
-        partition: &'c Partition,
-        question: Question,
-        pending: PendingGuess,
-    ) -> BoxFuture<'c, Result<Result<Arc<Answer>, VerifierUnavailable>, TransactError>> {
-        Box::pin(async move {
-            let verifier = self.code_verifier.as_deref().ok_or(StepError::NeedsComparison)?;
-            let Question { attempt, code, hashes } = question;
-            let job = HashJob {
-                partition: partition.clone(),
-                standing: guess::standing(pending.admitted()),
-                code: SecretVec::new(code.expose().to_vec()),
-                hashes,
-            };
-            Ok(verifier.verify(job).await.map(|found| Arc::new(Answer { pending, attempt, code, found })))
-        })
     }
 
     /// Ends an operation without a verdict: what was found wrong is charged, and what was not compared,
@@ -195,9 +175,9 @@ impl Driver {
 /// which the run has judged, so its guesses are counted by the commit that looked at them.
 fn begin(draft: &mut Draft<'_>, question: Question, may_ask: bool) -> Result<Asked, StepError> {
     let mut unpaid = Vec::new();
-    for wrong in draft.take_wrong() {
-        let pending = guess::begin_admitted(draft, &wrong.admitted)?;
-        unpaid.push(UnpaidGuess { wrong, pending });
+    for WrongGuess { admitted, purpose } in draft.take_wrong() {
+        let pending = guess::begin_admitted(draft, &admitted)?;
+        unpaid.push(UnpaidGuess { purpose, pending });
     }
     let begun = if may_ask { Some(guess::begin(draft, &question.attempt)?) } else { None };
     Ok(Asked { question, begun, unpaid })
@@ -205,9 +185,26 @@ fn begin(draft: &mut Draft<'_>, question: Question, may_ask: bool) -> Result<Ask
 
 /// Charges what an earlier run has found wrong and this one did not come to.
 fn pay(draft: &mut Draft<'_>) -> Result<(), StepError> {
-    for UnpaidGuess { wrong, pending } in draft.take_unpaid() {
-        draft.origin().purpose = wrong.purpose;
+    for UnpaidGuess { purpose, pending } in draft.take_unpaid() {
+        draft.origin().purpose = purpose;
         guess::charge_withdrawn(draft, &pending)?;
     }
     Ok(())
+}
+
+/// Has a guess compared that was begun. The future is boxed because hardly any operation needs it.
+fn compare<'c>(
+    verifier: &'c dyn CodeVerifier,
+    partition: &Partition,
+    question: Question,
+    pending: PendingGuess,
+) -> BoxFuture<'c, Result<Arc<Answer>, VerifierUnavailable>> {
+    let Question { code, hashes, .. } = question;
+    let job = HashJob {
+        partition: partition.clone(),
+        standing: guess::standing(pending.admitted()),
+        code: SecretVec::new(code.expose().to_vec()),
+        hashes,
+    };
+    Box::pin(async move { verifier.verify(job).await.map(|found| Arc::new(Answer { pending, code, found })) })
 }

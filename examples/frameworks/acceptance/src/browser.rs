@@ -55,7 +55,7 @@ impl Browser {
         Self { agent, url: url.to_owned(), cookies: BTreeMap::new() }
     }
 
-    /// Gives the browser a cookie that no answer has set.
+    /// Sets a cookie that no answer has set.
     pub fn plant(&mut self, name: &str, value: &str) {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
